@@ -1,0 +1,1 @@
+"""Floor 4: what a person types, `pimpyd` and `pimctl`."""

@@ -1,0 +1,63 @@
+"""What a configuration says, whatever grammar it was written in: frozen values that compare by content."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
+
+
+@frozen
+class Phyint:
+    """What the file says of one interface; None where it says nothing.
+
+    `name` is an interface's name or, in text, one of its addresses. `enabled` None leaves it to
+    `Config.phyints_enabled`. `passive`: no PIM message is sent or taken, membership is served (Y6).
+    `dr_priority` 0 to 4294967295; `ttl_threshold` 1 to 255; `hello_interval` in seconds, 1 to 18724.
+    """
+
+    name: str
+    enabled: bool | None = None
+    passive: bool = False
+    igmp_version: int | None = None
+    mld_version: int | None = None
+    dr_priority: int | None = None
+    ttl_threshold: int | None = None
+    hello_interval: int | None = None
+
+
+@frozen
+class Config:
+    """One whole configuration. Times are in seconds."""
+
+    phyints: tuple[Phyint, ...] = ()
+    phyints_enabled: bool = True
+    """False after `no phyint` or `disable-vifs`: only interfaces that a phyint line enables take part."""
+    hello_interval: int = 30
+    triggered_hello_delay: float = 5.0
+    join_prune_interval: int = 60
+    igmp_query_interval: int = 125
+    igmp_robustness: int = 2
+    ssm_ranges4: tuple[Prefix, ...] = IPV4.ssm_ranges
+    ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
+    metrics: tuple[str, int] | None = None
+    """Where to serve /metrics: (host, port)."""
+
+    def ssm_ranges(self, family: Family) -> tuple[Prefix, ...]:
+        """The SSM ranges of one family."""
+        return self.ssm_ranges4 if family is IPV4 else self.ssm_ranges6
+
+    def phyint(self, name: str, addresses: tuple[Address, ...] = ()) -> Phyint:
+        """All that the file says of the interface `name` (or of one of its addresses); later lines win."""
+        from pimpy.wire.family import format_address
+
+        known = {name, *(format_address(address) for address in addresses)}
+        said: dict[str, object] = {}
+        for line in self.phyints:
+            if line.name in known:
+                for key in ("enabled", "igmp_version", "mld_version", "dr_priority", "ttl_threshold", "hello_interval"):
+                    if (value := getattr(line, key)) is not None:
+                        said[key] = value
+                if line.passive:
+                    said["passive"] = True
+        return Phyint(name=name, **said)  # type: ignore[arg-type]

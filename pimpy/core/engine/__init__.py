@@ -1,0 +1,1 @@
+"""What the state machines run on: events, effects, timers. Knows no protocol."""

@@ -1,0 +1,102 @@
+"""What the core wants done, in order. Applying a list of effects twice must change nothing more than once did.
+
+The adapter (`kernel/adapter.py`) applies them in batches: the last SetMfc of an (S,G) wins, packets leave
+together, and what the kernel refuses comes back as an `EffectFailed` event.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pimpy.wire.family import Address
+
+
+@frozen
+class AddVif:
+    """Make `ifindex` the virtual interface `vif` (0 to 31) of the kernel's table, with its TTL threshold (1 to 255)."""
+
+    vif: int
+    ifindex: int
+    threshold: int
+
+
+@frozen
+class DelVif:
+    """Give the virtual interface `vif` back."""
+
+    vif: int
+
+
+@frozen
+class JoinGroup:
+    """Receive link-scope messages sent to `group` on `ifindex`."""
+
+    ifindex: int
+    group: Address
+
+
+@frozen
+class LeaveGroup:
+    """Take a JoinGroup back."""
+
+    ifindex: int
+    group: Address
+
+
+@frozen
+class SendPacket:
+    """Send a PIM, IGMP or MLD message: `protocol` is `pim`, `igmp` or `mld`.
+
+    `data` is complete, PIM's and IGMP's checksum included (the kernel fills in that of ICMPv6). Multicast
+    leaves with TTL 1; IGMP and MLD carry the Router Alert option, IGMP with TOS 0xc0.
+    """
+
+    protocol: str
+    ifindex: int
+    source: Address
+    destination: Address
+    data: bytes
+
+
+@frozen
+class SetMfc:
+    """Forward packets of (source, group) that come in by vif `iif` to the vifs in the bit mask `oifs` (0: to none)."""
+
+    source: Address
+    group: Address
+    iif: int
+    oifs: int
+
+
+@frozen
+class DelMfc:
+    """Remove the kernel's entry for (source, group)."""
+
+    source: Address
+    group: Address
+
+
+@frozen
+class ResolveRpf:
+    """Tell, now and after each change, how `address` is reached (RouteResolved)."""
+
+    address: Address
+
+
+@frozen
+class ForgetRpf:
+    """No longer interested in the route to `address`."""
+
+    address: Address
+
+
+@frozen
+class Notice:
+    """Something an operator may want to know: a stable `reason` word, its level (`info`, `notice`, `warning`, `error`) and a text."""
+
+    level: str
+    reason: str
+    text: str
+
+
+Effect = AddVif | DelVif | JoinGroup | LeaveGroup | SendPacket | SetMfc | DelMfc | ResolveRpf | ForgetRpf | Notice

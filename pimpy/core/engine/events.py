@@ -1,0 +1,165 @@
+"""What the core is told: one ordered stream, the recorder's too. Floors 1 and 2 meet here and in `effects.py`.
+
+Every event is a frozen value of plain fields (bytes, numbers, text, tuples), so that a stream can be
+written down and played again.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pimpy.config.model import Config
+from pimpy.wire.family import Address, Prefix
+
+
+@frozen
+class Configured:
+    """The configuration to follow from now on; the first event of every stream."""
+
+    config: Config
+
+
+@frozen
+class LinkChanged:
+    """An interface exists, with these properties; sent at start for each one and after every change.
+
+    `running` is administratively up and with carrier. `mtu` is in bytes. A rename is a LinkChanged with
+    another `name`; an interface that was recreated has another `ifindex`.
+    """
+
+    ifindex: int
+    name: str
+    running: bool
+    multicast: bool
+    loopback: bool
+    point_to_point: bool
+    mtu: int
+
+
+@frozen
+class LinkGone:
+    """The interface `ifindex` is no more."""
+
+    ifindex: int
+
+
+@frozen
+class AddressesChanged:
+    """All addresses of this family on `ifindex`, as (address, prefix length) in the kernel's order.
+
+    The whole list each time, empty included. IPv6 addresses that are tentative or failed detection of
+    duplicates are not in it; the subnet of a point-to-point address is that of its peer.
+    """
+
+    ifindex: int
+    addresses: tuple[tuple[Address, int], ...]
+
+
+@frozen
+class PacketReceived:
+    """A PIM, IGMP or MLD message from the wire: `protocol` is `pim`, `igmp` or `mld`.
+
+    `data` begins at the message's own header (behind the IP header and its options). `ttl` is the TTL or
+    hop limit it arrived with. `router_alert` tells whether the IP header carried that option.
+    """
+
+    protocol: str
+    ifindex: int
+    source: Address
+    destination: Address
+    ttl: int
+    router_alert: bool
+    data: bytes
+
+
+@frozen
+class NoCache:
+    """The kernel holds a packet of (source, group) that came in by `vif` and has no entry for it."""
+
+    vif: int
+    source: Address
+    group: Address
+
+
+@frozen
+class WrongVif:
+    """A packet of (source, group) came in by `vif`, which is not the entry's incoming interface."""
+
+    vif: int
+    source: Address
+    group: Address
+
+
+@frozen
+class WholePacket:
+    """The kernel hands up a whole packet: for the register tunnel, or (`wrong_vif`) as it arrived on a wrong interface."""
+
+    vif: int
+    source: Address
+    group: Address
+    wrong_vif: bool
+    packet: bytes
+
+
+@frozen
+class RouteResolved:
+    """The answer to ResolveRpf, and again whenever it changes: how unicast packets reach `address`.
+
+    `ifindex` is None where there is no route. `next_hop` is the gateway, or None where the destination is
+    on the link itself. `local` tells that the address is one of this host's own. `protocol` is the
+    kernel's number (RTPROT_*), `metric` its priority.
+    """
+
+    address: Address
+    ifindex: int | None
+    next_hop: Address | None
+    local: bool = False
+    prefix: Prefix | None = None
+    protocol: int = 0
+    metric: int = 0
+
+
+@frozen
+class EffectFailed:
+    """The kernel refused an effect: which kind (the effect's class name), for what, and the errno's name."""
+
+    effect: str
+    error: str
+    vif: int | None = None
+    ifindex: int | None = None
+    source: Address | None = None
+    group: Address | None = None
+
+
+@frozen
+class VifGone:
+    """The kernel removed `vif` by itself, because its device went away."""
+
+    vif: int
+
+
+@frozen
+class TableAdopted:
+    """The kernel table was found in an unknown state (flushed by somebody): everything is to be written again."""
+
+
+@frozen
+class Shutdown:
+    """Say good-bye on every interface and take back what stands in the kernel."""
+
+
+Event = (
+    Configured
+    | LinkChanged
+    | LinkGone
+    | AddressesChanged
+    | PacketReceived
+    | NoCache
+    | WrongVif
+    | WholePacket
+    | RouteResolved
+    | EffectFailed
+    | VifGone
+    | TableAdopted
+    | Shutdown
+)

@@ -1,0 +1,1 @@
+"""RFC 7761, a file a noun."""
