@@ -92,7 +92,10 @@ class ForgetRpf:
 
 @frozen
 class Notice:
-    """Something an operator may want to know: a stable `reason` word, its level (`info`, `notice`, `warning`, `error`) and a text."""
+    """Something an operator may want to know.
+
+    `level` is `info`, `notice`, `warning` or `error`; `reason` is a stable word; `text` is for people.
+    """
 
     level: str
     reason: str

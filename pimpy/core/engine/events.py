@@ -92,7 +92,7 @@ class WrongVif:
 
 @frozen
 class WholePacket:
-    """The kernel hands up a whole packet: for the register tunnel, or (`wrong_vif`) as it arrived on a wrong interface."""
+    """The kernel hands up a whole packet: for the register tunnel, or (`wrong_vif`) one from a wrong interface."""
 
     vif: int
     source: Address

@@ -85,21 +85,28 @@ class TimerHeap:
         """When to come back, None for never. May be early for timers that were extended since, never late."""
         return self._times[0] if self._times else None
 
-    def fire(self, now: float) -> int:
-        """Call every timer that is due at `now`, in the order of their deadlines; how many were called."""
-        fired = 0
-        while self._times and self._times[0] <= now:
-            when = heappop(self._times)
-            self.now = max(self.now, when)
-            for timer in self._buckets.pop(when):
-                if timer.queued != when:
-                    continue
-                timer.queued = NEVER
-                if timer.deadline <= when:
-                    timer.deadline = NEVER
-                    timer.action(timer.owner)
-                    fired += 1
-                elif timer.deadline != NEVER:
-                    self.enqueue(timer, timer.deadline)
+    def fire_next(self, now: float) -> bool:
+        """Call the timers of the earliest deadline if it has come; whether it had.
+
+        What they see as `now` is the time of the call, not their deadline: a host that slept does not make
+        up for the messages that it missed.
+        """
         self.now = max(self.now, now)
-        return fired
+        if not self._times or self._times[0] > now:
+            return False
+        when = heappop(self._times)
+        for timer in self._buckets.pop(when):
+            if timer.queued != when:
+                continue
+            timer.queued = NEVER
+            if timer.deadline <= when:
+                timer.deadline = NEVER
+                timer.action(timer.owner)
+            elif timer.deadline != NEVER:
+                self.enqueue(timer, timer.deadline)
+        return True
+
+    def fire(self, now: float) -> None:
+        """Call every timer that is due at `now`, in the order of their deadlines."""
+        while self.fire_next(now):
+            pass

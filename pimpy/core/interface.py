@@ -1,0 +1,113 @@
+"""Interfaces as the kernel and the configuration tell of them, and the virtual interfaces (vifs) they get."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from pimpy.config.model import Config, Phyint
+from pimpy.core.engine.events import LinkChanged
+from pimpy.wire.family import Address, Family
+
+MAXVIFS = 32
+"""Vifs of one kernel table."""
+USABLE_VIFS = MAXVIFS - 1
+"""One is kept for the register tunnel (RFC 7761 4.4)."""
+
+
+@define(eq=False)
+class Interface:
+    """One interface of the host in one family: the kernel's facts, the file's wishes and what follows from both."""
+
+    family: Family
+    link: LinkChanged
+    phyint: Phyint
+    addresses: tuple[tuple[Address, int], ...] = ()
+    vif: int | None = None
+    refusal: str | None = None
+    """Why the kernel or the table would not have it, in words."""
+    mask: int = field(init=False, default=0)
+    """1 << vif, or 0 without a vif."""
+
+    @property
+    def name(self) -> str:
+        """The name it has now."""
+        return self.link.name
+
+    @property
+    def ifindex(self) -> int:
+        """The kernel's index, its identity."""
+        return self.link.ifindex
+
+    def address(self) -> Address | None:
+        """The address that our messages carry: the first one, in IPv6 the first link-local one (RFC 7761 4.3.1)."""
+        for address, _ in self.addresses:
+            if self.family.size == 4 or self.family.is_link_local(address):
+                return address
+        return None
+
+    def secondary(self) -> tuple[Address, ...]:
+        """All others, sorted: the Address List of our Hellos (RFC 7761 4.3.4)."""
+        primary = self.address()
+        return tuple(sorted({address for address, _ in self.addresses} - {primary}))
+
+    def why_never(self, config: Config) -> str | None:
+        """Why this interface takes no part whatever its addresses, in words; None if it may."""
+        if self.link.loopback:
+            return "a loopback interface"
+        enabled = config.phyints_enabled if self.phyint.enabled is None else self.phyint.enabled
+        if not enabled:
+            return "disabled by the configuration"
+        if not self.link.multicast:
+            return "the interface has no multicast flag (ip link set dev IF multicast on)"
+        return self.refusal
+
+    def why_not(self, config: Config) -> str | None:
+        """Why this interface takes no part now, in words; None if it may, its link being up."""
+        if (why := self.why_never(config)) is not None:
+            return why
+        if self.address() is None:
+            return "no address" if self.family.size == 4 else "no usable link-local address"
+        return None
+
+    @property
+    def messages(self) -> int:
+        """The longest PIM message, in bytes, that fits into a packet here."""
+        return max(self.link.mtu, 576) - self.family.ip_header
+
+
+@define(eq=False)
+class VifTable:
+    """Which interface holds which vif.
+
+    A freed index rests until `release` is called, which happens when no kernel entry names it any more:
+    else old entries would forward out of the new interface.
+    """
+
+    owners: list[Interface | None] = field(factory=lambda: [None] * USABLE_VIFS)
+    resting: set[int] = field(factory=set)
+
+    def take(self, interface: Interface) -> int | None:
+        """A free vif for `interface`, None if there is none."""
+        for vif, owner in enumerate(self.owners):
+            if owner is None and vif not in self.resting:
+                self.owners[vif] = interface
+                interface.vif, interface.mask = vif, 1 << vif
+                return vif
+        return None
+
+    def free(self, interface: Interface) -> int | None:
+        """Take the vif of `interface` away and let it rest; which one it was."""
+        vif = interface.vif
+        if vif is not None:
+            self.owners[vif] = None
+            self.resting.add(vif)
+            interface.vif, interface.mask = None, 0
+        return vif
+
+    def release(self) -> None:
+        """The kernel's table names no resting vif any more."""
+        self.resting.clear()
+
+    def names(self, mask: int) -> list[str]:
+        """The names of the interfaces in a bit mask, by vif."""
+        return [owner.name for vif, owner in enumerate(self.owners) if owner is not None and mask >> vif & 1]

@@ -1,0 +1,272 @@
+"""Interfaces come, change and go; the configuration is followed; and in the end everything is taken back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pimpy.config.model import Config
+from pimpy.core.engine.effects import AddVif, JoinGroup, LeaveGroup, SendPacket
+from pimpy.core.engine.events import AddressesChanged, LinkChanged
+from pimpy.core.gmp import GmpSettings, Membership
+from pimpy.core.interface import MAXVIFS, USABLE_VIFS, Interface
+from pimpy.core.pim import downstream, neighbor
+from pimpy.core.pim.instance import PimSettings
+from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
+from pimpy.wire.family import Address, Prefix
+
+if TYPE_CHECKING:
+    from pimpy.core.router import Router
+
+
+def configure(router: Router, config: Config) -> None:
+    """Follow `config` from now on; what it does not change is not touched."""
+    old, router.config = router.config, config
+    router.pim.settings = PimSettings(triggered_hello_delay=config.triggered_hello_delay)
+    router.pim.outbox.reconfigure(config.join_prune_interval)
+    ranges = config.ssm_ranges(router.family)
+    ranges_changed = ranges != router.ssm.prefixes
+    router.ssm.prefixes = ranges
+    for interface in router.interfaces.values():
+        _configure_interface(router, interface, thresholds=old is not config)
+    if ranges_changed:
+        _ssm_ranges_changed(router)
+
+
+def _ssm_ranges_changed(router: Router) -> None:
+    """Groups that are or are no longer source-specific are looked at again (S8)."""
+    groups = router.pim.tib.groups
+    groups.clear()
+    for sg in router.pim.tib.sg.values():
+        if not router.ssm.holds(sg.group):
+            groups.setdefault(sg.group, {})[sg] = None
+    for membership in router.memberships.values():
+        membership.ssm_changed()
+
+
+def _configure_interface(router: Router, interface: Interface, *, thresholds: bool) -> None:
+    """Take what the file says of an interface now; only a change of its mode restarts it."""
+    old = interface.phyint
+    interface.phyint = router.config.phyint(interface.name, tuple(a for a, _ in interface.addresses))
+    pim_interface = router.pim.interfaces.get(interface.ifindex)
+    if pim_interface is not None and pim_interface.passive != interface.phyint.passive:
+        stop(router, interface, reachable=True, give_up_vif=False)
+        pim_interface = None
+    reconsider(router, interface)
+    if pim_interface is None or router.pim.interfaces.get(interface.ifindex) is not pim_interface:
+        return
+    pim_interface.hello_interval = float(_hello_interval(router, interface))
+    priority = _dr_priority(interface)
+    if priority != pim_interface.dr_priority:
+        pim_interface.dr_priority = priority
+        neighbor.elect_dr(pim_interface)
+        if not pim_interface.passive:
+            neighbor.send_hello(pim_interface)
+    router.memberships[interface.ifindex].reconfigure(_gmp_settings(router, interface))
+    if thresholds and old.ttl_threshold != interface.phyint.ttl_threshold and interface.vif is not None:
+        router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
+        router.forwarding.rewrite()
+
+
+def link_changed(router: Router, link: LinkChanged) -> None:
+    """An interface is new, or one of its properties changed; a new name is looked up in the configuration again."""
+    interface = router.interfaces.get(link.ifindex)
+    if interface is None:
+        interface = Interface(router.family, link, router.config.phyint(link.name))
+        router.interfaces[link.ifindex] = interface
+    old, interface.link = interface.link, link
+    if old.name != link.name:
+        _configure_interface(router, interface, thresholds=True)
+    else:
+        reconsider(router, interface)
+    if old.mtu != link.mtu and link.ifindex in router.memberships:
+        router.memberships[link.ifindex].reconfigure(_gmp_settings(router, interface))
+
+
+def link_gone(router: Router, ifindex: int) -> None:
+    """The interface is no more."""
+    interface = router.interfaces.pop(ifindex, None)
+    if interface is not None:
+        stop(router, interface, reachable=False, give_up_vif=True)
+        router.waiting.pop(ifindex, None)
+
+
+def addresses_changed(router: Router, event: AddressesChanged) -> None:
+    """The addresses of an interface are these now."""
+    interface = router.interfaces.get(event.ifindex)
+    if interface is None or interface.addresses == event.addresses:
+        return
+    before = interface.address()
+    interface.addresses = event.addresses
+    interface.phyint = router.config.phyint(interface.name, tuple(a for a, _ in event.addresses))
+    reconsider(router, interface)
+    pim_interface, address = router.pim.interfaces.get(event.ifindex), interface.address()
+    if pim_interface is not None and before is not None and address is not None:
+        neighbor.readdress(pim_interface, address)
+        if address != before:
+            router.memberships[event.ifindex].readdress(address)
+    _own_addresses_changed(router)
+
+
+def _own_addresses_changed(router: Router) -> None:
+    """Which interface holds a local source may have changed."""
+    for interface in router.interfaces.values():
+        if interface.link.loopback:
+            for path in router.rpf.by_interface(interface.ifindex):
+                for sg in path.users:
+                    router.pim.touched.touch(sg)
+
+
+def reconsider(router: Router, interface: Interface) -> None:
+    """Start or stop multicast routing on an interface, as its state and the configuration want it."""
+    why_not = interface.why_not(router.config)
+    running = interface.ifindex in router.pim.interfaces
+    if why_not is None and interface.link.running:
+        if not running:
+            _start(router, interface)
+    elif running or interface.vif is not None:
+        give_up_vif = interface.why_never(router.config) is not None
+        stop(router, interface, reachable=interface.link.running, give_up_vif=give_up_vif)
+
+
+def _start(router: Router, interface: Interface) -> None:
+    """PIM and the membership protocol begin on an interface."""
+    if not _obtain_vif(router, interface):
+        return
+    address = interface.address()
+    assert address is not None, "an interface without address has a reason not to start"
+    for group in _groups(router, interface.phyint.passive):
+        router.emit(JoinGroup(interface.ifindex, group))
+    pim_interface = PimInterface(
+        router.pim,
+        interface,
+        address,
+        interface.phyint.passive,
+        _dr_priority(interface),
+        float(_hello_interval(router, interface)),
+    )
+    router.pim.interfaces[interface.ifindex] = pim_interface
+    membership = _membership(router, interface, pim_interface)
+    router.memberships[interface.ifindex] = membership
+    neighbor.start(pim_interface)
+    membership.start(address)
+    _paths_changed(router, interface)
+    router.notice("info", "interface_up", f"{interface.name}: up as vif {interface.vif}")
+
+
+def _obtain_vif(router: Router, interface: Interface) -> bool:
+    if interface.vif is not None:
+        return True
+    vif = router.vifs.take(interface)
+    if vif is None:
+        router.waiting[interface.ifindex] = interface
+        if not router.vifs.resting:
+            text = f"the kernel's table has {MAXVIFS} virtual interfaces, {USABLE_VIFS} of them for interfaces"
+            remedy = "name those you need with phyint lines after `no phyint`, or run a second table (-t)"
+            router.notice("error", "vif_limit", f"{interface.name}: not used: {text}; {remedy}")
+        return False
+    router.waiting.pop(interface.ifindex, None)
+    router.emit(AddVif(vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
+    return True
+
+
+def _membership(router: Router, interface: Interface, pim_interface: PimInterface) -> Membership:
+    """IGMP or MLD for an interface, its ways out bound to the router."""
+
+    def send(destination: Address, data: bytes) -> None:
+        source = pim_interface.address
+        router.emit(SendPacket(router.family.gmp, interface.ifindex, source, destination, data))
+
+    def count(kind: str, reason: str) -> None:
+        router.counters.add(interface.name, router.family.gmp, "rx", kind, reason)
+
+    return Membership(
+        router.family,
+        router.heap,
+        router.pim.random,
+        _gmp_settings(router, interface),
+        send,
+        partial(router.member_changed, pim_interface),
+        router.ssm.holds,
+        lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
+        count,
+        on_link=lambda address: any(Prefix(own, length).covers(address) for own, length in interface.addresses),
+        usable=router.ssm.usable,
+    )
+
+
+def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: bool) -> None:
+    """PIM and the membership protocol end on an interface; all state that came from there goes at once (J21)."""
+    pim_interface = router.pim.interfaces.get(interface.ifindex)
+    if pim_interface is not None:
+        router.memberships[interface.ifindex].stop()
+        for machine in list(pim_interface.downstream.values()):
+            downstream.close(machine)
+        neighbor.stop(pim_interface, reachable=reachable)
+        for group in _groups(router, pim_interface.passive):
+            router.emit(LeaveGroup(interface.ifindex, group))
+        del router.pim.interfaces[interface.ifindex], router.memberships[interface.ifindex]
+        _paths_changed(router, interface)
+        router.notice("info", "interface_down", f"{interface.name}: down")
+    if give_up_vif and interface.vif is not None:
+        router.forwarding.forget_vif(interface.vif)
+        router.departing.append(interface.vif)
+        router.vifs.free(interface)
+
+
+def refused(router: Router, interface: Interface, why: str) -> None:
+    """The kernel will not have this interface: the others go on without it."""
+    interface.refusal = why
+    router.notice("error", "interface_refused", f"{interface.name}: not used: {why}")
+    stop(router, interface, reachable=True, give_up_vif=True)
+
+
+def _paths_changed(router: Router, interface: Interface) -> None:
+    """Whether RPF goes over this interface has to be looked at again."""
+    for path in router.rpf.by_interface(interface.ifindex):
+        for sg in path.users:
+            router.pim.touched.touch(sg)
+
+
+def shutdown(router: Router) -> None:
+    """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
+    for pim_interface in router.pim.interfaces.values():
+        router.memberships[pim_interface.ifindex].stop()
+        for machine in list(pim_interface.downstream.values()):
+            downstream.close(machine)
+    router.settle()
+    router.pim.outbox.flush()
+    for interface in list(router.interfaces.values()):
+        stop(router, interface, reachable=True, give_up_vif=True)
+    router.interfaces.clear()
+    router.waiting.clear()
+    router.forwarding.clear()
+
+
+def _groups(router: Router, passive: bool) -> tuple[Address, ...]:
+    """The link-scope groups that a router listens to (4.3.1; conformance I23, M8)."""
+    family = router.family
+    reports = (family.all_reports, family.all_routers)
+    return reports if passive else (family.all_pim_routers, *reports)
+
+
+def _dr_priority(interface: Interface) -> int:
+    priority = interface.phyint.dr_priority
+    return DEFAULT_DR_PRIORITY if priority is None else priority
+
+
+def _hello_interval(router: Router, interface: Interface) -> int:
+    return interface.phyint.hello_interval or router.config.hello_interval
+
+
+def _gmp_settings(router: Router, interface: Interface) -> GmpSettings:
+    phyint, config = interface.phyint, router.config
+    version = (phyint.igmp_version or 3) if router.family.gmp == "igmp" else (phyint.mld_version or 2)
+    interval = float(config.igmp_query_interval)
+    return GmpSettings(
+        version=version,
+        query_interval=interval,
+        query_response_interval=10.0 if interval > 10 else interval / 2,  # shorter than T25, as RFC 9776 8.3 demands
+        robustness=config.igmp_robustness,
+        mtu=interface.link.mtu,
+    )

@@ -1,0 +1,378 @@
+"""Hellos, neighbours and the DR: RFC 7761 4.3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from pimpy.core.engine.timers import NEVER, Timer
+from pimpy.core.interface import Interface
+from pimpy.core.pim import upstream
+from pimpy.core.pim.instance import (
+    DEFAULT_HELLO_HOLDTIME,
+    GENID_PACE,
+    HOLDTIME_FACTOR,
+    HOLDTIME_FOREVER,
+    Pim,
+)
+from pimpy.wire.family import Address, format_address
+from pimpy.wire.pim import Hello, LanPruneDelay
+
+if TYPE_CHECKING:
+    from pimpy.core.pim.downstream import Downstream
+    from pimpy.core.pim.tib import SG
+
+DEFAULT_DR_PRIORITY = 1
+
+
+@define(eq=False)
+class Neighbor:
+    """A PIM router on one of our links, keyed by that link: fe80::1 on two links is two neighbours (N12)."""
+
+    interface: PimInterface
+    address: Address
+    since: float
+    hello: Hello
+    """What it last said: its options, those it left out being None (4.3.2, 4.3.3)."""
+    liveness: Timer = field(init=False)
+    """NLT(N,I), the Neighbor Liveness Timer."""
+    hello_owed: bool = True
+    """Whether it has not heard a Hello of ours since it came or restarted."""
+    paced_until: float = 0.0
+    """Until when a change of its GenID makes us send nothing."""
+    alive: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        self.liveness = Timer(self.interface.pim.heap, self, _liveness_expired)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its primary address, and the secondary ones that are its own and nobody else's (4.3.4)."""
+        interface = self.interface
+        own = (a for a in self.hello.addresses or () if interface.secondary_of.get(a) is self)
+        return (self.address, *own)
+
+
+@define(eq=False)
+class PimInterface:
+    """PIM on one interface; exists as long as PIM runs there."""
+
+    pim: Pim
+    link: Interface
+    address: Address
+    """The source of our Hellos, our primary address."""
+    passive: bool
+    """No PIM message is sent or taken (Y6); we are the DR for the hosts there."""
+    dr_priority: int
+    hello_interval: float
+    """Hello_Period, seconds."""
+    generation_id: int = field(init=False)
+    neighbors: dict[Address, Neighbor] = field(factory=dict)
+    secondary_of: dict[Address, Neighbor] = field(factory=dict)
+    """Whose secondary address it is; of two that claim one, the last to announce it (N15)."""
+    downstream: dict[SG, Downstream] = field(factory=dict)
+    """The downstream (S,G) machines on this interface that are not in state NoInfo."""
+    members: dict[SG, None] = field(factory=dict)
+    """The entries with a member here."""
+    dr: Neighbor | None = None
+    """DR(I); None is me (4.3.2)."""
+    hello_timer: Timer = field(init=False)
+    """HT(I)."""
+    triggered_hello: Timer = field(init=False)
+    """When a new or restarted neighbour gets its Hello."""
+    hello_sent: bool = False
+    """Whether a Hello left from the present address."""
+    lan_delay_enabled: bool = True
+    """lan_delay_enabled(I): all neighbours sent the LAN Prune Delay option (4.3.3)."""
+
+    def __attrs_post_init__(self) -> None:
+        self.generation_id = self.pim.random.getrandbits(32)
+        self.hello_timer = Timer(self.pim.heap, self, _hello_timer_expired)
+        self.triggered_hello = Timer(self.pim.heap, self, send_hello)
+
+    @property
+    def name(self) -> str:
+        """The name that the interface has now."""
+        return self.link.name
+
+    @property
+    def ifindex(self) -> int:
+        """The kernel's index."""
+        return self.link.ifindex
+
+    @property
+    def vif(self) -> int | None:
+        """The kernel's virtual interface, None if there is none left."""
+        return self.link.vif
+
+    @property
+    def mask(self) -> int:
+        """1 << vif, 0 without one."""
+        return self.link.mask
+
+    def owns(self, address: Address) -> bool:
+        """Whether `address` is one of ours on this interface."""
+        return any(address == own for own, _ in self.link.addresses)
+
+    def neighbor(self, address: Address) -> Neighbor | None:
+        """NBR(I, A) of 4.3.4: by primary address first."""
+        return self.neighbors.get(address) or self.secondary_of.get(address)
+
+    def effective_propagation_delay(self) -> float:
+        """Effective_Propagation_Delay(I) of 4.3.3, seconds."""
+        settings = self.pim.settings
+        if not self.lan_delay_enabled:
+            return 0.5  # Propagation_delay_default
+        return max(settings.propagation_delay, *(d.propagation_delay / 1000 for d in self._delays()), 0.0)
+
+    def effective_override_interval(self) -> float:
+        """Effective_Override_Interval(I) of 4.3.3, seconds."""
+        settings = self.pim.settings
+        if not self.lan_delay_enabled:
+            return 2.5  # t_override_default
+        return max(settings.override_interval, *(d.override_interval / 1000 for d in self._delays()), 0.0)
+
+    def suppression_enabled(self) -> bool:
+        """Suppression_Enabled(I) of 4.3.3; off only if all neighbours set the T bit, and we do (N14)."""
+        if not self.lan_delay_enabled or not self.pim.settings.t_bit:
+            return True
+        return not all(delay.t_bit for delay in self._delays())
+
+    def jp_override_interval(self) -> float:
+        """J/P_Override_Interval(I) = Effective_Propagation_Delay(I) + Effective_Override_Interval(I) (4.11)."""
+        return self.effective_propagation_delay() + self.effective_override_interval()
+
+    def _delays(self) -> Iterator[LanPruneDelay]:
+        return (n.hello.lan_prune_delay for n in self.neighbors.values() if n.hello.lan_prune_delay is not None)
+
+
+def start(interface: PimInterface) -> None:
+    """PIM begins on an interface: the first Hello leaves within Triggered_Hello_Delay (4.3.1)."""
+    pim = interface.pim
+    elect_dr(interface)
+    if not interface.passive:
+        interface.hello_timer.at(pim.now + pim.random.uniform(0, pim.settings.triggered_hello_delay))
+
+
+def stop(interface: PimInterface, *, reachable: bool) -> None:
+    """PIM ends on an interface; its neighbours are told if it is `reachable` (4.3.1)."""
+    if reachable:
+        send_goodbye(interface)
+    interface.hello_timer.cancel()
+    interface.triggered_hello.cancel()
+    for neighbor in list(interface.neighbors.values()):
+        remove(neighbor, "the interface stopped")
+    interface.pim.dr &= ~interface.mask
+
+
+def send_hello(interface: PimInterface) -> None:
+    """Send a Hello now (4.3.1); it serves every neighbour that waits for one."""
+    pim, settings = interface.pim, interface.pim.settings
+    interface.triggered_hello.cancel()
+    interface.hello_sent = True
+    for neighbor in interface.neighbors.values():
+        neighbor.hello_owed = False
+    hello = Hello(
+        holdtime=min(int(HOLDTIME_FACTOR * interface.hello_interval), HOLDTIME_FOREVER - 1),
+        lan_prune_delay=LanPruneDelay(
+            settings.t_bit, round(settings.propagation_delay * 1000), round(settings.override_interval * 1000)
+        ),
+        dr_priority=interface.dr_priority,
+        generation_id=interface.generation_id,
+        addresses=interface.link.secondary() or None,
+    )
+    pim.send(interface, hello)
+
+
+def send_goodbye(interface: PimInterface, address: Address | None = None) -> None:
+    """A Hello with holdtime 0: neighbours forget us, or our old `address`, at once (4.3.1, N19)."""
+    if interface.hello_sent and not interface.passive:
+        hello = Hello(holdtime=0, lan_prune_delay=None, dr_priority=None, generation_id=interface.generation_id)
+        interface.pim.send(interface, hello, address)
+        interface.hello_sent = False
+
+
+def say_hello_first(interface: PimInterface, neighbor: Neighbor | None) -> None:
+    """Before a message that `neighbor` (None: everybody) must not drop for want of a Hello of ours (4.3.1, N7)."""
+    if not interface.hello_sent or (neighbor is not None and neighbor.hello_owed):
+        send_hello(interface)
+
+
+def _hello_timer_expired(interface: PimInterface) -> None:
+    interface.hello_timer.at(interface.pim.now + interface.hello_interval)
+    send_hello(interface)
+
+
+def readdress(interface: PimInterface, address: Address) -> None:
+    """Our addresses on the interface changed; `address` is the primary one now (4.3.1, N16, N19)."""
+    if address != interface.address:
+        send_goodbye(interface, interface.address)
+        interface.address = address
+        elect_dr(interface)
+    if not interface.passive:
+        send_hello(interface)
+
+
+def receive_hello(interface: PimInterface, source: Address, hello: Hello) -> None:
+    """A Hello has arrived (4.3.2)."""
+    neighbor = interface.neighbors.get(source)
+    if hello.holdtime == 0:
+        if neighbor is not None:
+            remove(neighbor, "it said good-bye")
+        return
+    hello = _without_our_addresses(interface, hello)
+    if neighbor is None:
+        neighbor = _new_neighbor(interface, source, hello)
+        if neighbor is None:
+            return
+    else:
+        _refreshed(neighbor, hello)
+    holdtime = DEFAULT_HELLO_HOLDTIME if hello.holdtime is None else float(hello.holdtime)
+    neighbor.liveness.at(NEVER if holdtime == HOLDTIME_FOREVER else interface.pim.now + holdtime)
+
+
+def _without_our_addresses(interface: PimInterface, hello: Hello) -> Hello:
+    """The Hello less what cannot be: an Address List with our own addresses (TH17), or too long a one (Y2)."""
+    addresses = hello.addresses or ()
+    kept = tuple(a for a in addresses if not interface.owns(a))[: interface.pim.settings.max_secondary]
+    if len(kept) == len(addresses):
+        return hello
+    interface.pim.refuse(interface.name, "hello", "secondary_conflict")
+    return Hello(hello.holdtime, hello.lan_prune_delay, hello.dr_priority, hello.generation_id, kept)
+
+
+def _new_neighbor(interface: PimInterface, source: Address, hello: Hello) -> Neighbor | None:
+    pim = interface.pim
+    if len(interface.neighbors) >= pim.settings.max_neighbors:
+        pim.refuse(interface.name, "hello", "nbr_limit")
+        text = f"{interface.name}: {pim.settings.max_neighbors} neighbours, no more are taken"
+        pim.notice("warning", "nbr_limit", text)
+        return None
+    neighbor = Neighbor(interface, source, pim.now, hello)
+    interface.neighbors[source] = neighbor
+    pim.notice("info", "neighbor_up", f"{interface.name}: neighbour {format_address(source)} up")
+    _hello_changed(neighbor)
+    _trigger_hello(neighbor)
+    return neighbor
+
+
+def _refreshed(neighbor: Neighbor, hello: Hello) -> None:
+    """A further Hello of a known neighbour: what it says replaces what it said before."""
+    old, neighbor.hello = neighbor.hello, hello
+    if old != hello:
+        _hello_changed(neighbor, old.addresses or ())
+    if old.generation_id != hello.generation_id:
+        _restarted(neighbor)
+
+
+def _restarted(neighbor: Neighbor) -> None:
+    """Its GenID changed: it lost what we told it (4.3.1, 4.5.5)."""
+    pim = neighbor.interface.pim
+    name = neighbor.interface.name
+    pim.notice("notice", "genid_change", f"{name}: neighbour {format_address(neighbor.address)} restarted")
+    if pim.now < neighbor.paced_until:
+        pim.refuse(name, "hello", "genid_suppressed")
+        return
+    neighbor.paced_until = pim.now + GENID_PACE
+    _trigger_hello(neighbor)
+    for path in pim.rpf.by_next_hop(neighbor.interface.ifindex, neighbor.addresses):
+        for sg in path.users:
+            if sg.rpf is neighbor:
+                upstream.step(sg, upstream.Event.RPF_PRIME_GENID_CHANGES)
+
+
+def _trigger_hello(neighbor: Neighbor) -> None:
+    """Greet a new or restarted neighbour within Triggered_Hello_Delay, unless the periodic Hello is sooner (N6)."""
+    interface, pim = neighbor.interface, neighbor.interface.pim
+    neighbor.hello_owed = True
+    when = pim.now + pim.random.uniform(0, pim.settings.triggered_hello_delay)
+    if when < interface.hello_timer.deadline:
+        interface.triggered_hello.no_later_than(when)
+
+
+def _liveness_expired(neighbor: Neighbor) -> None:
+    remove(neighbor, "its holdtime is over")
+
+
+def remove(neighbor: Neighbor, why: str) -> None:
+    """The neighbour is gone: holdtime over, good-bye, or our interface stopped."""
+    interface, pim = neighbor.interface, neighbor.interface.pim
+    addresses = neighbor.addresses
+    neighbor.alive = False
+    neighbor.liveness.cancel()
+    del interface.neighbors[neighbor.address]
+    for address in addresses[1:]:
+        del interface.secondary_of[address]
+    pim.notice("notice", "neighbor_down", f"{interface.name}: neighbour {format_address(neighbor.address)} down: {why}")
+    _next_hops_changed(interface, addresses)
+    _derive(interface)
+
+
+def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) -> None:
+    """What a neighbour says of itself is new: its addresses, delays or priority."""
+    interface = neighbor.interface
+    for address in old_addresses:
+        if interface.secondary_of.get(address) is neighbor:
+            del interface.secondary_of[address]
+    for address in neighbor.hello.addresses or ():
+        if address == neighbor.address:
+            continue
+        other = interface.secondary_of.get(address)
+        if other is not None and other is not neighbor:
+            interface.pim.refuse(interface.name, "hello", "secondary_conflict")
+            interface.pim.notice(
+                "warning",
+                "secondary_conflict",
+                f"{interface.name}: {format_address(address)} is claimed by {format_address(other.address)} "
+                f"and {format_address(neighbor.address)}; the latter has it now",
+            )
+        interface.secondary_of[address] = neighbor
+    _next_hops_changed(interface, (neighbor.address, *old_addresses, *(neighbor.hello.addresses or ())))
+    _derive(interface)
+
+
+def _next_hops_changed(interface: PimInterface, addresses: tuple[Address, ...]) -> None:
+    """Who NBR(I, A) is may have changed for these addresses: their entries have to look again."""
+    pim = interface.pim
+    for path in pim.rpf.by_next_hop(interface.ifindex, set(addresses)):
+        for sg in path.users:
+            pim.touched.touch(sg)
+    if interface.link.link.point_to_point:
+        for path in pim.rpf.by_interface(interface.ifindex):
+            for sg in path.users:
+                pim.touched.touch(sg)
+
+
+def _derive(interface: PimInterface) -> None:
+    """What follows from all neighbours together."""
+    interface.lan_delay_enabled = all(n.hello.lan_prune_delay is not None for n in interface.neighbors.values())
+    elect_dr(interface)
+
+
+def elect_dr(interface: PimInterface) -> None:
+    """DR(I) of 4.3.2: the highest priority if all neighbours sent one, then the highest address; me included."""
+    neighbors = interface.neighbors.values()
+    by_priority = all(n.hello.dr_priority is not None for n in neighbors)
+
+    def metric(neighbor: Neighbor | None) -> tuple[int, Address]:
+        priority = interface.dr_priority if neighbor is None else neighbor.hello.dr_priority or 0
+        address = interface.address if neighbor is None else neighbor.address
+        return (priority if by_priority else 0, address)
+
+    everybody: list[Neighbor | None] = [None, *neighbors]
+    interface.dr = max(everybody, key=metric)
+    _set_i_am_dr(interface, interface.dr is None)
+
+
+def _set_i_am_dr(interface: PimInterface, i_am: bool) -> None:
+    """Keep the mask of { I: I_am_DR(I) }; on an edge the entries with members there are settled (N10, N11)."""
+    pim = interface.pim
+    if bool(pim.dr & interface.mask) == i_am:
+        return
+    pim.dr ^= interface.mask
+    who = "this router" if i_am else f"{format_address(interface.dr.address)}" if interface.dr else ""
+    pim.notice("info", "dr_change", f"{interface.name}: the DR is {who}")
+    for sg in interface.members:
+        pim.touched.touch(sg)

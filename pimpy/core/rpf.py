@@ -1,0 +1,101 @@
+"""The paths that somebody needs: which interface and next hop lead to an address, kept up by events.
+
+The kernel is asked once for each address (ResolveRpf) and answers whenever the answer changes
+(RouteResolved). The core never waits for it, never polls, and never mirrors the routing table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import define, field
+
+from pimpy.core.engine.effects import Effect, ForgetRpf, ResolveRpf
+from pimpy.core.engine.events import RouteResolved
+from pimpy.wire.family import Address
+
+
+@define(eq=False)
+class Path:
+    """How `address` is reached. The MRIB of RFC 7761 4.1.1, one row; `route` is None until the kernel answered."""
+
+    address: Address
+    route: RouteResolved | None = None
+    users: dict[Any, None] = field(factory=dict)
+    """Who needs it, in order of arrival."""
+
+    @property
+    def ifindex(self) -> int | None:
+        """The index of RPF_interface, None without a route."""
+        return self.route.ifindex if self.route is not None else None
+
+    @property
+    def connected(self) -> bool:
+        """DirectlyConnected(S): the route has no gateway, or the address is our own."""
+        return self.route is not None and self.route.ifindex is not None and self.route.next_hop is None
+
+    @property
+    def hop(self) -> tuple[int, Address] | None:
+        """(ifindex, next hop), the next hop being the address itself on its own link; None without a route."""
+        route = self.route
+        if route is None or route.ifindex is None:
+            return None
+        return route.ifindex, self.address if route.next_hop is None else route.next_hop
+
+
+class Rpf:
+    """All paths in use, found by address, by next hop and by interface, so that a change walks only what it touches."""
+
+    def __init__(self, emit: Callable[[Effect], None]) -> None:
+        self._emit = emit
+        self.paths: dict[Address, Path] = {}
+        self._hops: dict[tuple[int, Address], dict[Path, None]] = {}
+        self._interfaces: dict[int, dict[Path, None]] = {}
+
+    def track(self, address: Address, user: object) -> Path:
+        """The path to `address`, kept up to date until `release`; asks the kernel for an address that is new."""
+        path = self.paths.get(address)
+        if path is None:
+            path = self.paths[address] = Path(address)
+            self._emit(ResolveRpf(address))
+        path.users[user] = None
+        return path
+
+    def release(self, path: Path, user: object) -> None:
+        """`user` needs the path no longer."""
+        del path.users[user]
+        if not path.users:
+            self._unindex(path)
+            del self.paths[path.address]
+            self._emit(ForgetRpf(path.address))
+
+    def resolved(self, route: RouteResolved) -> Path | None:
+        """Take the kernel's answer; the path if that changed how it leads, None if not (or nobody asks any more)."""
+        path = self.paths.get(route.address)
+        if path is None or path.route == route:
+            return None
+        before = path.route, path.hop
+        self._unindex(path)
+        path.route = route
+        if (hop := path.hop) is not None:
+            self._hops.setdefault(hop, {})[path] = None
+            self._interfaces.setdefault(hop[0], {})[path] = None
+        return path if before[0] is None or before[1] != path.hop or before[0].next_hop != route.next_hop else None
+
+    def _unindex(self, path: Path) -> None:
+        if (hop := path.hop) is None:
+            return
+        for index, key in ((self._hops, hop), (self._interfaces, hop[0])):
+            paths = index[key]  # type: ignore[index]
+            del paths[path]
+            if not paths:
+                del index[key]  # type: ignore[arg-type]
+
+    def by_next_hop(self, ifindex: int, next_hops: Iterable[Address]) -> list[Path]:
+        """The paths that lead over one of `next_hops` on `ifindex`."""
+        return [path for next_hop in next_hops for path in self._hops.get((ifindex, next_hop), ())]
+
+    def by_interface(self, ifindex: int) -> list[Path]:
+        """The paths that lead over `ifindex`."""
+        return list(self._interfaces.get(ifindex, ()))

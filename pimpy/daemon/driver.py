@@ -1,0 +1,108 @@
+"""Turns the core: events in, effects out, one timer. The only place where a router meets a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from pimpy.core.engine.effects import Effect, Notice
+from pimpy.core.engine.events import Event
+from pimpy.core.router import Router
+from pimpy.daemon.recorder import Recorder
+
+ROUNDS = 16
+"""How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""
+
+
+class Kernel(Protocol):
+    """What a driver needs of `kernel.adapter.Adapter`."""
+
+    def apply(self, effects: list[Effect]) -> list[Event]:
+        """Do these, in order; what failed and what is already answered."""
+
+
+def clock() -> float:
+    """Seconds of a clock that never goes back, and goes on while the host sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Driver:
+    """One router and its kernel."""
+
+    def __init__(
+        self,
+        router: Router,
+        kernel: Kernel,
+        notice: Callable[[Notice], None],
+        recorder: Recorder | None = None,
+        now: Callable[[], float] = clock,
+    ) -> None:
+        self.router = router
+        self.kernel = kernel
+        self.now = now
+        self._notice = notice
+        self._recorder = recorder
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed: float | None = None
+
+    def feed(self, events: Iterable[Event]) -> None:
+        """Handle a batch of events and do what follows from them."""
+        self._handle(events)
+        self._follow()
+
+    def close(self) -> None:
+        """No timer fires any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _handle(self, events: Iterable[Event]) -> None:
+        router, recorder = self.router, self._recorder
+        for event in events:
+            now = self.now()
+            if recorder is not None:
+                recorder.event(router, event, now)
+            router.handle(event, now)
+
+    def _follow(self) -> None:
+        """Apply effects, and handle what the kernel says to them, until nothing is left."""
+        for _ in range(ROUNDS):
+            drained = self.router.drain()
+            if self._recorder is not None:
+                self._recorder.drained(self.router, drained)
+            answers = self.kernel.apply(self._without_notices(drained)) if drained else []
+            if not answers:
+                break
+            self._handle(answers)
+        else:
+            asyncio.get_running_loop().call_soon(self._follow)
+        self._arm()
+
+    def _without_notices(self, drained: list[Effect]) -> list[Effect]:
+        for effect in drained:
+            if isinstance(effect, Notice):
+                self._notice(effect)
+        return [effect for effect in drained if not isinstance(effect, Notice)]
+
+    def _arm(self) -> None:
+        """Come back at the router's next deadline."""
+        deadline = self.router.next_deadline()
+        if deadline == self._armed and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = None
+        if deadline is not None:
+            delay = max(0.0, deadline - self.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self.now()
+        if self._recorder is not None:
+            self._recorder.advance(self.router, now)
+        self.router.advance(now)
+        self._follow()
