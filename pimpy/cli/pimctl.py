@@ -1,0 +1,285 @@
+"""pimctl: asks the daemon over its control socket, and shows the answer as tables or JSON.
+
+Exit codes: 0 done, 1 refused, 2 wrong words, 3 no daemon, 4 no permission, 5 no answer in time. Nothing heavy is
+imported here, for people wait for it: no event loop, no attrs, no part of the core.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from pimpy import __version__
+from pimpy.cli.client import TIMEOUT, USAGE, Client, FailedError, find
+from pimpy.cli.render import Style
+from pimpy.daemon.commands import ALIASES, SHOW
+
+WATCH_INTERVAL = 2.0
+"""Seconds between two looks of --watch, as pimd's pimctl -m has it."""
+
+
+class Settings:
+    """The options that hold for every command; they may stand before the command and behind it."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def style(self) -> Style:
+        """How to draw tables where the output goes."""
+        terminal = sys.stdout.isatty()
+        colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and not self.plain
+        width = None
+        if terminal:
+            import shutil
+
+            width = shutil.get_terminal_size().columns
+        return Style(colour=colour, plain=bool(self.plain), headings=not self.no_heading, width=width)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value not in (None, False):
+        context.ensure_object(Settings).values[parameter.name or ""] = value
+
+
+_OPTIONS = (
+    click.option("-i", "--ident", metavar="IDENT", help="The daemon of that name: /run/IDENT.sock."),
+    click.option("-u", "--ipc", metavar="SOCK", help="The control socket."),
+    click.option("-j", "--json", is_flag=True, help="Answer in JSON: a flat array of flat objects."),
+    click.option("-m", "--watch", is_flag=True, help="Look again every 2 s until interrupted."),
+    click.option("-p", "--plain", is_flag=True, help="No colours; headings underlined with '='."),
+    click.option("-t", "--no-heading", is_flag=True, help="No headings."),
+)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that all of them have."""
+    for option in reversed(_OPTIONS):
+        option(function)
+    for parameter in function.__click_params__:  # type: ignore[attr-defined]
+        if parameter.name in ("ident", "ipc", "json", "watch", "plain", "no_heading"):
+            parameter.callback = _remember
+            parameter.expose_value = False
+    return function
+
+
+class Prefixes(click.Group):
+    """Commands that may be shortened as long as one is meant (`sh nei`), in any case of letters; and pimd's words."""
+
+    aliases: dict[str, str] = {}  # noqa: RUF012
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command that `name` begins; a usage error if it could be several."""
+        low = name.lower()
+        low = self.aliases.get(low, low)
+        if found := super().get_command(context, low):
+            return found
+        names = {command for command in self.list_commands(context) if command.startswith(low)}
+        names |= {target for alias, target in self.aliases.items() if alias.startswith(low)}
+        if len(names) > 1:
+            context.fail(f"{name!r} is ambiguous: {', '.join(sorted(names))}")
+        return super().get_command(context, names.pop()) if names else None
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but for the name: that of the command, not what was typed."""
+        try:
+            _, command, rest = super().resolve_command(context, args)
+        except click.UsageError as error:
+            raise click.UsageError(
+                f"{error.message} Known are: {', '.join(self.list_commands(context))}.", context
+            ) from None
+        return command.name if command else None, command, rest
+
+
+class Show(Prefixes):
+    """`show`, with pimd's spellings."""
+
+    aliases = ALIASES
+
+
+@click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=False)
+@click.version_option(__version__, "-v", "--version", message="pimctl version %(version)s")
+@common
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Ask and control the multicast routing daemon pimpyd. Commands may be shortened: pimctl sh nei."""
+    context.ensure_object(Settings)
+
+
+@cli.group(cls=Show, invoke_without_command=True)
+@common
+@click.pass_context
+def show(context: click.Context) -> None:
+    """Show neighbours, multicast routes, interfaces, group members, the daemon."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(USAGE)
+
+
+_HELP = {
+    "neighbors": "PIM neighbours. WORD: an interface or an address.",
+    "mroute": "Multicast routes: the tree of each stream. WORD: a group, a source or both.",
+    "interfaces": "Interfaces and their designated routers. WORD: an interface or an address.",
+    "igmp": "IGMP: `groups` or `interfaces`, or both. WORD: an interface, a group or a source.",
+    "mld": "MLD: `groups` or `interfaces`, or both. WORD: an interface, a group or a source.",
+    "status": "How the daemon fares.",
+    "counters": "Messages by interface, type and reason. WORD: one of these.",
+}
+
+
+def _add_show(name: str) -> None:
+    @show.command(name, help=_HELP[name])
+    @click.argument("words", nargs=-1, metavar="[WORD]...")
+    @common
+    @click.pass_obj
+    def command(settings: Settings, words: tuple[str, ...]) -> None:
+        _show(settings, name, words)
+
+
+for _name in _HELP:
+    _add_show(_name)
+
+
+def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
+    client = Client(find(settings.ipc, settings.ident))
+    key, asked = _expand(name, words)
+    line = " ".join(("show", key, *asked))
+    if not settings.watch:
+        _print(_rendered(settings, key, client.ask(line)))
+        return
+    import time
+
+    terminal = sys.stdout.isatty()
+    while True:
+        text = _rendered(settings, key, client.ask(line), compact=True)
+        _print(f"\x1b[H\x1b[J{text}" if terminal else text)
+        time.sleep(WATCH_INTERVAL)
+
+
+def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The key in SHOW, and the words that filter: `igmp gr eth1` is (`igmp groups`, `eth1`)."""
+    if words:
+        for key in SHOW:
+            top, _, part = key.partition(" ")
+            if top == name and part and part.startswith(words[0].lower()):
+                return key, words[1:]
+    return name, words
+
+
+def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: bool = False) -> str:
+    rows = answer.get("rows")
+    if not isinstance(rows, list):
+        raise FailedError("the daemon's answer has no rows: is it another version than this pimctl?", TIMEOUT)
+    if not settings.json:
+        from pimpy.cli.tables import render
+
+        return render(key, rows, settings.style())
+    if compact or not rows:
+        return json.dumps(rows, ensure_ascii=False) + "\n"
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    return "[\n" + ",\n".join(map(encode, rows)) + "\n]\n"
+
+
+def _simple(settings: Settings, command: str) -> None:
+    """A command that is answered by a line."""
+    text = str(Client(find(settings.ipc, settings.ident)).ask(command).get("text", ""))
+    if settings.json:
+        _print(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    elif text:
+        _print(f"{text}\n")
+
+
+@cli.command()
+@common
+@click.pass_obj
+def version(settings: Settings) -> None:
+    """The version of the daemon."""
+    _simple(settings, "version")
+
+
+@cli.command()
+@common
+@click.pass_obj
+def kill(settings: Settings) -> None:
+    """End the daemon: it says good-bye to its neighbours first."""
+    _simple(settings, "kill")
+
+
+@cli.command()
+@common
+@click.pass_obj
+def reload(settings: Settings) -> None:
+    """Read the configuration again and apply what changed."""
+    _simple(settings, "reload")
+
+
+@cli.command()
+@click.argument("level", required=False)
+@common
+@click.pass_obj
+def log(settings: Settings, level: str | None) -> None:
+    """Show the log level, or set it: none, err, notice, info, debug."""
+    _simple(settings, f"log {level}" if level else "log")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@common
+@click.pass_obj
+def schema(settings: Settings, name: str | None) -> None:
+    """Print the JSON schema of `--json show NAME`; without NAME the names there are. Asks no daemon."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
+    known = sorted(file[5:-5] for file in os.listdir(folder) if file.startswith("show-") and file.endswith(".json"))
+    if name is None:
+        _print(json.dumps(known) + "\n" if settings.json else "".join(f"{word}\n" for word in known))
+        return
+    word = name.removeprefix("show-")
+    word = ALIASES.get(word, word)
+    found = [known_name for known_name in known if known_name == word] or [n for n in known if n.startswith(word)]
+    if len(found) != 1:
+        raise click.UsageError(f"no schema {name!r}; known are {', '.join(known)}")
+    with open(os.path.join(folder, f"show-{found[0]}.json"), encoding="utf-8") as file:
+        _print(file.read())
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    sys.stderr.write(f"pimctl: {text}\n")
+    sys.exit(code)
+
+
+def main() -> NoReturn:
+    """The command line. Never returns."""
+    try:
+        code = cli.main(prog_name="pimctl", standalone_mode=False)
+    except FailedError as error:
+        _fail(error.text, error.code)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

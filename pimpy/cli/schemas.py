@@ -1,0 +1,135 @@
+"""The JSON schemas of `pimctl --json show ...`, made from the row classes: `python -m pimpy.cli.schemas` writes them.
+
+The files are shipped in pimpy/schemas; a test compares them with what this makes. pimctl itself only reads the files.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import sys
+import textwrap
+import types
+from typing import Any, get_args, get_type_hints
+
+from pimpy.core import views
+from pimpy.daemon import rows
+
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
+
+COMMANDS: dict[str, tuple[type, ...]] = {
+    "neighbors": (views.NeighborRow,),
+    "mroute": (views.MrouteRow, views.OutgoingRow),
+    "interfaces": (views.InterfaceRow,),
+    "igmp": (views.GmpInterfaceRow, views.GmpGroupRow, views.GmpSourceRow),
+    "mld": (views.GmpInterfaceRow, views.GmpGroupRow, views.GmpSourceRow),
+    "status": (rows.StatusRow,),
+    "counters": (rows.CounterRow,),
+}
+"""The row classes that an array of each command holds."""
+
+ENUMS: dict[type, dict[str, list[str]]] = {
+    views.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
+    views.MrouteRow: {
+        "row": ["entry"],
+        "mode": ["pim_ssm", "pim_asm", "negative"],
+        "upstream_state": ["joined", "not_joined"],
+        "rpf_state": ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"],
+    },
+    views.OutgoingRow: {"row": ["outgoing"], "jp_state": ["no_info", "join", "prune_pending"]},
+    views.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
+    views.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
+    views.GmpSourceRow: {"row": ["source"]},
+    rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
+}
+"""The words that a field can hold."""
+
+_FAMILIES = ["ipv4", "ipv6"]
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def schema(command: str) -> dict[str, Any]:
+    """The schema of `show COMMAND`: an array of flat objects."""
+    classes = COMMANDS[command]
+    items = [_row(cls) for cls in classes]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:pimpy:schema:show-{command}",
+        "title": f"pimctl --json show {command}",
+        "type": "array",
+        "items": items[0] if len(items) == 1 else {"oneOf": items},
+    }
+
+
+def _row(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    notes = _docstrings(cls)
+    properties: dict[str, Any] = {key: {"const": value} for key, value in rows.EXTRA.get(cls, {}).items()}
+    for name in rows.names(cls):
+        if name in hints:
+            properties[name] = _field(cls, name, hints[name], notes.get(name))
+    return {
+        "title": cls.__name__,
+        "description": _words(cls.__doc__ or ""),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _field(cls: type, name: str, hint: Any, note: str | None) -> dict[str, Any]:
+    parts = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    words = [_TYPES[part] for part in parts if part is not types.NoneType]
+    if types.NoneType in parts:
+        words.append("null")
+    made: dict[str, Any] = {"type": words[0] if len(words) == 1 else words}
+    enum = _FAMILIES if name == "address_family" else ENUMS.get(cls, {}).get(name)
+    if enum is not None:
+        made["enum"] = enum
+    elif parts[0] in (int, float):
+        made["minimum"] = 0
+    if note:
+        made["description"] = note
+    return made
+
+
+def _docstrings(cls: type) -> dict[str, str]:
+    """The strings that stand below the fields of a class."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found: dict[str, str] = {}
+    last = None
+    for statement in body.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            last = statement.target.id
+            continue
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and last:
+            found[last] = _words(str(statement.value.value))
+        last = None
+    return found
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def text(command: str) -> str:
+    """The file of a command."""
+    return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write all files."""
+    os.makedirs(FOLDER, exist_ok=True)
+    for command in COMMANDS:
+        path = os.path.join(FOLDER, f"show-{command}.json")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text(command))
+        sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The tables that people see: which columns each `show` command has, and how a field reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pimpy.cli.render import Column, Style, table
+
+Cells = Mapping[str, Any]
+
+
+def duration(seconds: float | None) -> str:
+    """A time in at most seven characters: `34s`, `1m40s`, `3h07m`, `12d4h`; `-` for none."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole // 60 % 60:02}m"
+    return f"{whole // 86400}d{whole // 3600 % 24}h"
+
+
+def _say(name: str) -> Callable[[Cells], str]:
+    """A field as it is; `-` for none."""
+
+    def text(row: Cells) -> str:
+        value = row[name]
+        return "-" if value is None else str(value)
+
+    return text
+
+
+def _time(name: str) -> Callable[[Cells], str]:
+    return lambda row: duration(row[name])
+
+
+def _yes(name: str) -> Callable[[Cells], str]:
+    return lambda row: "yes" if row[name] else "no"
+
+
+def _rpf(row: Cells) -> str:
+    """The upstream side in words: what the tree hangs on, or what is missing."""
+    words = {
+        "connected": "connected",
+        "no_route": "no route",
+        "no_neighbor": "no neighbour",
+        "no_interface": "no interface",
+        "local": "local",
+        "pending": "asking",
+    }
+    return str(row["rpf_neighbor"] or words.get(row["rpf_state"], row["rpf_state"]))
+
+
+def _state(row: Cells) -> str:
+    if row["mode"] == "negative":
+        return "unwanted"
+    return "joined" if row["upstream_state"] == "joined" else "not joined"
+
+
+def _outgoing(row: Cells) -> str:
+    return ", ".join(row["outgoing"]) or "-"
+
+
+def why(row: Cells) -> str:
+    """An outgoing interface with the reason that it is one: `eth1 (join)`; in square brackets while nothing flows."""
+    reasons = ["member"] if row["member"] else []
+    if row["jp_state"] != "no_info":
+        reasons.append("join" if row["jp_state"] == "join" else "pruning")
+    text = f"{row['outgoing_interface']} ({'+'.join(reasons) or 'none'})"
+    return text if row["forwarding"] else f"[{text}]"
+
+
+NEIGHBORS = (
+    Column("Interface", _say("interface")),
+    Column("Address", _say("address")),
+    Column("DR priority", _say("dr_priority"), right=True, spare=2),
+    Column("DR", _yes("is_dr"), spare=1),
+    Column("Up", _time("up_time"), right=True, spare=1),
+    Column("Expires", _time("expiration"), right=True),
+    Column("GenID", lambda row: "-" if row["gen_id"] is None else f"{row['gen_id']:08x}", spare=3),
+    Column("Further addresses", lambda row: row["secondary_addresses"] or "-", spare=4, wrap=True),
+)
+
+INTERFACES = (
+    Column("Interface", _say("interface")),
+    Column("State", _say("oper_status")),
+    Column("Mode", _say("mode"), spare=2),
+    Column("Address", _say("address")),
+    Column("DR", lambda row: "self" if row["is_dr"] else row["dr_address"] or "-"),
+    Column("Priority", _say("dr_priority"), right=True, spare=3),
+    Column("Hello", _time("hello_expiration"), right=True, spare=3),
+    Column("Neighbours", _say("neighbor_count"), right=True, spare=1),
+    Column("VIF", _say("vif"), right=True, spare=4),
+    Column("MTU", _say("mtu"), right=True, spare=4),
+    Column("Why", lambda row: row["reason"] or "", wrap=True),
+)
+
+MROUTE = (
+    Column("Group", _say("group")),
+    Column("Source", _say("source_address")),
+    Column("Incoming", _say("incoming_interface")),
+    Column("RPF neighbour", _rpf, spare=1),
+    Column("State", _state, spare=2),
+    Column("Packets", _say("packets"), right=True, spare=3),
+    Column("Outgoing", _outgoing, wrap=True),
+)
+
+GMP_INTERFACES = (
+    Column("Interface", _say("interface")),
+    Column("State", _say("oper_status")),
+    Column("Version", _say("version"), right=True, spare=2),
+    Column("Querier", lambda row: "self" if row["is_querier"] else row["querier"] or "-"),
+    Column(
+        "Expires",
+        lambda row: "-" if row["querier_expiration"] is None else duration(row["querier_expiration"]),
+        right=True,
+    ),
+    Column("Next query", _time("query_expiration"), right=True, spare=1),
+    Column("Interval", _time("query_interval"), right=True, spare=3),
+    Column("Groups", _say("groups_count"), right=True),
+)
+
+GMP_GROUPS = (
+    Column("Interface", _say("interface")),
+    Column("Group", _say("group_address")),
+    Column("Source", _say("source")),
+    Column("Mode", _say("filter_mode"), spare=1),
+    Column("Version", _say("version"), right=True, spare=3),
+    Column("Up", _time("up_time"), right=True, spare=2),
+    Column("Expires", _time("expire"), right=True),
+    Column("Last reporter", _say("last_reporter"), spare=2),
+)
+
+COUNTERS = (
+    Column("Family", _say("address_family")),
+    Column("Interface", _say("interface")),
+    Column("Protocol", _say("protocol")),
+    Column("Way", _say("direction")),
+    Column("Type", _say("type")),
+    Column("Reason", _say("reason")),
+    Column("Count", _say("count"), right=True),
+)
+
+
+def render(name: str, rows: Sequence[Cells], style: Style) -> str:
+    """The text of `show NAME` for these rows (`name` as in `daemon.commands.SHOW`)."""
+    if name == "mroute":
+        return table(MROUTE, _entries(rows), style)
+    if name == "status":
+        return "".join(_status(row) for row in rows)
+    if name in ("neighbors", "interfaces", "counters"):
+        columns = {"neighbors": NEIGHBORS, "interfaces": INTERFACES, "counters": COUNTERS}[name]
+        return table(columns, rows, style)
+    protocol, _, part = name.partition(" ")
+    interfaces = [row for row in rows if row["row"] == "interface"]
+    groups = [row for row in rows if row["row"] != "interface"]
+    texts = []
+    if part in ("", "interfaces"):
+        texts.append(table(GMP_INTERFACES, interfaces, style, "" if part else f"{protocol.upper()} interfaces"))
+    if part in ("", "groups"):
+        texts.append(table(GMP_GROUPS, _members(groups), style, "" if part else f"{protocol.upper()} groups"))
+    return "\n".join(texts)
+
+
+def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
+    """The entries, each with the texts of its outgoing interfaces, which follow it in order."""
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    rest = []
+    for row in rows:
+        if row["row"] == "entry":
+            entries[row["group"], row["source_address"]] = {**row, "outgoing": []}
+        else:
+            rest.append(row)
+    for row in rest:
+        if entry := entries.get((row["group"], row["source_address"])):
+            entry["outgoing"].append(why(row))
+    return list(entries.values())
+
+
+def _members(rows: Iterable[Cells]) -> list[dict[str, Any]]:
+    """A line for each group that excludes (with source `*`), and one for each source."""
+    groups: dict[tuple[str, str], Cells] = {}
+    lines = []
+    for row in rows:
+        if row["row"] == "group":
+            groups[row["interface"], row["group_address"]] = row
+            if row["filter_mode"] == "exclude" or not row["sources_count"]:
+                lines.append({**row, "source": "*"})
+            continue
+        group = groups.get((row["interface"], row["group_address"]))
+        lines.append(
+            {
+                **row,
+                "source": row["source_address"],
+                "filter_mode": "include" if row["forwarding"] else "exclude",
+                "version": group["version"] if group else None,
+                "last_reporter": group["last_reporter"] if group else None,
+            }
+        )
+    return lines
+
+
+def _status(row: Cells) -> str:
+    from time import localtime, strftime
+
+    loaded = strftime("%Y-%m-%d %H:%M:%S", localtime(row["config_time"])) if row["config_time"] else "never"
+    config = f"{row['config_file'] or 'none, defaults'} (read {loaded})"
+    if not row["config_ok"]:
+        config += "; the last reload FAILED, see the log"
+    fields = [
+        ("Version", row["version"]),
+        ("Ident", row["ident"]),
+        ("Process", row["pid"]),
+        ("Up", duration(row["up_time"])),
+        ("Restarts", row["restarts"]),
+        ("Configuration", config),
+        ("Families", row["address_families"]),
+        ("Kernel table", row["table"] or "main"),
+        ("Log level", row["log_level"]),
+        ("Interfaces up", row["interface_count"]),
+        ("Neighbours", row["neighbor_count"]),
+        ("(S,G) entries", row["mroute_count"]),
+        ("Groups joined", row["group_count"]),
+        ("Hello interval", f"{row['hello_interval']:g} s"),
+        ("Join/Prune interval", f"{row['join_prune_interval']:g} s"),
+        ("Query interval", f"{row['igmp_query_interval']:g} s, robustness {row['igmp_robustness']}"),
+    ]
+    return "".join(f"{name:<20}: {value}\n" for name, value in fields)

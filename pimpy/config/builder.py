@@ -1,0 +1,83 @@
+"""What a native configuration is built from while it is read: lines, remarks, values that were said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import field, frozen, mutable
+
+from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
+from pimpy.config.model import Config, Phyint
+from pimpy.wire.family import IPV4, IPV6, Prefix
+
+Read = Callable[[str], str]
+"""The text of a file; OSError if it cannot be read."""
+
+Expand = Callable[[str], Sequence[str]]
+"""The files that a pattern with wildcards stands for, sorted."""
+
+MAX_ERRORS = 100
+"""After so many the rest is not looked at: it is no configuration."""
+
+
+@frozen
+class Line:
+    """A line with words on it."""
+
+    path: str
+    number: int
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The directive, in small letters."""
+        return self.words[0].lower()
+
+
+@mutable(eq=False)
+class Builder:
+    """A model while it is read."""
+
+    read: Read
+    expand: Expand | None
+    values: dict[str, Any] = field(factory=dict)
+    said: dict[str, Line] = field(factory=dict)
+    """Where a value was said, to tell of a second time."""
+    phyints: list[Phyint] = field(factory=list)
+    ranges: list[Prefix] = field(factory=list)
+    no_ranges: bool = False
+    """`ssm-range none` was said."""
+    diagnostics: list[Diagnostic] = field(factory=list)
+    stack: list[str] = field(factory=list)
+    """The files that are being read, the outermost first."""
+    files: int = 0
+    errors: int = 0
+
+    def error(self, line: Line, word: str | None, text: str) -> None:
+        """There will be no model."""
+        self.errors += 1
+        if self.errors <= MAX_ERRORS:
+            self.diagnostics.append(Diagnostic(line.path, line.number, ERROR, word, text))
+        elif self.errors == MAX_ERRORS + 1:
+            stop = f"more than {MAX_ERRORS} errors, the rest is not read: is this a configuration of pimpyd?"
+            self.diagnostics.append(Diagnostic(line.path, line.number, ERROR, None, stop))
+
+    def note(self, line: Line, word: str | None, text: str) -> None:
+        """Something true of the model that a reader of the file may not expect."""
+        self.diagnostics.append(Diagnostic(line.path, line.number, NOTE, word, text))
+
+    def set(self, line: Line, name: str, value: object) -> None:
+        """`name` of the model; a later line wins."""
+        if (before := self.said.get(name)) is not None:
+            self.note(line, line.words[0], f"{line.name} replaces what {before.path}:{before.number} says")
+        self.said[name] = line
+        self.values[name] = value
+
+    def model(self) -> Config:
+        """The model of what was read."""
+        for family, name in ((IPV4, "ssm_ranges4"), (IPV6, "ssm_ranges6")):
+            ranges = tuple(dict.fromkeys(r for r in self.ranges if len(r.network) == family.size))
+            if ranges or self.no_ranges:
+                self.values[name] = ranges
+        return Config(phyints=tuple(self.phyints), **self.values)

@@ -1,0 +1,304 @@
+"""The directives one by one: words of a line to values of the model, with the ranges that they may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pimpy.config.builder import Builder, Line
+from pimpy.config.diagnostics import quote, suggest
+from pimpy.config.model import Phyint
+from pimpy.wire.family import family_of, format_address, parse_address, parse_prefix
+
+Directive = Callable[[Builder, Line], None]
+
+MAX_HELLO = 18724
+"""The holdtime, 3.5 times as long, has to stay below 65535 (RFC 7761 4.9.2)."""
+MAX_QUERY = 31744
+"""The longest interval that a query can tell (RFC 9776 4.1.7)."""
+MAX_METRIC = 2**32 - 1
+NAME_BYTES = 15
+"""Bytes of an interface's name on Linux."""
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`ADDR:PORT`, `[ADDR6]:PORT`, or a port alone, which means loopback; ValueError with the reason otherwise."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"{quote(text)} is not of the form ADDR:PORT with a port from 1 to 65535")
+    if host in ("", "localhost"):
+        return "127.0.0.1", int(port)
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = parse_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        raise ValueError(f"{quote(host)} is no address; write 127.0.0.1:9353 or [::1]:9353") from None
+    if bracketed != (len(address) == 16):
+        raise ValueError(f"{quote(text)}: an IPv6 address, and only such a one, stands in brackets: [::1]:9353")
+    return format_address(address), int(port)
+
+
+def integer(builder: Builder, line: Line, word: str | None, name: str, low: int, high: int) -> int | None:
+    """The whole number that `word` is; None after an error. `word` is None where the line ends too early."""
+    if word is None:
+        builder.error(line, None, f"{name} needs a number from {low} to {high}")
+    elif not (word.isascii() and word.isdigit() and len(word) <= 12):
+        builder.error(line, word, f"{name} takes a number from {low} to {high}, not {quote(word)}")
+    elif not low <= int(word) <= high:
+        builder.error(line, word, f"{name} {word} is out of range: {low} to {high}")
+    else:
+        return int(word)
+    return None
+
+
+def _number(name: str, low: int, high: int) -> Directive:
+    """A directive with one whole number, `name` being the model's field."""
+
+    def directive(builder: Builder, line: Line) -> None:
+        value = integer(builder, line, _argument(line), line.name, low, high)
+        if value is not None and _ends(builder, line, 2):
+            builder.set(line, name, value)
+
+    return directive
+
+
+def _argument(line: Line) -> str | None:
+    return line.words[1] if len(line.words) > 1 else None
+
+
+def _ends(builder: Builder, line: Line, after: int) -> bool:
+    """Whether the line has no word behind the first `after`; an error otherwise."""
+    if len(line.words) <= after:
+        return True
+    builder.error(line, line.words[after], f"{line.name}: {quote(line.words[after])} is too much")
+    return False
+
+
+def _triggered_hello_delay(builder: Builder, line: Line) -> None:
+    word = _argument(line)
+    if word is None:
+        builder.error(line, None, "triggered-hello-delay needs seconds from 0 to 60 (0: at once)")
+    elif not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?", word) or not 0 <= float(word) <= 60:
+        builder.error(line, word, f"triggered-hello-delay takes seconds from 0 to 60, not {quote(word)}")
+    elif _ends(builder, line, 2):
+        builder.set(line, "triggered_hello_delay", float(word))
+
+
+def _ssm_range(builder: Builder, line: Line) -> None:
+    """`ssm-range PREFIX...` instead of the RFC's ranges of that family; `none`: no range but those that are named."""
+    if len(line.words) == 1:
+        builder.error(line, None, "ssm-range needs a range of groups like 232.0.0.0/8 or ff3e::/32, or none")
+    for word in line.words[1:]:
+        if word.lower() == "none":
+            builder.no_ranges = True
+            continue
+        try:
+            prefix = parse_prefix(word)
+        except ValueError as error:
+            builder.error(line, word, f"ssm-range: {_reason(word, error)}")
+            continue
+        multicast = family_of(prefix.network).multicast
+        if not multicast.covers(prefix.network) or prefix.length < multicast.length:
+            builder.error(line, word, f"ssm-range: {quote(word)} is not inside {multicast}, the multicast addresses")
+        elif prefix in builder.ranges:
+            builder.note(line, word, f"ssm-range {word} is said twice")
+        else:
+            builder.ranges.append(prefix)
+
+
+def _reason(word: str, error: ValueError) -> str:
+    text = str(error)
+    return text if len(text) <= 120 and text.isprintable() else f"{quote(word)} is no range of groups"
+
+
+def _metrics(builder: Builder, line: Line) -> None:
+    word = _argument(line)
+    if word is None:
+        builder.error(line, None, "metrics needs an address and a port like 127.0.0.1:9353")
+        return
+    try:
+        listen = parse_listen(word)
+    except ValueError as error:
+        builder.error(line, word, f"metrics: {error}")
+        return
+    if _ends(builder, line, 2):
+        builder.set(line, "metrics", listen)
+
+
+def _disable_vifs(builder: Builder, line: Line) -> None:
+    if _ends(builder, line, 1):
+        builder.values["phyints_enabled"] = False
+
+
+def _no(builder: Builder, line: Line) -> None:
+    word = _argument(line)
+    if word is None:
+        builder.error(line, None, "no what? The only such line is: no phyint")
+    elif word.lower() != "phyint":
+        builder.error(line, word, f"no {quote(word)} is unknown; the only such line is: no phyint")
+    elif _ends(builder, line, 2):
+        builder.values["phyints_enabled"] = False
+
+
+SWITCHES: dict[str, tuple[str, object]] = {
+    "enable": ("enabled", True),
+    "disable": ("enabled", False),
+    "passive": ("passive", True),
+    "igmpv1": ("igmp_version", 1),
+    "igmpv2": ("igmp_version", 2),
+    "igmpv3": ("igmp_version", 3),
+    "mldv1": ("mld_version", 1),
+    "mldv2": ("mld_version", 2),
+}
+"""Words of a phyint line that stand alone."""
+
+NUMBERS: dict[str, tuple[str, int, int]] = {
+    "dr-priority": ("dr_priority", 0, MAX_METRIC),
+    "ttl-threshold": ("ttl_threshold", 1, 255),
+    "threshold": ("ttl_threshold", 1, 255),
+    "hello-interval": ("hello_interval", 1, MAX_HELLO),
+}
+"""Words of a phyint line with a number behind them: the field and its range."""
+
+UNBUILT_PHYINT: dict[str, int] = {
+    "distance": 1,
+    "preference": 1,
+    "metric": 1,
+    "altnet": 1,
+    "scoped": 1,
+    "max-groups": 1,
+    "querier-address": 1,
+    "neighbor-filter": -1,
+    "immediate-leave": 0,
+    "mrdisc": 0,
+    "on-link-reports-only": 0,
+    "require-router-alert": 0,
+}
+"""Known words of a phyint line that have no effect yet, with the number of their arguments (-1: all that follow)."""
+
+
+def _phyint(builder: Builder, line: Line) -> None:
+    """`phyint IF|ADDR WORD...`"""
+    name = _phyint_name(builder, line)
+    if name is None:
+        return
+    said: dict[str, Any] = {}
+    words = list(line.words[2:])
+    while words:
+        word = words.pop(0)
+        low = word.lower()
+        if low in SWITCHES:
+            key, value = SWITCHES[low]
+        elif low in NUMBERS:
+            key, least, most = NUMBERS[low]
+            value = integer(builder, line, words.pop(0) if words else None, f"phyint {low}", least, most)
+        elif low in UNBUILT_PHYINT:
+            _skip(builder, line, word, words)
+            continue
+        else:
+            known = (*SWITCHES, *NUMBERS, *UNBUILT_PHYINT)
+            builder.error(line, word, f"phyint: unknown word {quote(word)}{suggest(word, known)}")
+            return
+        if key in said and said[key] != value:
+            builder.note(line, word, f"phyint: {low} replaces what stands before it on this line")
+        said[key] = value
+    builder.phyints.append(Phyint(name=name, **said))
+
+
+def _skip(builder: Builder, line: Line, word: str, words: list[str]) -> None:
+    """Pass over a word that has no effect yet, and what belongs to it."""
+    low = word.lower()
+    count = UNBUILT_PHYINT[low]
+    if count < 0:
+        count = len(words)
+    if len(words) < count:
+        builder.error(line, word, f"phyint: {low} needs a value")
+        words.clear()
+        return
+    del words[:count]
+    if low in ("altnet", "scoped") and words and words[0].lower() == "masklen":
+        if len(words) == 1:
+            builder.error(line, words[0], f"phyint: {low} ... masklen needs a number")
+        del words[:2]
+    builder.note(line, word, f"phyint: {low} is known, but not built yet: it has no effect")
+
+
+def _phyint_name(builder: Builder, line: Line) -> str | None:
+    """The interface of a phyint line: a name, or an address in its usual form; None after an error."""
+    word = _argument(line)
+    if word is None:
+        builder.error(line, None, "phyint needs an interface: its name or an address of it")
+        return None
+    try:
+        address = parse_address(word)
+    except ValueError:
+        if len(word.encode(errors="replace")) > NAME_BYTES:
+            problem = f"the name of an interface has at most {NAME_BYTES} bytes"
+        elif re.fullmatch(r"[0-9]+(\.[0-9]+){3}", word) or "/" in word or ":" in word or word in (".", ".."):
+            problem = "it is neither an address nor a name that an interface can have"
+        else:
+            if word.lower() in {*SWITCHES, *NUMBERS, *UNBUILT_PHYINT}:
+                builder.note(line, word, f"phyint: {quote(word)} is taken as the name of an interface")
+            return word
+        builder.error(line, word, f"phyint {quote(word)}: {problem}")
+        return None
+    if not family_of(address).is_unicast(address):
+        builder.error(line, word, f"phyint {word}: no interface can have this address")
+        return None
+    return format_address(address)
+
+
+DIRECTIVES: dict[str, Directive] = {
+    "phyint": _phyint,
+    "no": _no,
+    "disable-vifs": _disable_vifs,
+    "hello-interval": _number("hello_interval", 1, MAX_HELLO),
+    "hello_period": _number("hello_interval", 1, MAX_HELLO),
+    "triggered-hello-delay": _triggered_hello_delay,
+    "join-prune-interval": _number("join_prune_interval", 1, MAX_HELLO),
+    "igmp-query-interval": _number("igmp_query_interval", 1, MAX_QUERY),
+    "default_igmp_query_interval": _number("igmp_query_interval", 1, MAX_QUERY),
+    "igmp-robustness": _number("igmp_robustness", 1, 7),
+    "ssm-range": _ssm_range,
+    "metrics": _metrics,
+}
+"""What has an effect."""
+
+UNBUILT = frozenset(
+    (
+        "anycast-rp",
+        "bsr-candidate",
+        "default-route-distance",
+        "default-route-metric",
+        "expect-neighbor",
+        "group-prefix",
+        "igmp-querier-timeout",
+        "keepalive-timer",
+        "mgroup",
+        "mld-query-interval",
+        "mld-robustness",
+        "mroute",
+        "proxy",
+        "register-limit",
+        "rp-address",
+        "rp-candidate",
+        "spt-threshold",
+        "state-limit",
+        "watch",
+        # 2.3.2's spellings
+        "cand_bootstrap_router",
+        "cand_rp",
+        "default-source-metric",
+        "default-source-preference",
+        "default_igmp_querier_timeout",
+        "default_source_metric",
+        "default_source_preference",
+        "group_prefix",
+        "rp_address",
+        "spt_threshold",
+        "switch_data_threshold",
+        "switch_register_threshold",
+    )
+)
+"""Known directives, pimd's and ours, that have no effect yet: accepted with a note."""

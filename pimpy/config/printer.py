@@ -1,0 +1,64 @@
+"""A model as text that reads back as the same model: `parse(print_config(model)).model == model`."""
+
+from __future__ import annotations
+
+from pimpy.config.model import Config, Phyint
+from pimpy.wire.family import Prefix
+
+_NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval")
+
+_PLAIN = ("hello_interval", "triggered_hello_delay", "join_prune_interval", "igmp_query_interval", "igmp_robustness")
+
+
+def print_config(config: Config) -> str:
+    """The configuration in native lines; only what differs from the defaults."""
+    defaults = Config()
+    lines = [] if config.phyints_enabled else ["no phyint"]
+    lines += map(_phyint, config.phyints)
+    for name in _PLAIN:
+        value = getattr(config, name)
+        if value != getattr(defaults, name):
+            lines.append(f"{_word(name)} {_number(value)}")
+    lines += _ranges(config, defaults)
+    if config.metrics is not None:
+        host, port = config.metrics
+        lines.append(f"metrics [{host}]:{port}" if ":" in host else f"metrics {host}:{port}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _ranges(config: Config, defaults: Config) -> list[str]:
+    """The SSM ranges: a family without any needs `none`, after which the other one has to be named in full."""
+    lines = []
+    told: list[Prefix] = []
+    nothing = not config.ssm_ranges4 or not config.ssm_ranges6
+    if nothing:
+        lines.append("ssm-range none")
+    if nothing or config.ssm_ranges4 != defaults.ssm_ranges4:
+        told += config.ssm_ranges4
+    if nothing or config.ssm_ranges6 != defaults.ssm_ranges6:
+        told += config.ssm_ranges6
+    return [*lines, *(f"ssm-range {prefix}" for prefix in told)]
+
+
+def _phyint(phyint: Phyint) -> str:
+    words = ["phyint", phyint.name]
+    if phyint.enabled is not None:
+        words.append("enable" if phyint.enabled else "disable")
+    if phyint.passive:
+        words.append("passive")
+    if phyint.igmp_version is not None:
+        words.append(f"igmpv{phyint.igmp_version}")
+    if phyint.mld_version is not None:
+        words.append(f"mldv{phyint.mld_version}")
+    for name in _NUMBERS:
+        if (value := getattr(phyint, name)) is not None:
+            words += [_word(name), str(value)]
+    return " ".join(words)
+
+
+def _word(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,45 @@
+"""What the control socket and the metrics ask of the daemon: a protocol, so that either runs on a fake one too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pimpy.core.engine.counters import CounterKey as CounterKey
+from pimpy.core.views import Row
+from pimpy.daemon.rows import StatusRow
+
+KINDS = (
+    "neighbors",
+    "mroute",
+    "interfaces",
+    "igmp_interfaces",
+    "igmp_groups",
+    "mld_interfaces",
+    "mld_groups",
+)
+"""The kinds of rows that `Backend.rows` knows."""
+
+
+class Backend(Protocol):
+    """The daemon as its control socket and its metrics see it. No method waits for anything."""
+
+    def rows(self, kind: str) -> list[Row]:
+        """All rows of one of KINDS, of both address families, in any order.
+
+        `mroute` holds MrouteRow and OutgoingRow, with the kernel's counters filled in; `igmp_groups` and
+        `mld_groups` hold GmpGroupRow and GmpSourceRow.
+        """
+
+    def status(self) -> StatusRow:
+        """How the daemon fares."""
+
+    def counters(self) -> Mapping[str, Mapping[CounterKey, int]]:
+        """The core's counters of messages for each address family (`ipv4`, `ipv6`); they never fall."""
+
+    def command(self, name: str, args: Sequence[str]) -> str:
+        """Do `reload`, `kill` or `log LEVEL`, and say in a line what was done (it may be empty).
+
+        `log` without an argument tells the level. `kill` only asks the daemon to end: the answer is still
+        sent. Raises `commands.RefusedError` with the cause and the remedy.
+        """

@@ -1,0 +1,146 @@
+"""The commands of the control socket: words to an answer. The JSON protocol and pimctl share the tables here.
+
+Imports nothing heavy, so that pimctl may read the tables: no event loop, no attrs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pimpy.daemon.backend import Backend
+    from pimpy.daemon.rows import AnyRow
+
+SHOW: dict[str, tuple[str, ...]] = {
+    "neighbors": ("neighbors",),
+    "mroute": ("mroute",),
+    "interfaces": ("interfaces",),
+    "igmp": ("igmp_interfaces", "igmp_groups"),
+    "igmp groups": ("igmp_groups",),
+    "igmp interfaces": ("igmp_interfaces",),
+    "mld": ("mld_interfaces", "mld_groups"),
+    "mld groups": ("mld_groups",),
+    "mld interfaces": ("mld_interfaces",),
+    "status": ("status",),
+    "counters": ("counters",),
+}
+"""What `show` knows: the words behind it, and the kinds of rows that they bring."""
+
+ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
+"""pimd's words for the same."""
+
+COMMANDS = ("kill", "log", "reload", "show", "version")
+
+MATCHED = {
+    "neighbors": ("interface", "address"),
+    "mroute": ("group", "source_address"),
+    "interfaces": ("interface", "address"),
+    "igmp": ("interface", "group_address", "source_address"),
+    "mld": ("interface", "group_address", "source_address"),
+    "counters": ("interface", "protocol", "direction", "type", "reason"),
+    "status": (),
+}
+"""The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one."""
+
+REFUSED = 1
+USAGE = 2
+
+
+class RefusedError(Exception):
+    """A command that cannot be done. `code` is what pimctl exits with: 1 refused, 2 wrong words."""
+
+    def __init__(self, text: str, code: int = REFUSED) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+
+
+def complete(word: str, known: Sequence[str], aliases: Mapping[str, str], what: str) -> str:
+    """The known word that `word` is, or is the beginning of; RefusedError if there is none, or more than one."""
+    low = word.lower()
+    if low in known:
+        return low
+    if low in aliases:
+        return aliases[low]
+    found = {name for name in known if name.startswith(low)}
+    found |= {name for alias, name in aliases.items() if alias.startswith(low)}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        raise RefusedError(f"{what} {word!r} is ambiguous: {', '.join(sorted(found))}", USAGE)
+    raise RefusedError(f"no such {what}: {word!r}; known are {', '.join(sorted(known))}", USAGE)
+
+
+def split_show(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The key in SHOW that the words behind `show` mean, and the words that filter its rows."""
+    top = [name for name in SHOW if " " not in name]
+    if not words:
+        raise RefusedError(f"show what? {', '.join(top)}", USAGE)
+    name = complete(words[0], top, ALIASES, "show command")
+    rest = list(words[1:])
+    below = [key.partition(" ")[2] for key in SHOW if key.startswith(f"{name} ")]
+    if rest and below and any(word.startswith(rest[0].lower()) for word in below):
+        name = f"{name} {complete(rest.pop(0), below, {}, 'show command')}"
+    return name, rest
+
+
+def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
+    """Do `command`: its rows, not sorted yet, or None and a text."""
+    words = command.split()
+    if not words:
+        raise RefusedError(f"an empty command; known are {', '.join(COMMANDS)}", USAGE)
+    name = complete(words[0], COMMANDS, {}, "command")
+    if name == "show":
+        return show(backend, words[1:]), ""
+    most = 1 if name == "log" else 0
+    if len(words) - 1 > most:
+        raise RefusedError(f"{words[1 + most]!r} is too much: {name} takes {'one word' if most else 'no words'}", USAGE)
+    if name == "version":
+        status = backend.status()
+        return None, f"{status.ident} version {status.version}"
+    return None, backend.command(name, words[1:])
+
+
+def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
+    """The rows of `show WORDS`."""
+    name, filters = split_show(words)
+    tests = [_test(word, name.partition(" ")[0]) for word in filters]
+    found: list[AnyRow] = []
+    for kind in SHOW[name]:
+        if kind == "status":
+            found.append(backend.status())
+        elif kind == "counters":
+            found.extend(_counters(backend))
+        else:
+            found.extend(backend.rows(kind))
+    for fields, value in tests:
+        found = [row for row in found if any(getattr(row, field, None) == value for field in fields)]
+    return found
+
+
+def _test(word: str, name: str) -> tuple[tuple[str, ...], str]:
+    """What one filter word asks for: the value to find, and in which fields."""
+    if word.lower() in ("ipv4", "ipv6") and name != "status":
+        return ("address_family",), word.lower()
+    fields = MATCHED[name]
+    if not fields:
+        raise RefusedError(f"{word!r} is too much: show {name} takes no words", USAGE)
+    try:
+        return fields, str(ip_address(word))
+    except ValueError:
+        pass
+    if name == "mroute":
+        raise RefusedError(f"{word!r} is neither a group nor a source: show mroute takes addresses", USAGE)
+    return fields, word
+
+
+def _counters(backend: Backend) -> list[Any]:
+    from pimpy.daemon.rows import CounterRow
+
+    return [
+        CounterRow(family, interface, protocol, direction, kind, reason or None, count)
+        for family, counters in backend.counters().items()
+        for (interface, protocol, direction, kind, reason), count in counters.items()
+    ]

@@ -1,0 +1,309 @@
+"""The control socket: a Unix stream socket that speaks JSON, one request a line, and pimd's text protocol.
+
+JSON: `{"command": "show neighbors"}` is answered by `{"rows": [...]}`, `{"text": "..."}` or
+`{"error": "...", "code": N}` (N as pimctl's exit code), a line each, as many as the client likes. Any other
+first byte is pimd's protocol: one command, ended by a newline, the end of the stream or 50 ms of silence; its
+answer, and the end.
+Clients are bounded in number, time and memory; whatever they send, routing goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+
+from attrs import frozen
+
+from pimpy.daemon import commands, pimd_text
+from pimpy.daemon.backend import Backend
+from pimpy.daemon.rows import AnyRow, as_dicts, sort_key
+
+log = logging.getLogger("pimpy.control")
+
+_SLICE = 200
+"""Rows that are formatted before the loop gets its turn again: about 2 ms."""
+
+
+class SocketHeldError(Exception):
+    """Another live daemon listens on the control socket; pimpyd exits with 69."""
+
+
+@frozen
+class Limits:
+    """How much of the daemon a client may take. Times are in seconds."""
+
+    clients: int = 32
+    line: int = 65536
+    """Bytes of a request."""
+    silence: float = 0.05
+    """What ends a request of pimd's protocol, whose client sends no newline."""
+    first: float = 10.0
+    """Until the first byte."""
+    request: float = 5.0
+    """From the first byte of a JSON request to its newline."""
+    idle: float = 60.0
+    """Between two JSON requests."""
+    write: float = 10.0
+    """Until a client has taken the next slice of its answer."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def listen(path: str) -> socket.socket:
+    """A socket that listens at `path` with mode 0600, in place of one that a dead daemon left.
+
+    SocketHeldError if a live one has it; OSError if it cannot be made there. Blocking, and called once at start.
+    """
+    if len(os.fsencode(path)) > 100:
+        raise OSError(f"{path}: the path of a socket has at most 100 bytes; name a shorter one with -u")
+    _clear(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    temporary = f"{path}.{os.getpid() % 1000000}"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        before = os.umask(0o177)
+        try:
+            listener.bind(temporary)
+        finally:
+            os.umask(before)
+        listener.listen(64)
+        os.rename(temporary, path)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return listener
+
+
+def _clear(path: str) -> None:
+    """See that a socket may be made at `path`."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(f"{path} exists and is no socket; remove it, or name another one with -u")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except BlockingIOError:
+            pass
+    raise SocketHeldError(
+        f"another daemon answers on {path}; stop it (pimctl -u {path} kill), or give this one a name of its own with -i"
+    )
+
+
+class ControlServer:
+    """The control socket of one daemon. `bad` counts, by reason, what clients did wrong."""
+
+    def __init__(self, path: str, backend: Backend, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.path = path
+        self.backend = backend
+        self.limits = limits
+        self.bad: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._inode: tuple[int, int] | None = None
+
+    async def start(self, listener: socket.socket | None = None) -> None:
+        """Serve on `listener`, or on a socket of our own at `path` (see `listen` for what that raises)."""
+        sock = listener if listener is not None else listen(self.path)
+        self._inode = _inode(self.path)
+        self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=self.limits.line)
+
+    async def close(self) -> None:
+        """Let answers that are under way end within a second, then close everything and remove the socket."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        tasks = self._tasks - {asyncio.current_task()}
+        busy = {task for task in tasks if task.get_name() == "busy"}
+        if busy:
+            await asyncio.wait(busy, timeout=1.0)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._inode is not None and _inode(self.path) == self._inode:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            if len(self._tasks) >= self.limits.clients:
+                self.bad["too_many_clients"] += 1
+                text = f"{self.limits.clients} clients are connected already; try again later"
+                writer.write(_line({"error": text, "code": commands.REFUSED}))
+                return
+            self._tasks.add(task)
+            await _Client(self, reader, writer, task).run()
+        except TimeoutError:
+            self.bad["timeout"] += 1
+            writer.transport.abort()
+        except OSError:
+            self.bad["lost"] += 1
+            writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+
+class _Client:
+    """One connection."""
+
+    def __init__(
+        self,
+        server: ControlServer,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        task: asyncio.Task[None],
+    ) -> None:
+        self.server = server
+        self.reader = reader
+        self.writer = writer
+        self.task = task
+        self.buffer = bytearray()
+
+    async def run(self) -> None:
+        """Answer request after request until the client, its protocol or a limit ends it."""
+        patience = self.server.limits.first
+        while (request := await self._request(patience)) is not None:
+            self.task.set_name("busy")
+            if not request.lstrip().startswith(b"{"):
+                await self._write(self._text(request))
+                return
+            await self._json(request)
+            self.task.set_name("idle")
+            patience = self.server.limits.idle
+
+    async def _request(self, patience: float) -> bytes | None:
+        """The next request; None at the end. TimeoutError if the client does not come to an end with it."""
+        limits = self.server.limits
+        started: float | None = None
+        clock = asyncio.get_running_loop().time
+        while (end := self.buffer.find(b"\n")) < 0:
+            if len(self.buffer) > limits.line:
+                await self._too_long()
+                return None
+            is_json = self.buffer.lstrip()[:1] == b"{"
+            if not self.buffer:
+                wait = patience
+            elif is_json:
+                started = clock() if started is None else started
+                wait = started + limits.request - clock()
+            else:
+                wait = limits.silence
+            try:
+                async with asyncio.timeout(wait):
+                    chunk = await self.reader.read(4096)
+            except TimeoutError:
+                if not self.buffer or is_json:
+                    raise
+                break
+            if not chunk:
+                break
+            self.buffer += chunk
+        if end > limits.line:
+            await self._too_long()
+            return None
+        line = bytes(self.buffer if end < 0 else self.buffer[: end + 1])
+        del self.buffer[: len(line)]
+        return line or None
+
+    async def _too_long(self) -> None:
+        self.server.bad["line_too_long"] += 1
+        text = f"a request has at most {self.server.limits.line} bytes"
+        await self._write(_line({"error": text, "code": commands.USAGE}))
+
+    def _text(self, request: bytes) -> bytes:
+        """pimd's protocol."""
+        try:
+            answer = pimd_text.answer(self.server.backend, request.decode("utf-8", errors="replace"))
+        except commands.RefusedError as refusal:
+            self.server.bad["refused"] += 1
+            answer = f"{refusal.text}\n"
+        except Exception:
+            log.exception("internal error in a command of the text protocol")
+            answer = "Internal error, see the log.\n"
+        return answer.encode("utf-8", errors="replace")
+
+    async def _json(self, request: bytes) -> None:
+        try:
+            rows, text = commands.answer(self.server.backend, _command(request))
+        except commands.RefusedError as refusal:
+            self.server.bad["refused"] += 1
+            await self._write(_line({"error": refusal.text, "code": refusal.code}))
+            return
+        except Exception:
+            log.exception("internal error in a command of the control socket")
+            await self._write(_line({"error": "internal error, see the daemon's log", "code": commands.REFUSED}))
+            return
+        if rows is None:
+            await self._write(_line({"text": text}))
+        else:
+            await self._rows(rows)
+
+    async def _rows(self, rows: list[AnyRow]) -> None:
+        """The rows in order, slice by slice, so that the loop has its turn between them."""
+        runs: list[list[AnyRow]] = []
+        for start in range(0, len(rows), _SLICE * 5):
+            runs.append(sorted(rows[start : start + _SLICE * 5], key=sort_key))
+            await asyncio.sleep(0)
+        ordered: Iterator[AnyRow] = merge(*runs, key=sort_key) if len(runs) > 1 else iter(runs[0] if runs else ())
+        before = b'{"rows":['
+        while piece := list(islice(ordered, _SLICE)):
+            body = json.dumps(as_dicts(piece), separators=(",", ":"), ensure_ascii=False)
+            await self._write(before + body[1:-1].encode("utf-8", errors="replace"))
+            await asyncio.sleep(0)
+            before = b","
+        await self._write(b"]}\n" if before == b"," else b'{"rows":[]}\n')
+
+    async def _write(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(self.server.limits.write):
+            await self.writer.drain()
+
+
+def _command(request: bytes) -> str:
+    """The command of a JSON request."""
+    try:
+        said = json.loads(request)
+    except (ValueError, RecursionError):
+        raise commands.RefusedError("the request is not JSON", commands.USAGE) from None
+    command = said.get("command") if isinstance(said, dict) else None
+    if not isinstance(command, str):
+        raise commands.RefusedError('a request is an object like {"command": "show neighbors"}', commands.USAGE)
+    return command
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace") + b"\n"
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,233 @@
+"""The metric families of pimpy, filled from the daemon's rows, and their text (Prometheus exposition format 0.0.4)."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from attrs import define, field
+
+from pimpy.core.views import (
+    GmpGroupRow,
+    GmpInterfaceRow,
+    GmpSourceRow,
+    InterfaceRow,
+    MrouteRow,
+    NeighborRow,
+    Row,
+)
+from pimpy.daemon.backend import Backend
+from pimpy.daemon.rows import StatusRow
+
+VIFS_LIMIT = 32
+"""Virtual interfaces of a kernel table, for each family."""
+MAX_NEIGHBORS = 1000
+"""Neighbours that have a series of their own; `pim_neighbors` counts all."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@define(eq=False)
+class Family:
+    """One metric: its name without the prefix, `gauge` or `counter`, its help text and its samples."""
+
+    name: str
+    kind: str
+    help: str
+    samples: list[tuple[Labels, float]] = field(factory=list)
+
+    def add(self, value: float, **labels: str) -> None:
+        """One sample."""
+        self.samples.append((tuple(labels.items()), value))
+
+    def text(self) -> str:
+        """The family as Prometheus reads it; empty if it has no sample."""
+        if not self.samples:
+            return ""
+        name = f"pimpy_{self.name}"
+        lines = [f"# HELP {name} {self.help}", f"# TYPE {name} {self.kind}"]
+        for labels, value in self.samples:
+            inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+            lines.append(f"{name}{{{inside}}} {value!r}" if inside else f"{name} {value!r}")
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def of_status(status: StatusRow) -> Iterator[Family]:
+    """What the daemon is, and how its configuration fares."""
+    build = Family("build_info", "gauge", "Version of pimpy, of Python and of the kernel; always 1.")
+    build.add(1, version=status.version, python=platform.python_version(), kernel=os.uname().release)
+    yield build
+    good = Family(
+        "config_last_reload_successful", "gauge", "Whether the last attempt to read the configuration succeeded."
+    )
+    good.add(int(status.config_ok))
+    yield good
+    when = Family("config_last_reload_success_timestamp_seconds", "gauge", "When the configuration in force was read.")
+    when.add(status.config_time)
+    yield when
+    restarts = Family("worker_restarts_total", "counter", "How often the worker was started again.")
+    restarts.add(status.restarts)
+    yield restarts
+
+
+def of_interfaces(rows: Iterable[Row]) -> Iterator[Family]:
+    """Interfaces as PIM has them; those that are off have no series."""
+    info = Family("pim_interface_info", "gauge", "Mode and designated router of an interface; always 1.")
+    up = Family("pim_interface_up", "gauge", "Whether an enabled interface is up and has an address.")
+    is_dr = Family("pim_interface_is_dr", "gauge", "Whether this router is the designated router on the interface.")
+    neighbors = Family("pim_neighbors", "gauge", "PIM neighbours on the interface.")
+    used: Counter[str] = Counter()
+    for row in rows:
+        if not isinstance(row, InterfaceRow) or row.oper_status == "off":
+            continue
+        labels = {"af": row.address_family, "interface": row.interface}
+        info.add(1, **labels, mode=row.mode, dr=row.dr_address or "")
+        up.add(int(row.oper_status == "up"), **labels)
+        is_dr.add(int(row.is_dr), **labels)
+        neighbors.add(row.neighbor_count, **labels)
+        used[row.address_family] += row.vif is not None
+    vifs = Family("vifs", "gauge", "Virtual interfaces in use in the kernel's table.")
+    limit = Family("vifs_limit", "gauge", "Virtual interfaces that a kernel table can have.")
+    for family, count in sorted(used.items()):
+        vifs.add(count, af=family)
+        limit.add(VIFS_LIMIT, af=family)
+    yield from (info, up, is_dr, neighbors, vifs, limit)
+
+
+def of_neighbors(rows: Iterable[Row]) -> Iterator[Family]:
+    """A series for each neighbour that is there; one that goes takes its series along."""
+    up = Family("pim_neighbor_up", "gauge", "A PIM neighbour that is up; always 1. At most 1000 are told.")
+    for row in rows:
+        if isinstance(row, NeighborRow) and len(up.samples) < MAX_NEIGHBORS:
+            up.add(1, af=row.address_family, interface=row.interface, neighbor=row.address)
+    yield up
+
+
+def of_counters(backend: Backend) -> Iterator[Family]:
+    """Messages: taken, sent, and refused with the reason."""
+    pim = Family("pim_messages_total", "counter", "PIM messages taken and sent.")
+    gmp = Family("gmp_messages_total", "counter", "IGMP and MLD messages taken and sent.")
+    rx_errors = Family("rx_errors_total", "counter", "Messages, or entries of them, that were not taken, by reason.")
+    tx_errors = Family("tx_errors_total", "counter", "Messages that were not sent, by reason.")
+    for af, counters in sorted(backend.counters().items()):
+        for (interface, protocol, direction, kind, reason), count in sorted(counters.items()):
+            if reason:
+                errors = rx_errors if direction == "rx" else tx_errors
+                errors.add(count, af=af, interface=interface, protocol=protocol, type=kind, reason=reason)
+            elif protocol == "pim":
+                pim.add(count, af=af, interface=interface, direction=direction, type=kind)
+            else:
+                gmp.add(count, interface=interface, protocol=protocol, direction=direction, type=kind)
+    yield from (pim, gmp, rx_errors, tx_errors)
+
+
+def of_memberships(backend: Backend) -> Iterator[Family]:
+    """The querier's side: IGMP and MLD by interface, and how much they remember."""
+    groups = Family("gmp_groups", "gauge", "Groups with members on the interface.")
+    querier = Family("gmp_is_querier", "gauge", "Whether this router is the querier on the interface.")
+    state: Counter[tuple[str, str]] = Counter()
+    for protocol, af in (("igmp", "ipv4"), ("mld", "ipv6")):
+        for row in backend.rows(f"{protocol}_interfaces"):
+            if isinstance(row, GmpInterfaceRow):
+                groups.add(row.groups_count, interface=row.interface, protocol=protocol)
+                querier.add(int(row.is_querier), interface=row.interface, protocol=protocol)
+                state[af, "gmp_group"] += 0
+                state[af, "gmp_source"] += 0
+        for record in backend.rows(f"{protocol}_groups"):
+            if isinstance(record, (GmpGroupRow, GmpSourceRow)):
+                state[af, f"gmp_{record.row}"] += 1
+    yield from (groups, querier)
+    yield entries(state)
+
+
+def entries(state: Counter[tuple[str, str]]) -> Family:
+    """How many entries of each (family, kind) are held."""
+    held = Family("state_entries", "gauge", "State that is held, by kind.")
+    for (af, kind), count in sorted(state.items()):
+        held.add(count, af=af, kind=kind)
+    return held
+
+
+class Traffic:
+    """Sums of the kernel's counters over all entries by incoming interface, which do not fall when entries go."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._next: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._sums: dict[tuple[str, str], list[int]] = {}
+        self._entries: Counter[tuple[str, str]] = Counter()
+        self._state: Counter[tuple[str, str]] = Counter()
+
+    def begin(self, families: Iterable[str]) -> None:
+        """A new look at all entries."""
+        self._next = {}
+        self._entries.clear()
+        self._state.clear()
+        for family in families:
+            self._state[family, "sg"] += 0
+            for state in ("resolved", "unresolved"):
+                self._entries[family, state] += 0
+
+    def add(self, row: MrouteRow) -> None:
+        """One entry of this look."""
+        af = row.address_family
+        negative = row.mode == "negative"
+        if not negative:
+            self._state[af, "sg"] += 1
+        if row.packets is None:
+            self._entries[af, "unresolved"] += not negative
+            return
+        self._entries[af, "resolved"] += 1
+        key = (row.source_address, row.group)
+        now = (row.packets, row.bytes or 0, row.wrong_if or 0)
+        before = self._seen.get(key, (0, 0, 0))
+        if now[0] < before[0]:
+            before = (0, 0, 0)  # the kernel's entry is a new one
+        self._next[key] = now
+        if row.incoming_interface is None:
+            return
+        sums = self._sums.setdefault((af, row.incoming_interface), [0, 0, 0, 0])
+        packets, size, wrong = (max(0, new - old) for new, old in zip(now, before, strict=True))
+        sums[3 if negative else 0] += max(0, packets - wrong)
+        sums[1] += 0 if negative else size
+        sums[2] += wrong
+
+    def end(self) -> Iterator[Family]:
+        """What the look gave."""
+        self._seen = self._next
+        found = Family("mroute_entries", "gauge", "Entries, by whether the kernel has them.")
+        for (af, state), count in sorted(self._entries.items()):
+            found.add(count, af=af, state=state)
+        yield found
+        yield entries(self._state)
+        names = (
+            ("mroute_packets_total", "Packets of wanted streams that came in on the right interface."),
+            (
+                "mroute_bytes_total",
+                "Bytes of wanted streams, as the kernel counts them: also those of a wrong interface.",
+            ),
+            ("mroute_wrong_interface_packets_total", "Packets that came in on another interface than their entry's."),
+            ("mroute_unwanted_packets_total", "Packets of streams that nobody wants, stopped by the kernel."),
+        )
+        for index, (name, text) in enumerate(names):
+            family = Family(name, "counter", text)
+            for (af, interface), sums in sorted(self._sums.items()):
+                family.add(sums[index], af=af, interface=interface)
+            yield family
+
+
+def merged(families: Iterable[Family]) -> list[Family]:
+    """The families in order of their names, those of one name joined."""
+    found: dict[str, Family] = {}
+    for family in families:
+        if (other := found.get(family.name)) is None:
+            found[family.name] = family
+        else:
+            other.samples += family.samples
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,181 @@
+"""/metrics for Prometheus: a small HTTP server on the daemon's loop. What it tells is in `exposition.py`.
+
+The library prometheus_client serves process_* only, and is imported at the first scrape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from pimpy.core.views import MrouteRow
+from pimpy.daemon import exposition, logs
+from pimpy.daemon.backend import Backend
+from pimpy.daemon.exposition import Family
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+log = logging.getLogger("pimpy.metrics")
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MAX_CLIENTS = 16
+MAX_REQUEST = 8192
+TIMEOUT = 10.0
+"""Seconds for a request to come, and for its answer to be taken."""
+_SLICE = 500
+"""Entries that are summed up before the loop gets its turn again."""
+
+_STATUS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class MetricsServer:
+    """Serves the metrics of one daemon at (host, port). `port` is the real one once it is started."""
+
+    def __init__(self, listen: tuple[str, int], backend: Backend) -> None:
+        self.host, self.port = listen
+        self.backend = backend
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scraping = asyncio.Lock()
+        self._traffic = exposition.Traffic()
+        self._process: CollectorRegistry | None = None
+
+    async def start(self) -> None:
+        """Listen. OSError names the address, and what to do."""
+        try:
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=MAX_REQUEST)
+        except OSError as error:
+            where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            text = f"cannot serve metrics on {where}: {error.strerror or error}; name another address with `metrics`"
+            raise OSError(error.errno, text) from None
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop, whatever is under way."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def page(self, names: Collection[str] = ()) -> bytes:
+        """The page, or only the metrics of these names."""
+        async with self._scraping:
+            families = exposition.merged(await self._families())
+        if names:
+            families = [family for family in families if f"pimpy_{family.name}" in names]
+        return "".join(family.text() for family in families).encode() + self._of_process(names)
+
+    async def _families(self) -> list[Family]:
+        backend = self.backend
+        status = backend.status()
+        families = [
+            *exposition.of_status(status),
+            *exposition.of_interfaces(backend.rows("interfaces")),
+            *exposition.of_neighbors(backend.rows("neighbors")),
+            *exposition.of_counters(backend),
+            *exposition.of_memberships(backend),
+            *self._of_log(),
+        ]
+        await asyncio.sleep(0)
+        self._traffic.begin(status.address_families.split())
+        for number, row in enumerate(backend.rows("mroute")):
+            if isinstance(row, MrouteRow):
+                self._traffic.add(row)
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        return [*families, *self._traffic.end()]
+
+    def _of_log(self) -> list[Family]:
+        suppressed = Family("log_suppressed_total", "counter", "Lines of the log that were held back as repetitions.")
+        lost = Family("log_lost_total", "counter", "Lines of the log that nobody took.")
+        for handler in logging.getLogger("pimpy").handlers:
+            if isinstance(handler, logs.Handler):
+                suppressed.add(handler.limit.suppressed)
+                lost.add(handler.lost)
+        return [suppressed, lost]
+
+    def _of_process(self, names: Collection[str]) -> bytes:
+        """process_*: memory, processor time, open files, start."""
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+        if self._process is None:
+            self._process = CollectorRegistry()
+            ProcessCollector(registry=self._process)
+        if not names:
+            return generate_latest(self._process)
+        restricted = self._process.restricted_registry(list(names))
+        return generate_latest(restricted)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            if len(self._tasks) >= MAX_CLIENTS:
+                await _answer(writer, 503, b"too many clients\n")
+                return
+            self._tasks.add(task)
+            async with asyncio.timeout(TIMEOUT):
+                request = await reader.readuntil(b"\r\n\r\n")
+            async with asyncio.timeout(TIMEOUT):
+                await self._request(request.partition(b"\r\n")[0], writer)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            with contextlib.suppress(OSError):
+                await _answer(writer, 400, b"this is no HTTP request\n")
+        except (OSError, asyncio.CancelledError):  # TimeoutError is an OSError
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _request(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        words = line.decode("latin-1").split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            await _answer(writer, 400, b"this is no HTTP request\n")
+            return
+        method, target, _ = words
+        if method not in ("GET", "HEAD"):
+            await _answer(writer, 405, b"only GET and HEAD\n")
+            return
+        try:
+            url = urlsplit(target)
+            names = parse_qs(url.query, max_num_fields=100).get("name[]", [])
+        except ValueError:
+            await _answer(writer, 400, b"this is no URL\n")
+            return
+        if url.path != "/metrics":
+            await _answer(writer, 404, b"the metrics are at /metrics\n", method == "HEAD")
+            return
+        try:
+            body = await self.page(names)
+        except Exception:
+            log.exception("internal error in a scrape")
+            await _answer(writer, 500, b"internal error, see the daemon's log\n")
+            return
+        await _answer(writer, 200, body, method == "HEAD")
+
+
+async def _answer(writer: asyncio.StreamWriter, code: int, body: bytes, head: bool = False) -> None:
+    header = (
+        f"HTTP/1.1 {code} {_STATUS[code]}\r\nContent-Type: {CONTENT_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(header.encode())
+    if not head:
+        writer.write(body)
+    await writer.drain()

@@ -1,0 +1,261 @@
+"""pimd's text protocol: its commands, and its tables column by column (pimd 3.0, src/ipc.c).
+
+A line that ends in `_` is a table's title, one that ends in `=` its column heading; pimd's own pimctl draws them.
+pimd knows IPv4 only, so scripts around it expect one row an interface: the tables show IPv4, and IPv6 where
+the word `ipv6` follows (`show neighbor ipv6`), and both after `all`. Where pimd sends an empty reply to
+what it does not know, ours says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pimpy.core.views import GmpGroupRow, GmpInterfaceRow, GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow
+from pimpy.daemon.backend import Backend
+from pimpy.daemon.commands import USAGE, RefusedError
+from pimpy.daemon.rows import sort_key
+
+R = TypeVar("R", NeighborRow, InterfaceRow, MrouteRow, GmpInterfaceRow, GmpGroupRow, GmpSourceRow)
+
+HELP = (
+    ("help", "This help text"),
+    ("kill", "Kill the running daemon"),
+    ("log [? | none | LEVEL]", "Show or set the log level"),
+    ("reload", "Read the configuration again and apply what changed"),
+    ("version", "Show the version of the daemon"),
+    ("show status", "Show the status of the daemon"),
+    ("show igmp", "Show IGMP interfaces and group memberships"),
+    ("show interface", "Show the PIM interface table"),
+    ("show mrt", "Show the multicast routing table"),
+    ("show neighbor", "Show the PIM neighbor table"),
+    ("show rp", "Show the set of rendezvous points"),
+    ("show crp", "Show the candidate rendezvous points"),
+    ("show pim", "Show the PIM tables, one after the other"),
+    ("show", ""),
+)
+"""Every command, with pimd's argument notation; pimd's client expands abbreviations by this list."""
+
+_UNKNOWN = "No such command, see 'help' for available commands."
+
+LOG_WORDS = "alert, crit, debug, emerg, err, error, info, none, notice, panic, warn, warning"
+
+
+def answer(backend: Backend, line: str) -> str:
+    """The reply to one command of the text protocol. Words are matched by unique beginnings, whatever their case."""
+    words = line.replace("\0", " ").split()
+    if not words:
+        raise RefusedError(_UNKNOWN, USAGE)
+    name = _match(words[0], ("help", "kill", "log", "reload", "version", "show"))
+    if name == "help":
+        return "".join(f"{command}\t{text}\n" for command, text in HELP)
+    if name == "version":
+        status = backend.status()
+        return f"{status.ident} version {status.version}"
+    if name == "show":
+        return _show(backend, words[1:])
+    if name == "log":
+        return LOG_WORDS if words[1:] == ["?"] else backend.command("log", words[1:2])
+    return backend.command(name, [])
+
+
+def _match(word: str, known: Sequence[str]) -> str:
+    low = word.lower()
+    found = [name for name in known if name == low] or [name for name in known if name.startswith(low)]
+    if len(found) != 1:
+        raise RefusedError(_UNKNOWN, USAGE)
+    return found[0]
+
+
+def _show(backend: Backend, words: Sequence[str]) -> str:
+    tables: dict[str, Callable[[Backend, tuple[str, ...]], str]] = {
+        "status": _status,
+        "igmp": _igmp,
+        "interface": _interface,
+        "interfaces": _interface,
+        "mrt": _mrt,
+        "mroute": _mrt,
+        "neighbor": _neighbor,
+        "neighbors": _neighbor,
+        "rp": _rp,
+        "crp": _crp,
+        "pim": _pim,
+    }
+    asked = [word.lower() for word in words]
+    families: tuple[str, ...] = ("ipv4",)
+    if asked and asked[-1] in ("ipv4", "ipv6", "all"):
+        families = ("ipv4", "ipv6") if asked[-1] == "all" else (asked[-1],)
+        asked.pop()
+    if not asked:
+        return _pim(backend, families)
+    if len(asked) > 1:
+        raise RefusedError(_UNKNOWN, USAGE)
+    exact = [name for name in tables if name == asked[0]]
+    found = {tables[name] for name in exact or [name for name in tables if name.startswith(asked[0])]}
+    if len(found) != 1:
+        raise RefusedError(_UNKNOWN, USAGE)
+    return found.pop()(backend, families)
+
+
+def _pim(backend: Backend, families: tuple[str, ...]) -> str:
+    return "".join(table(backend, families) for table in (_interface, _neighbor, _mrt, _crp, _rp))
+
+
+def _interface(backend: Backend, families: tuple[str, ...]) -> str:
+    neighbors = _rows(backend, "neighbors", NeighborRow, families)
+    priorities = {(row.interface, row.address): row.dr_priority for row in neighbors}
+    lines = [
+        "PIM Interface Table_",
+        "Interface         State     Address            Priority  Hello  Nbr  DR Address      DR Priority =",
+    ]
+    for row in _rows(backend, "interfaces", InterfaceRow, families):
+        if row.oper_status == "off":
+            continue
+        none = "0.0.0.0" if row.address_family == "ipv4" else "::"
+        priority = row.dr_priority if row.is_dr else priorities.get((row.interface, row.dr_address or ""))
+        shown = " N/A" if not row.dr_address else f"{'' if priority is None else priority:>10}"
+        lines.append(
+            f"{row.interface:<16}  {'Up' if row.oper_status == 'up' else 'Down':<8}  {row.address or none:<15}  "
+            f"{row.dr_priority:>10}  {row.hello_interval:>5.0f}  {row.neighbor_count:>3}  "
+            f"{row.dr_address or none:<15}  {shown}"
+        )
+    return _text(lines)
+
+
+def _neighbor(backend: Backend, families: tuple[str, ...]) -> str:
+    lines = [
+        "PIM Neighbor Table_",
+        "Interface         Address            Priority  Mode  Uptime/Expires               =",
+    ]
+    for row in _rows(backend, "neighbors", NeighborRow, families):
+        priority = "   N" if row.dr_priority is None else str(row.dr_priority)
+        times = f"{duration(row.up_time)}/{'Never' if row.expiration is None else duration(row.expiration)}"
+        mode = "DR" if row.is_dr else ""
+        lines.append(f"{row.interface:<16}  {row.address:<15}  {priority:>10}  {mode:<4}  {times:<28}")
+    return _text(lines)
+
+
+def _mrt(backend: Backend, families: tuple[str, ...]) -> str:
+    lines = ["Multicast Routing Table_", "Source            Group            RP Address       Flags ="]
+    rows = [row for row in _rows(backend, "mroute", MrouteRow, families) if row.mode != "negative"]
+    for row in rows:
+        flags = ["SPT"] if row.is_spt and row.mode != "pim_ssm" else []
+        if not row.outgoing_count:
+            flags.append("NULL_OIF")
+        if row.packets is not None:
+            flags.append("CACHE")
+        flags.append("SG")
+        rp = "SSM" if row.mode == "pim_ssm" else "NULL"
+        lines.append(f"{row.source_address:<15}   {row.group:<15}  {rp:<15}  {' '.join(flags)}")
+    cached = sum(row.packets is not None for row in rows)
+    lines += [
+        "",
+        f"Number of Groups        : {len({row.group for row in rows})}",
+        f"Number of Cache MIRRORs : {cached}",
+    ]
+    return _text(lines)
+
+
+def _igmp(backend: Backend, families: tuple[str, ...]) -> str:
+    protocols = [{"ipv4": "igmp", "ipv6": "mld"}[family] for family in families]
+    lines = [
+        "IGMP Interface Table_",
+        "Interface         State     Querier          Timeout Version  Groups=",
+    ]
+    for protocol in protocols:
+        for row in _rows(backend, f"{protocol}_interfaces", GmpInterfaceRow, families):
+            querier = "Local" if row.is_querier else row.querier or "None"
+            timeout = "None" if row.querier_expiration is None else f"{row.querier_expiration:.0f}"
+            state = "Up" if row.oper_status == "up" else "Down"
+            lines.append(
+                f"{row.interface:<16}  {state:<8}  {querier:<15}  {timeout:>7} {row.version:>7}  {row.groups_count:>6}"
+            )
+    lines += [
+        "IGMP Group Membership Table_",
+        "Interface         Group            Source           Last Reported    Timeout=",
+    ]
+    for protocol in protocols:
+        lines += _memberships(backend, f"{protocol}_groups", families)
+    return _text(lines)
+
+
+def _memberships(backend: Backend, kind: str, families: tuple[str, ...]) -> list[str]:
+    """A line for every group that takes any source, and one for every source that is asked for."""
+    groups = {(row.interface, row.group_address): row for row in _rows(backend, kind, GmpGroupRow, families)}
+    found: dict[tuple[str, str], list[tuple[str, float | None]]] = {
+        key: [("ANY", row.expire)] if row.filter_mode == "exclude" else [] for key, row in groups.items()
+    }
+    for row in _rows(backend, kind, GmpSourceRow, families):
+        if row.forwarding:
+            found.setdefault((row.interface, row.group_address), []).append((row.source_address, row.expire))
+    lines = []
+    for (interface, group), sources in found.items():
+        record = groups.get((interface, group))
+        reporter = (record and record.last_reporter) or "N/A"
+        for source, expire in sources:
+            timeout = "None" if expire is None else f"{expire:.0f}"
+            lines.append(f"{interface:<16}  {group:<15}  {source:<15}  {reporter:<15}  {timeout:>7}")
+    return lines
+
+
+def _crp(backend: Backend, families: tuple[str, ...]) -> str:
+    return _text(
+        [
+            "PIM Candidate Rendez-Vous Point Table_",
+            "Group Address     RP Address       Prio  Holdtime  Expires =",
+            "",
+            "Current BSR address: 0.0.0.0",
+        ]
+    )
+
+
+def _rp(backend: Backend, families: tuple[str, ...]) -> str:
+    return _text(["PIM Rendez-Vous Point Set Table_", "Group Address     RP Address       Prio  Holdtime  Type="])
+
+
+def _status(backend: Backend, families: tuple[str, ...]) -> str:
+    status = backend.status()
+    querier = status.igmp_robustness * status.igmp_query_interval + 10 / 2
+    return _text(
+        [
+            "PIM Daemon Status=",
+            "Elected BSR",
+            "    Address          : 0.0.0.0",
+            "    Expiry Time      : N/A",
+            "    Priority         : N/A",
+            "    Hash Mask Length : 0",
+            "Candidate BSR",
+            "    State            : Disabled",
+            "    Address          : 0.0.0.0",
+            "    Priority         : N/A",
+            "Candidate RP",
+            "    State            : Disabled",
+            "    Address          : 0.0.0.0",
+            "    Priority         : 0",
+            "    Holdtime         : 0 sec",
+            f"Join/Prune Interval  : {status.join_prune_interval:.0f} sec",
+            f"Hello Interval       : {status.hello_interval:.0f} sec",
+            f"Hello Holdtime       : {int(3.5 * status.hello_interval)} sec",
+            f"IGMP query interval  : {status.igmp_query_interval:.0f} sec",
+            f"IGMP querier timeout : {querier:.0f} sec",
+            "SPT Threshold        : Disabled",
+        ]
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time as pimd prints it: `0h1m40s`, from a day on `1d0h0m5s`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{f'{days}d' if days else ''}{hour}h{minute}m{second}s"
+
+
+def _rows(backend: Backend, kind: str, cls: type[R], families: tuple[str, ...]) -> list[R]:
+    """The rows of one class and of these families, in order."""
+    found = (row for row in backend.rows(kind) if isinstance(row, cls))
+    return sorted((row for row in found if row.address_family in families), key=sort_key)
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,158 @@
+"""The rows that only the daemon knows (status, counters), and what every row needs to leave it: order and names."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
+
+from attrs import fields_dict, frozen
+
+from pimpy.core.views import (
+    GmpGroupRow,
+    GmpInterfaceRow,
+    GmpSourceRow,
+    InterfaceRow,
+    MrouteRow,
+    NeighborRow,
+    OutgoingRow,
+    Row,
+)
+
+
+@frozen(kw_only=True)
+class StatusRow:
+    """The daemon itself, `show status`: always one row."""
+
+    version: str
+    ident: str
+    pid: int
+    up_time: float
+    """Seconds since it was ready."""
+    table: int
+    """The multicast routing table of the kernel."""
+    address_families: str
+    """Blank-separated: `ipv4 ipv6`; a family that the kernel does not have is missing."""
+    config_file: str | None = None
+    """None if it runs without one."""
+    config_ok: bool = True
+    """Whether the last attempt to read the configuration succeeded."""
+    config_time: float = 0.0
+    """When the configuration in force was read, in seconds since 1970 (UTC)."""
+    restarts: int = 0
+    """How often the worker was started again since the daemon was."""
+    log_level: str = "notice"
+    interface_count: int = 0
+    """Interfaces that are up, each family counted."""
+    neighbor_count: int = 0
+    mroute_count: int = 0
+    """(S,G) entries."""
+    group_count: int = 0
+    """Group records of IGMP and MLD."""
+    hello_interval: float = 30.0
+    join_prune_interval: float = 60.0
+    igmp_query_interval: float = 125.0
+    igmp_robustness: int = 2
+
+
+@frozen
+class CounterRow:
+    """One counter of messages, `show counters`."""
+
+    address_family: str
+    interface: str
+    protocol: str
+    """`pim`, `igmp` or `mld`."""
+    direction: str
+    """`rx` or `tx`."""
+    type: str
+    """The message's type in words, `hello` for example."""
+    reason: str | None
+    """Why these were not taken, a stable word; None for those that were."""
+    count: int
+
+
+AnyRow = Row | StatusRow | CounterRow
+
+EXTRA: dict[type, dict[str, Any]] = {GmpInterfaceRow: {"row": "interface"}}
+"""Fields that a row gains on its way out, so that `show igmp` can hold interfaces, groups and sources in one array."""
+
+
+def names(cls: type) -> tuple[str, ...]:
+    """The keys of a row's JSON object, in order."""
+    return (*EXTRA.get(cls, ()), *fields_dict(cls))
+
+
+def as_dicts(rows: Iterable[AnyRow]) -> list[dict[str, Any]]:
+    """Rows as flat JSON objects: floats rounded to milliseconds, what is not finite null."""
+    found = []
+    for row in rows:
+        cls = row.__class__
+        keys, values = _shape(cls)
+        fields = {
+            key: _number(value) if value.__class__ is float else value
+            for key, value in zip(keys, values(row), strict=True)
+        }
+        found.append({**EXTRA[cls], **fields} if cls in EXTRA else fields)
+    return found
+
+
+def sort_key(row: AnyRow) -> tuple[Any, ...]:
+    """Where a row stands among those of its command: by family, then by address as a number or by name."""
+    return _KEYS[row.__class__](row)
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if value - value == 0 else None
+
+
+_SHAPES: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+
+
+def _shape(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    shape = _SHAPES.get(cls)
+    if shape is None:
+        keys = tuple(fields_dict(cls))
+        shape = _SHAPES[cls] = (keys, attrgetter(*keys))
+    return shape
+
+
+def _packed(address: str) -> bytes:
+    """The address as bytes, so that 10.0.0.2 comes before 10.0.0.10; text that is none sorts by itself."""
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except OSError:
+        return address.encode(errors="replace")
+
+
+_KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    NeighborRow: lambda row: (row.address_family, row.interface, _packed(row.address)),
+    InterfaceRow: lambda row: (row.address_family, row.interface),
+    MrouteRow: lambda row: (row.address_family, _packed(row.group), _packed(row.source_address), 0, ""),
+    OutgoingRow: lambda row: (
+        row.address_family,
+        _packed(row.group),
+        _packed(row.source_address),
+        1,
+        row.outgoing_interface,
+    ),
+    GmpInterfaceRow: lambda row: (0, row.address_family, row.interface),
+    GmpGroupRow: lambda row: (1, row.address_family, row.interface, _packed(row.group_address), b""),
+    GmpSourceRow: lambda row: (
+        1,
+        row.address_family,
+        row.interface,
+        _packed(row.group_address),
+        _packed(row.source_address),
+    ),
+    StatusRow: lambda row: (row.ident,),
+    CounterRow: lambda row: (
+        row.address_family,
+        row.interface,
+        row.protocol,
+        row.direction,
+        row.type,
+        row.reason or "",
+    ),
+}

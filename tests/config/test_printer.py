@@ -1,0 +1,102 @@
+"""parse(print(model)) == model, for every model."""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pimpy.config.model import Config, Phyint
+from pimpy.config.native import parse
+from pimpy.config.printer import print_config
+from pimpy.wire.family import FAMILIES, Family, Prefix, format_address
+
+NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
+    lambda name: name not in (".", "..") and not name.replace(".", "").isdigit()
+)
+
+
+def addresses(family: Family) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=family.size, max_size=family.size)
+
+
+UNICAST = st.one_of(*(addresses(family).filter(family.is_unicast) for family in FAMILIES)).map(format_address)
+
+
+@st.composite
+def ranges(draw: st.DrawFn, family: Family) -> Prefix:
+    length = draw(st.integers(family.multicast.length, family.bits))
+    rest = draw(st.integers(0, 2**length - 1)) << (family.bits - length)
+    mask = (1 << (family.bits - family.multicast.length)) - 1
+    network = int.from_bytes(family.multicast.network, "big") | rest & mask
+    return Prefix(network.to_bytes(family.size, "big"), length)
+
+
+def maybe(strategy: st.SearchStrategy[int]) -> st.SearchStrategy[int | None]:
+    return st.none() | strategy
+
+
+PHYINTS = st.builds(
+    Phyint,
+    name=NAMES | UNICAST,
+    enabled=st.none() | st.booleans(),
+    passive=st.booleans(),
+    igmp_version=maybe(st.integers(1, 3)),
+    mld_version=maybe(st.integers(1, 2)),
+    dr_priority=maybe(st.integers(0, 2**32 - 1)),
+    ttl_threshold=maybe(st.integers(1, 255)),
+    hello_interval=maybe(st.integers(1, 18724)),
+)
+
+
+def range_lists(family: Family) -> st.SearchStrategy[tuple[Prefix, ...]]:
+    return st.just(family.ssm_ranges) | st.lists(ranges(family), max_size=4, unique=True).map(tuple)
+
+
+CONFIGS = st.builds(
+    Config,
+    phyints=st.lists(PHYINTS, max_size=5).map(tuple),
+    phyints_enabled=st.booleans(),
+    hello_interval=st.integers(1, 18724),
+    triggered_hello_delay=st.floats(0, 60) | st.integers(0, 60).map(float),
+    join_prune_interval=st.integers(1, 18724),
+    igmp_query_interval=st.integers(1, 31744),
+    igmp_robustness=st.integers(1, 7),
+    ssm_ranges4=range_lists(FAMILIES[0]),
+    ssm_ranges6=range_lists(FAMILIES[1]),
+    metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(CONFIGS)
+def test_what_is_printed_reads_back_as_the_same(config: Config) -> None:
+    text = print_config(config)
+    result = parse(text)
+    assert result.errors == (), text
+    assert result.model == config, text
+    assert print_config(result.model) == text
+
+
+def test_the_defaults_need_no_line() -> None:
+    assert print_config(Config()) == ""
+
+
+def test_a_model_in_full() -> None:
+    text = (
+        "no phyint\n"
+        "phyint eth0 enable passive igmpv2 mldv1 dr-priority 0 ttl-threshold 2 hello-interval 3\n"
+        "phyint eth1 disable\n"
+        "hello-interval 10\n"
+        "triggered-hello-delay 0.5\n"
+        "join-prune-interval 20\n"
+        "igmp-query-interval 60\n"
+        "igmp-robustness 3\n"
+        "ssm-range none\n"
+        "ssm-range ff3e::/32\n"
+        "metrics [::1]:9353\n"
+    )
+    result = parse(text)
+    assert result.model is not None
+    assert print_config(result.model) == text

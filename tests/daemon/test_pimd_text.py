@@ -1,0 +1,146 @@
+"""pimd's text protocol, column by column as pimd 3.0 prints it."""
+
+from __future__ import annotations
+
+import pytest
+from fake_daemon import FakeDaemon, gmp_source, interface, mroute, neighbor
+
+from pimpy.daemon.commands import RefusedError
+from pimpy.daemon.pimd_text import HELP, answer, duration
+
+
+def ask(line: str, daemon: FakeDaemon | None = None) -> list[str]:
+    return answer(daemon or FakeDaemon(), line).split("\n")
+
+
+def test_neighbors() -> None:
+    assert ask("show neighbor") == [
+        "PIM Neighbor Table_",
+        "Interface         Address            Priority  Mode  Uptime/Expires               =",
+        "a2                10.0.12.2                 1  DR    0h0m34s/0h1m40s             ",
+        "",
+    ]
+
+
+def test_a_neighbor_without_priority_that_never_expires() -> None:
+    row = neighbor(dr_priority=None, is_dr=False, expiration=None, up_time=90061.0)
+    lines = ask("show neighbor", FakeDaemon({"neighbors": [row]}))
+    assert lines[2] == "a2                10.0.12.2              N        1d1h1m1s/Never              "
+
+
+def test_interfaces() -> None:
+    assert ask("show interface") == [
+        "PIM Interface Table_",
+        "Interface         State     Address            Priority  Hello  Nbr  DR Address      DR Priority =",
+        "a1                Up        10.0.1.1                  1     30    0  10.0.1.1                  1",
+        "a2                Up        10.0.12.1                 1     30    1  10.0.12.2                 1",
+        "t5                Down      10.7.5.1                  1     30    0  0.0.0.0           N/A",
+        "",
+    ]
+
+
+def test_mrt() -> None:
+    lines = ask("show mrt")
+    assert lines[:4] == [
+        "Multicast Routing Table_",
+        "Source            Group            RP Address       Flags =",
+        "10.0.1.10         232.1.1.1        SSM              CACHE SG",
+        "10.0.1.10         232.1.1.10       SSM              CACHE SG",
+    ]
+    assert lines[4:] == ["", "Number of Groups        : 2", "Number of Cache MIRRORs : 2", ""]
+
+
+def test_mrt_flags() -> None:
+    rows = [mroute("10.0.0.1", "239.1.1.1", mode="pim_asm", outgoing_count=0, packets=None)]
+    assert ask("show mrt", FakeDaemon({"mroute": rows}))[2] == (
+        "10.0.0.1          239.1.1.1        NULL             SPT NULL_OIF SG"
+    )
+
+
+def test_igmp() -> None:
+    assert ask("show igmp") == [
+        "IGMP Interface Table_",
+        "Interface         State     Querier          Timeout Version  Groups=",
+        "b1                Up        10.0.1.1             350       3       0",
+        "b2                Up        Local               None       3       2",
+        "IGMP Group Membership Table_",
+        "Interface         Group            Source           Last Reported    Timeout=",
+        "b2                225.1.2.3        ANY              10.0.3.10            385",
+        "b2                232.1.1.1        10.0.1.10        10.0.3.10            248",
+        "",
+    ]
+
+
+def test_a_source_whose_group_is_not_told() -> None:
+    lines = ask("show igmp", FakeDaemon({"igmp_groups": [gmp_source()]}))
+    assert lines[-2] == "b2                232.1.1.1        10.0.1.10        N/A                  248"
+
+
+def test_status() -> None:
+    lines = ask("show status")
+    assert lines[0] == "PIM Daemon Status="
+    assert lines[-7:] == [
+        "Join/Prune Interval  : 60 sec",
+        "Hello Interval       : 30 sec",
+        "Hello Holdtime       : 105 sec",
+        "IGMP query interval  : 125 sec",
+        "IGMP querier timeout : 255 sec",
+        "SPT Threshold        : Disabled",
+        "",
+    ]
+
+
+def test_tables_are_titled_when_empty() -> None:
+    titles = [line for line in ask("show pim", FakeDaemon({})) if line.endswith("_")]
+    assert titles == [
+        "PIM Interface Table_",
+        "PIM Neighbor Table_",
+        "Multicast Routing Table_",
+        "PIM Candidate Rendez-Vous Point Table_",
+        "PIM Rendez-Vous Point Set Table_",
+    ]
+
+
+def test_ipv6_where_it_is_asked_for() -> None:
+    assert ask("show neighbor ipv6")[2].startswith("a2                fe80::12:2 ")
+    assert len(ask("show neighbor all")) == len(ask("show neighbor")) + 1
+    assert ask("show igmp ipv6")[4].startswith("b2                ff3e::8000:1     2001:db8:1::10 ")
+    row = interface("a1", "fe80::1", dr_address=None, is_dr=False)
+    assert ask("show interface ipv6", FakeDaemon({"interfaces": [row]}))[2].split()[-2:] == ["::", "N/A"]
+
+
+@pytest.mark.parametrize("line", ["show", "show pim", "SHOW PIM", "sh pi"])
+def test_words_may_be_short_and_in_any_case(line: str) -> None:
+    assert ask(line) == ask("show pim")
+    assert ask("sh m") == ask("show mrt")
+    assert ask("show neighbors") == ask("show neighbor")
+
+
+@pytest.mark.parametrize("line", ["", " ", "bogus", "show bogus", "show i", "show mrt detail", "show mrt ipv6 x", "\0"])
+def test_unknown_commands_are_refused(line: str) -> None:
+    with pytest.raises(RefusedError, match="No such command, see 'help' for available commands."):
+        answer(FakeDaemon(), line)
+
+
+def test_help_names_commands_that_exist() -> None:
+    lines = ask("help")
+    assert lines[:-1] == [f"{command}\t{text}" for command, text in HELP]
+    for command, _ in HELP:
+        if not command.startswith(("reload", "help")):
+            answer(FakeDaemon(), command.partition(" [")[0])
+
+
+def test_log() -> None:
+    daemon = FakeDaemon()
+    assert answer(daemon, "log") == "notice"
+    assert answer(daemon, "log debug") == "debug"
+    assert answer(daemon, "log") == "debug"
+    assert answer(daemon, "log ?").startswith("alert, crit, debug, ")
+    assert answer(daemon, "version") == "pimpyd version 0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0h0m0s"), (59.9, "0h0m59s"), (3661, "1h1m1s"), (86400, "1d0h0m0s"), (172805, "2d0h0m5s")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

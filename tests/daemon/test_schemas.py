@@ -1,0 +1,83 @@
+"""The shipped schemas: what the row classes say, and what the daemon answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+from fake_daemon import FakeDaemon, gmp_group, gmp_interface, gmp_source, interface, mroute, neighbor, outgoing
+
+from pimpy.cli import schemas
+from pimpy.core import views
+from pimpy.daemon import commands, rows
+
+NAMES = sorted(schemas.COMMANDS)
+
+
+def shipped(name: str) -> dict[str, Any]:
+    found = json.loads((Path(schemas.FOLDER) / f"show-{name}.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_schema_is_what_the_rows_say(name: str) -> None:
+    text = (Path(schemas.FOLDER) / f"show-{name}.json").read_text()
+    assert text == schemas.text(name), "run: python -m pimpy.cli.schemas"
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+
+
+def test_every_show_command_and_every_row_has_a_schema() -> None:
+    assert set(NAMES) == {name.partition(" ")[0] for name in commands.SHOW}
+    covered = {cls for classes in schemas.COMMANDS.values() for cls in classes}
+    assert covered == {*get_args(views.Row), rows.StatusRow, rows.CounterRow}
+    assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == {f"show-{name}.json" for name in NAMES}
+
+
+@pytest.mark.parametrize("command", sorted(commands.SHOW))
+def test_answers_are_valid(command: str) -> None:
+    found, _ = commands.answer(FakeDaemon(), f"show {command}")
+    assert found
+    objects = json.loads(json.dumps(rows.as_dicts(found)))
+    jsonschema.Draft202012Validator(shipped(command.partition(" ")[0])).validate(objects)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_objects_are_flat_and_complete(name: str) -> None:
+    found, _ = commands.answer(FakeDaemon(), f"show {name}")
+    validator = jsonschema.Draft202012Validator(shipped(name))
+    for row in rows.as_dicts(found or []):
+        assert all(value is None or isinstance(value, (str, int, float, bool)) for value in row.values())
+        assert all(key == key.lower() and "-" not in key for key in row)
+        for key in row:
+            less = {other: value for other, value in row.items() if other != key}
+            assert not validator.is_valid([less]), f"{name} without {key} is taken"
+        assert not validator.is_valid([{**row, "more": 1}])
+
+
+EXTREMES: list[tuple[str, rows.AnyRow]] = [
+    ("neighbors", neighbor(expiration=None, dr_priority=None, gen_id=None, lan_prune_delay=False, t_bit=None)),
+    ("neighbors", neighbor(propagation_delay=None, override_interval=None, expiration=float("inf"), up_time=0)),
+    ("interfaces", interface(vif=None, address=None, dr_address=None, hello_expiration=None, gen_id=None)),
+    ("mroute", mroute(join_expiration=None, incoming_interface=None, rpf_neighbor=None, rpf_state="no_route")),
+    ("mroute", mroute(mode="pim_asm", packets=2**63, bytes=2**64 - 1, rpf_state="neighbor")),
+    ("mroute", outgoing(jp_state="prune_pending", expiration=3.0, up_time=1.0)),
+    ("igmp", gmp_interface(querier=None, oper_status="off", version=1)),
+    ("igmp", gmp_group(filter_mode="exclude", expire=1.0, last_reporter=None)),
+    ("mld", gmp_source("ff3e::1", "2001:db8::1", expire=None)),
+    ("status", rows.StatusRow(version="1", ident="x", pid=1, up_time=0.0, table=0, address_families="")),
+]
+
+
+@pytest.mark.parametrize(("name", "row"), EXTREMES)
+def test_rows_with_nothing_to_say_are_valid(name: str, row: rows.AnyRow) -> None:
+    jsonschema.Draft202012Validator(shipped(name)).validate(rows.as_dicts([row]))
+
+
+def test_addresses_are_sorted_as_numbers() -> None:
+    texts = ["10.0.0.10", "10.0.0.9", "9.255.0.1", "fe80::10", "fe80::9"]
+    found = sorted((neighbor("a", text) for text in reversed(texts)), key=rows.sort_key)
+    assert [row.address for row in found] == ["9.255.0.1", "10.0.0.9", "10.0.0.10", "fe80::9", "fe80::10"]
