@@ -1,0 +1,110 @@
+"""The C extension: what runs per packet or per forwarding entry (`native/mroute.h` says how it is divided).
+
+Every function takes its arguments by position, checks each of them before it does anything, and raises
+TypeError or ValueError for what it cannot take and OSError for what the kernel refuses. `family` is AF_INET
+or AF_INET6, addresses have its length. Batched system calls run without the GIL.
+"""
+
+# Kinds of received packets: IP protocol numbers.
+IGMP: int
+MLD: int
+PIM: int
+
+# Kinds of upcalls of the kernel.
+NOCACHE: int
+WRONGVIF: int
+WHOLEPKT: int
+WRVIFWHOLE: int
+
+# Virtual interfaces of a table, the register tunnel included.
+VIFS: int
+
+# What to flush.
+FLUSH_MFC: int
+FLUSH_MFC_STATIC: int
+FLUSH_VIFS: int
+FLUSH_VIFS_STATIC: int
+
+_Message = tuple[int, int, bytes, bytes, int, bool, bytes]
+_Entry = tuple[bytes, bytes, int, tuple[int, ...], int, int, int]
+
+def init(fd: int, family: int, table: int, /) -> None:
+    """Take routing table `table` (0: the default one) for the raw socket `fd`: EADDRINUSE if it is held."""
+
+def set_pim(fd: int, family: int, mode: int, /) -> None:
+    """Report packets from a wrong interface: 0 no, 1 (to 3) yes, 4 together with the packet itself."""
+
+def done(fd: int, family: int, /) -> None:
+    """Give the table back; the kernel empties it, but for static entries."""
+
+def flush(fd: int, family: int, what: int, /) -> None:
+    """Empty the table of what the sum of FLUSH_* names."""
+
+def add_vif(fd: int, family: int, vif: int, ifindex: int, threshold: int, register: bool, /) -> None:
+    """Make an interface, or with `register` the register tunnel, virtual interface `vif`.
+
+    EADDRINUSE if the index is taken, ENFILE beyond 31, EOVERFLOW for an IPv6 ifindex above 65535. IPv6
+    does not heed thresholds.
+    """
+
+def del_vif(fd: int, family: int, vif: int, /) -> None:
+    """Remove a virtual interface: EADDRNOTAVAIL if there is none."""
+
+def change_mfc(
+    fd: int,
+    family: int,
+    changes: list[tuple[bytes, bytes] | tuple[bytes, bytes, int, int]],
+    thresholds: bytes,
+    /,
+) -> list[int]:
+    """Write entries; an errno for each change, 0 where it was made.
+
+    `(source, group, iif, oifs)` sets an entry (`oifs` is a mask), `(source, group)` deletes it. `thresholds`
+    has a TTL for each of the 32 virtual interfaces, heeded by IPv4.
+    """
+
+def dump_mfc(fd: int, family: int, table: int, /) -> list[_Entry]:
+    """All entries, by a dump on the NETLINK_ROUTE socket `fd`: (source, group, iif, oifs, packets, bytes, wrong_if).
+
+    `table` is the kernel's number (0: all tables). `iif` and `oifs` are interface indexes; `iif` is 0 where
+    the interface is gone and -1 where the entry is unresolved. EAGAIN if changes interrupted it 8 times.
+    """
+
+def count_mfc(fd: int, family: int, table: int, /) -> dict[tuple[bytes, bytes], tuple[int, int, int]]:
+    """The same as {(source, group): (packets, bytes, wrong_if)}, without unresolved entries."""
+
+def decode_mfc(family: int, table: int, data: bytes, /) -> tuple[list[_Entry], bool, bool]:
+    """What `dump_mfc` makes of one datagram: entries, whether the dump ends with it, whether it was interrupted."""
+
+def receive(fd: int, family: int, protocol: int, limit: int, /) -> tuple[list[_Message], int, int]:
+    """Up to `limit` messages that wait on a raw socket, and how many were truncated or malformed and dropped.
+
+    A message is (kind, index, source, destination, ttl, router_alert, data). Of a packet, `index` is the
+    ifindex and `data` begins behind the IP header. Of an upcall, `index` is the virtual interface and `data`
+    the whole packet, empty with NOCACHE and WRONGVIF.
+    """
+
+def decode(
+    family: int,
+    protocol: int,
+    data: bytes,
+    ifindex: int,
+    source: bytes,
+    destination: bytes,
+    hop_limit: int,
+    hop_options: bytes,
+    /,
+) -> _Message | None:
+    """What `receive` makes of one datagram, None if it is malformed. IPv4 finds all but `ifindex` in `data`."""
+
+def send(fd: int, family: int, packets: list[tuple[int, bytes, bytes, bytes]], /) -> list[int]:
+    """Send `(ifindex, source, destination, data)` each; an errno for each packet, 0 where it was sent.
+
+    With ifindex 0 the routes decide by which interface it leaves.
+    """
+
+def timer_open() -> int:
+    """A descriptor that becomes readable when its timer fires; not armed."""
+
+def timer_set(fd: int, milliseconds: int, /) -> None:
+    """Fire once, so many milliseconds from now; 0 disarms."""

@@ -1,0 +1,260 @@
+"""One address family and table of the kernel, as events and effects.
+
+The adapter decides nothing: it batches effects, and says who sent what by which interface.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from attrs import define, field
+
+from pimpy.core.engine.effects import (
+    AddVif,
+    DelMfc,
+    DelVif,
+    Effect,
+    ForgetRpf,
+    JoinGroup,
+    LeaveGroup,
+    ResolveRpf,
+    SendPacket,
+    SetMfc,
+)
+from pimpy.core.engine.events import (
+    EffectFailed,
+    Event,
+    LinkGone,
+    NoCache,
+    PacketReceived,
+    VifGone,
+    WholePacket,
+    WrongVif,
+)
+from pimpy.kernel import _mroute
+from pimpy.kernel.mroute import Change, Table
+from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.sockets import Memberships, Sockets
+from pimpy.wire.family import Address, Family
+
+BATCH = 256
+"""Messages of one socket that one call of `receive` takes."""
+
+_Message = tuple[int, int, Address, Address, int, bool, bytes]
+
+
+def _packet(protocol: str) -> Callable[[_Message], Event]:
+    def make(message: _Message) -> Event:
+        _, ifindex, source, destination, ttl, router_alert, data = message
+        return PacketReceived(protocol, ifindex, source, destination, ttl, router_alert, data)
+
+    return make
+
+
+_EVENTS: dict[int, Callable[[_Message], Event]] = {
+    _mroute.PIM: _packet("pim"),
+    _mroute.IGMP: _packet("igmp"),
+    _mroute.MLD: _packet("mld"),
+    _mroute.NOCACHE: lambda message: NoCache(message[1], message[2], message[3]),
+    _mroute.WRONGVIF: lambda message: WrongVif(message[1], message[2], message[3]),
+    _mroute.WHOLEPKT: lambda message: WholePacket(message[1], message[2], message[3], False, message[6]),
+    _mroute.WRVIFWHOLE: lambda message: WholePacket(message[1], message[2], message[3], True, message[6]),
+}
+
+
+@define
+class _Plan:
+    """Effects sorted into batches; of several for the same thing the last one counts."""
+
+    joins: dict[tuple[int, Address], JoinGroup | LeaveGroup] = field(factory=dict)
+    vifs: dict[int, AddVif | DelVif] = field(factory=dict)
+    mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
+    packets: dict[str, list[SendPacket]] = field(factory=dict)
+    routes: dict[Address, ResolveRpf | ForgetRpf] = field(factory=dict)
+
+    def sort(self, effects: Sequence[Effect]) -> None:
+        """Take effects in; a Notice is not for the kernel."""
+        mfc = self.mfc
+        for effect in effects:
+            kind = type(effect)
+            if kind is SetMfc or kind is DelMfc:
+                mfc[effect.source, effect.group] = effect  # type: ignore[union-attr,assignment]
+            elif isinstance(effect, SendPacket):
+                self.packets.setdefault(effect.protocol, []).append(effect)
+            elif isinstance(effect, (ResolveRpf, ForgetRpf)):
+                self.routes[effect.address] = effect
+            elif isinstance(effect, (AddVif, DelVif)):
+                self.vifs[effect.vif] = effect
+            elif isinstance(effect, (JoinGroup, LeaveGroup)):
+                self.joins[effect.ifindex, effect.group] = effect
+
+
+def _name(number: int | None) -> str:
+    return errno.errorcode.get(number or 0, str(number))
+
+
+class Adapter:
+    """The kernel's side of one family and table.
+
+    `sockets` stay the property of whoever opened them, and so does `netlink`, which must be of the same
+    family. `start()` comes first, and its events before all others.
+    """
+
+    def __init__(self, family: Family, sockets: Sockets, netlink: Netlink) -> None:
+        self.family = family
+        self.table = Table(sockets)
+        self.dropped = {"truncated": 0, "malformed": 0}
+        """Messages that were received and not handed on, by reason."""
+        self._sockets = sockets
+        self._netlink = netlink
+        self._memberships = Memberships(family)
+        self._group_protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
+
+    def filenos(self) -> tuple[int, ...]:
+        """The descriptors to watch for reading."""
+        return (self._sockets.mroute, self._sockets.pim, *self._netlink.filenos())
+
+    def start(self) -> list[Event]:
+        """What there is at the start: each interface, and its addresses."""
+        return self._netlink.start()
+
+    def receive(self, fd: int) -> list[Event]:
+        """What a readable descriptor has to say, a bounded part of it: the rest makes it readable again."""
+        if fd == self._sockets.mroute:
+            return self._messages(fd, self._group_protocol)
+        if fd == self._sockets.pim:
+            return self._messages(fd, _mroute.PIM)
+        return self._notices(fd)
+
+    def apply(self, effects: Sequence[Effect]) -> list[Event]:
+        """Carry effects out, in batches: what failed, and the answers to new ResolveRpf.
+
+        Whatever their order in `effects`: groups are joined first, virtual interfaces made before entries
+        name them and removed after, packets sent when the table stands.
+        """
+        plan = _Plan()
+        plan.sort(effects)
+        events = self._join(plan, JoinGroup)
+        events += self._change_table(plan)
+        for protocol, packets in plan.packets.items():
+            events += self._send(protocol, packets)
+        events += self._join(plan, LeaveGroup)
+        events += self._route(plan)
+        return events
+
+    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int]]:
+        """{(source, group): (packets, bytes, wrong_if)}, in one dump.
+
+        The packets of the wrong interface are among the packets; so are those whose TTL was too small.
+        """
+        return self.table.counters()
+
+    def lost(self) -> int:
+        """Messages and upcalls that the kernel dropped because a receive buffer was full."""
+        return self._sockets.lost()
+
+    def close(self) -> None:
+        """Take back what this process put into the kernel: entries, virtual interfaces, the table, memberships."""
+        self.table.close()
+        self._memberships.close()
+
+    def _messages(self, fd: int, protocol: int) -> list[Event]:
+        messages, truncated, malformed = _mroute.receive(fd, self.family.number, protocol, BATCH)
+        self.dropped["truncated"] += truncated
+        self.dropped["malformed"] += malformed
+        return [_EVENTS[message[0]](message) for message in messages]
+
+    def _notices(self, fd: int) -> list[Event]:
+        events: list[Event] = []
+        for event in self._netlink.receive(fd):
+            events.append(event)
+            if isinstance(event, LinkGone):
+                self._memberships.forget(event.ifindex)
+                events += [VifGone(vif) for vif in self.table.forget_device(event.ifindex)]
+        return events
+
+    def _join(self, plan: _Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
+        failed: list[Event] = []
+        act = self._memberships.join if kind is JoinGroup else self._memberships.leave
+        for effect in plan.joins.values():
+            if type(effect) is kind:
+                try:
+                    act(effect.ifindex, effect.group)
+                except OSError as error:
+                    if kind is JoinGroup:
+                        failed.append(
+                            EffectFailed("JoinGroup", _name(error.errno), ifindex=effect.ifindex, group=effect.group)
+                        )
+        return failed
+
+    def _change_table(self, plan: _Plan) -> list[Event]:
+        """Old entries go, virtual interfaces come, entries are set, virtual interfaces go."""
+        adds = [effect for effect in plan.vifs.values() if isinstance(effect, AddVif)]
+        failed: list[Event] = []
+        changes = list(plan.mfc.values())
+        if adds:  # one of them may take over an index that entries to be deleted still name
+            failed += self._write([effect for effect in changes if type(effect) is DelMfc])
+            changes = [effect for effect in changes if type(effect) is SetMfc]
+            failed += self._change_vifs(adds)
+        failed += self._write(changes)
+        failed += self._change_vifs([effect for effect in plan.vifs.values() if isinstance(effect, DelVif)])
+        return failed
+
+    def _change_vifs(self, effects: Sequence[AddVif | DelVif]) -> list[Event]:
+        failed: list[Event] = []
+        for effect in effects:
+            ifindex = effect.ifindex if isinstance(effect, AddVif) else None
+            try:
+                if isinstance(effect, AddVif):
+                    self.table.add_vif(effect.vif, effect.ifindex, effect.threshold)
+                else:
+                    self.table.del_vif(effect.vif)
+            except OSError as error:
+                failed.append(EffectFailed(type(effect).__name__, _name(error.errno), effect.vif, ifindex))
+        return failed
+
+    def _write(self, effects: Sequence[SetMfc | DelMfc]) -> list[Event]:
+        if not effects:
+            return []
+        changes: list[Change] = [
+            (effect.source, effect.group, effect.iif, effect.oifs)
+            if type(effect) is SetMfc
+            else (effect.source, effect.group)
+            for effect in effects
+        ]
+        errors = self.table.change(changes)
+        if not any(errors):
+            return []
+        return [
+            EffectFailed(type(effect).__name__, _name(error), source=effect.source, group=effect.group)
+            for effect, error in zip(effects, errors, strict=True)
+            if error
+        ]
+
+    def _send(self, protocol: str, packets: Sequence[SendPacket]) -> list[Event]:
+        fd = self._sockets.pim if protocol == "pim" else self._sockets.mroute
+        batch = [(self._leaves_by(packet), packet.source, packet.destination, packet.data) for packet in packets]
+        errors = _mroute.send(fd, self.family.number, batch)
+        return [
+            EffectFailed("SendPacket", _name(error), None, packet.ifindex, packet.source, packet.destination)
+            for packet, error in zip(packets, errors, strict=True)
+            if error
+        ]
+
+    def _leaves_by(self, packet: SendPacket) -> int:
+        """Unicast goes by the routes, as its next hop may lie elsewhere; the rest by its interface."""
+        destination = packet.destination
+        on_link = self.family.is_multicast(destination) or self.family.is_link_local(destination)
+        return packet.ifindex if on_link else 0
+
+    def _route(self, plan: _Plan) -> list[Event]:
+        wanted = []
+        for address, effect in plan.routes.items():
+            if type(effect) is ResolveRpf:
+                wanted.append(address)
+            else:
+                with suppress(KeyError):
+                    self._netlink.forget(address)
+        return self._netlink.resolve(wanted) if wanted else []

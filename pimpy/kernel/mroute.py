@@ -1,0 +1,121 @@
+"""The kernel's multicast routing table of one family, as far as this process fills it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from contextlib import suppress
+from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+
+from attrs import frozen
+
+from pimpy.kernel import _mroute
+from pimpy.kernel.sockets import Sockets
+from pimpy.wire.family import Address
+
+VIFS = _mroute.VIFS
+"""Virtual interfaces of a table, the register tunnel included."""
+
+Change = tuple[Address, Address] | tuple[Address, Address, int, int]
+"""(source, group, iif, oifs) sets an entry, (source, group) deletes it."""
+
+_NETLINK_ROUTE = 0
+_SOL_NETLINK = 270
+_NETLINK_GET_STRICT_CHK = 12
+
+
+@frozen
+class Vif:
+    """A virtual interface that this process made."""
+
+    ifindex: int
+    threshold: int
+
+
+@frozen
+class Entry:
+    """An entry as the kernel has it; interfaces are ifindexes.
+
+    `iif` is 0 where the interface is gone, and -1 where the entry is unresolved: packets wait for an answer.
+    """
+
+    source: Address
+    group: Address
+    iif: int
+    oifs: tuple[int, ...]
+    packets: int
+    bytes: int
+    wrong_if: int
+
+
+class Table:
+    """Virtual interfaces and forwarding entries. It belongs to the owner of `sockets.mroute`."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self._fd = sockets.mroute
+        self._family = sockets.family.number
+        self._number = sockets.kernel_table
+        self._thresholds = bytearray(b"\x01" * VIFS)
+        self._netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, _NETLINK_ROUTE)
+        with suppress(OSError):  # then the kernel itself leaves out other tables; older ones send all
+            self._netlink.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        self.vifs: dict[int, Vif] = {}
+
+    def add_vif(self, vif: int, ifindex: int, threshold: int) -> None:
+        """Make `ifindex` the virtual interface `vif`, in place of what was there; nothing if it is.
+
+        A changed threshold holds for the entries that are set from now on.
+        """
+        wanted, held = Vif(ifindex, threshold), self.vifs.get(vif)
+        if held is None or held.ifindex != ifindex:
+            if held is not None:
+                self.del_vif(vif)
+            _mroute.add_vif(self._fd, self._family, vif, ifindex, threshold, False)
+        self.vifs[vif] = wanted
+        self._thresholds[vif] = threshold
+
+    def del_vif(self, vif: int) -> None:
+        """Remove a virtual interface; nothing if there is none."""
+        self.vifs.pop(vif, None)
+        try:
+            _mroute.del_vif(self._fd, self._family, vif)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+
+    def forget_device(self, ifindex: int) -> list[int]:
+        """The device is gone, and the kernel has removed its virtual interfaces: which ones those were."""
+        gone = [vif for vif, held in self.vifs.items() if held.ifindex == ifindex]
+        for vif in gone:
+            del self.vifs[vif]
+        return gone
+
+    def change(self, changes: Iterable[Change]) -> list[int]:
+        """Write entries in one call; an errno for each change, 0 where it was made.
+
+        To delete what is not there is no error.
+        """
+        changes = list(changes)
+        errors = _mroute.change_mfc(self._fd, self._family, changes, bytes(self._thresholds))
+        if errno.ENOENT in errors:
+            for i, change in enumerate(changes):
+                if errors[i] == errno.ENOENT and len(change) == 2:
+                    errors[i] = 0
+        return errors
+
+    def entries(self) -> list[Entry]:
+        """All entries, unresolved ones included."""
+        return [Entry(*row) for row in _mroute.dump_mfc(self._netlink.fileno(), self._family, self._number)]
+
+    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int]]:
+        """Packets, bytes and wrong-interface packets of each resolved entry, in one dump."""
+        return _mroute.count_mfc(self._netlink.fileno(), self._family, self._number)
+
+    def close(self) -> None:
+        """Remove what this process put into the table, and give it back. Static entries of others stay."""
+        self.vifs.clear()
+        with suppress(OSError):  # kernels before 5.0 know no flush: giving the table back empties it as well
+            _mroute.flush(self._fd, self._family, _mroute.FLUSH_MFC | _mroute.FLUSH_VIFS)
+        with suppress(OSError):
+            _mroute.done(self._fd, self._family)
+        self._netlink.close()

@@ -1,0 +1,95 @@
+/*
+ * pimpy.kernel._mroute: what runs per packet or per forwarding entry, and nothing else.
+ *
+ * The extension holds no policy, no callbacks and no state. Every function takes the descriptors it
+ * works on, checks every number and length that comes from its caller or from the kernel, and fails
+ * with OSError, ValueError or TypeError. Batched system calls run without the GIL.
+ *
+ * module.c    the table of functions; conversions of arguments
+ * control.c   the routing table: taking and giving it back, virtual interfaces
+ * mfc.c       forwarding entries, written in batches
+ * dump.c      the whole forwarding cache with its counters, read by netlink
+ * receive.c   packets and the kernel's upcalls, received in batches
+ * decode.c    the checks and the decoding of what receive.c received
+ * send.c      packets, sent in batches
+ * timer.c     a timer that is a descriptor
+ */
+#ifndef PIMPY_MROUTE_H
+#define PIMPY_MROUTE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define VIFS 32 /* MAXVIFS and MAXMIFS: what an interface mask holds */
+#define IP4_HEADER 20
+#define IP6_HEADER 40
+#define UPCALL6 40 /* struct mrt6msg */
+
+/* What a received message is: an IP protocol number, or an upcall of the kernel (UPCALL plus its type). */
+#define KIND_IGMP IPPROTO_IGMP
+#define KIND_MLD IPPROTO_ICMPV6
+#define KIND_PIM IPPROTO_PIM
+#define UPCALL 1000
+#define UPCALL_NOCACHE 1
+#define UPCALL_WRONGVIF 2
+#define UPCALL_WHOLEPKT 3
+#define UPCALL_WRVIFWHOLE 4
+
+/* A message as decode.c found it; the pointers lead into the buffer that it was decoded from. */
+struct message {
+    int kind;
+    uint32_t index; /* ifindex of a packet, virtual interface of an upcall */
+    const unsigned char *source;
+    const unsigned char *destination;
+    int ttl;
+    int router_alert;
+    const unsigned char *data;
+    size_t length;
+};
+
+/* What the kernel says about an IPv6 packet beside its bytes. */
+struct ancillary {
+    uint32_t ifindex; /* 0: not told */
+    int hop_limit;    /* -1: not told */
+    const unsigned char *source;
+    const unsigned char *destination;
+    const unsigned char *hop_options;
+    size_t hop_options_length;
+};
+
+/* Conversions: 0 if done, -1 with an exception set. None of them runs Python code. */
+int to_number(PyObject *value, const char *name, long long low, long long high, long long *result);
+int to_descriptor(PyObject *value, int *result);
+int to_family(PyObject *value, int *result);
+int to_bytes(PyObject *value, const char *name, Py_ssize_t size, const unsigned char **result);
+int to_list(PyObject *value, const char *name, PyObject **result);
+
+static inline size_t address_size(int family) { return family == AF_INET ? 4 : 16; }
+
+/* Whether the bytes are a message to hand on: 1, with `message` filled, or 0 if they are malformed. */
+int decode4(const unsigned char *bytes, size_t length, int protocol, uint32_t ifindex, struct message *message);
+int decode6(const unsigned char *bytes, size_t length, int protocol, const struct ancillary *told, struct message *message);
+PyObject *message_tuple(const struct message *message, int family);
+
+PyObject *mroute_init(PyObject *self, PyObject *args);
+PyObject *mroute_set_pim(PyObject *self, PyObject *args);
+PyObject *mroute_done(PyObject *self, PyObject *args);
+PyObject *mroute_flush(PyObject *self, PyObject *args);
+PyObject *mroute_add_vif(PyObject *self, PyObject *args);
+PyObject *mroute_del_vif(PyObject *self, PyObject *args);
+PyObject *mroute_change_mfc(PyObject *self, PyObject *args);
+PyObject *mroute_dump_mfc(PyObject *self, PyObject *args);
+PyObject *mroute_count_mfc(PyObject *self, PyObject *args);
+PyObject *mroute_decode_mfc(PyObject *self, PyObject *args);
+PyObject *mroute_receive(PyObject *self, PyObject *args);
+PyObject *mroute_decode(PyObject *self, PyObject *args);
+PyObject *mroute_send(PyObject *self, PyObject *args);
+PyObject *mroute_timer_open(PyObject *self, PyObject *args);
+PyObject *mroute_timer_set(PyObject *self, PyObject *args);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * Packets and the kernel's upcalls, received in batches.
+ *
+ * Between recvmmsg() and the tuples is the place of the register table: a WHOLEPKT of an (S,G) that is in
+ * it leaves from there, encapsulated, still without the GIL, and never becomes a tuple.
+ */
+#include "mroute.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define BATCH 32
+#define SLOT (65536 + 128)        /* the longest IP packet, with an upcall's header in front */
+#define CONTROL 3072              /* packet info, hop limit, and a Hop-by-Hop header of up to 2048 bytes */
+#define LIMIT_MAX 65536
+
+struct batch {
+    struct mmsghdr headers[BATCH];
+    struct iovec vectors[BATCH];
+    struct sockaddr_storage names[BATCH];
+    union {
+        unsigned char bytes[CONTROL];
+        struct cmsghdr align;
+    } controls[BATCH];
+    unsigned char slots[BATCH][SLOT];
+};
+
+static void prepare(struct batch *batch, unsigned count)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        struct msghdr *header = &batch->headers[i].msg_hdr;
+
+        batch->vectors[i].iov_base = batch->slots[i];
+        batch->vectors[i].iov_len = SLOT;
+        memset(header, 0, sizeof *header);
+        header->msg_name = &batch->names[i];
+        header->msg_namelen = sizeof batch->names[i];
+        header->msg_iov = &batch->vectors[i];
+        header->msg_iovlen = 1;
+        header->msg_control = batch->controls[i].bytes;
+        header->msg_controllen = CONTROL;
+        batch->headers[i].msg_len = 0;
+        memset(&batch->names[i], 0, sizeof batch->names[i]);
+    }
+}
+
+static uint32_t ifindex4(struct msghdr *header)
+{
+    struct cmsghdr *control;
+
+    for (control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
+        struct in_pktinfo info;
+
+        if (control->cmsg_level != IPPROTO_IP || control->cmsg_type != IP_PKTINFO ||
+            control->cmsg_len < CMSG_LEN(sizeof info))
+            continue;
+        memcpy(&info, CMSG_DATA(control), sizeof info);
+        return info.ipi_ifindex > 0 ? (uint32_t)info.ipi_ifindex : 0;
+    }
+    return 0;
+}
+
+static void told6(struct msghdr *header, struct ancillary *told, struct in6_pktinfo *info)
+{
+    struct cmsghdr *control;
+
+    for (control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
+        size_t length = control->cmsg_len < CMSG_LEN(0) ? 0 : control->cmsg_len - CMSG_LEN(0);
+
+        if (control->cmsg_level != IPPROTO_IPV6)
+            continue;
+        if (control->cmsg_type == IPV6_PKTINFO && length >= sizeof *info) {
+            memcpy(info, CMSG_DATA(control), sizeof *info);
+            told->ifindex = info->ipi6_ifindex;
+            told->destination = info->ipi6_addr.s6_addr;
+        } else if (control->cmsg_type == IPV6_HOPLIMIT && length >= sizeof(int)) {
+            memcpy(&told->hop_limit, CMSG_DATA(control), sizeof(int));
+        } else if (control->cmsg_type == IPV6_HOPOPTS) {
+            told->hop_options = CMSG_DATA(control);
+            told->hop_options_length = length;
+        }
+    }
+}
+
+static int decode_slot(struct batch *batch, unsigned i, int family, int protocol, struct message *message,
+                       struct in6_pktinfo *info)
+{
+    struct msghdr *header = &batch->headers[i].msg_hdr;
+    struct sockaddr_in6 *name = (struct sockaddr_in6 *)(void *)&batch->names[i];
+    struct ancillary told = {0};
+
+    if (header->msg_flags & MSG_CTRUNC)
+        return 0;
+    if (family == AF_INET)
+        return decode4(batch->slots[i], batch->headers[i].msg_len, protocol, ifindex4(header), message);
+    told.hop_limit = -1;
+    told6(header, &told, info);
+    if (header->msg_namelen >= sizeof *name && name->sin6_family == AF_INET6)
+        told.source = name->sin6_addr.s6_addr;
+    return decode6(batch->slots[i], batch->headers[i].msg_len, protocol, &told, message);
+}
+
+/* Append what was received to `list`: 0, or -1 with an exception set. */
+static int take(struct batch *batch, unsigned count, int family, int protocol, PyObject *list, long *truncated, long *malformed)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        struct message message;
+        struct in6_pktinfo info;
+        PyObject *tuple;
+        int result;
+
+        if (batch->headers[i].msg_hdr.msg_flags & MSG_TRUNC) {
+            ++*truncated;
+            continue;
+        }
+        if (!decode_slot(batch, i, family, protocol, &message, &info)) {
+            ++*malformed;
+            continue;
+        }
+        tuple = message_tuple(&message, family);
+        if (tuple == NULL)
+            return -1;
+        result = PyList_Append(list, tuple);
+        Py_DECREF(tuple);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Until `limit` messages are there or none is left: 0, or -1 with an exception set. */
+static int receive(int fd, int family, int protocol, long limit, PyObject *list, long *truncated, long *malformed)
+{
+    struct batch *batch = PyMem_Malloc(sizeof *batch);
+    int result = -1;
+
+    if (batch == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    while (limit > 0) {
+        unsigned wanted = limit < BATCH ? (unsigned)limit : BATCH;
+        int count;
+
+        prepare(batch, wanted);
+        Py_BEGIN_ALLOW_THREADS
+        count = recvmmsg(fd, batch->headers, wanted, MSG_DONTWAIT, NULL);
+        Py_END_ALLOW_THREADS
+        if (count < 0) {
+            if (errno == EAGAIN || errno == EINTR)
+                result = PyErr_CheckSignals();
+            else
+                PyErr_SetFromErrno(PyExc_OSError);
+            goto out;
+        }
+        if (take(batch, (unsigned)count, family, protocol, list, truncated, malformed) < 0)
+            goto out;
+        limit -= count;
+        if ((unsigned)count < wanted)
+            break;
+    }
+    result = 0;
+out:
+    PyMem_Free(batch);
+    return result;
+}
+
+PyObject *mroute_receive(PyObject *self, PyObject *args)
+{
+    PyObject *fd_object, *family_object, *protocol_object, *limit_object, *list;
+    long long protocol, limit;
+    long truncated = 0, malformed = 0;
+    int fd, family;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOO:receive", &fd_object, &family_object, &protocol_object, &limit_object))
+        return NULL;
+    if (to_descriptor(fd_object, &fd) < 0 || to_family(family_object, &family) < 0 ||
+        to_number(protocol_object, "protocol", 1, 255, &protocol) < 0 ||
+        to_number(limit_object, "limit", 1, LIMIT_MAX, &limit) < 0)
+        return NULL;
+    list = PyList_New(0);
+    if (list == NULL)
+        return NULL;
+    if (receive(fd, family, (int)protocol, (long)limit, list, &truncated, &malformed) < 0) {
+        Py_DECREF(list);
+        return NULL;
+    }
+    return Py_BuildValue("(Nll)", list, truncated, malformed);
+}

@@ -1,0 +1,319 @@
+"""The one place where privileged sockets are opened.
+
+Nothing here needs the rest of pimpy to be running: a small process can open the sockets, keep them, and hand
+their descriptors to the one that works with them. The kernel keeps the forwarding table as long as any copy of
+the descriptor `Sockets.mroute` is open.
+
+Capabilities: CAP_NET_RAW opens the sockets and owns the table. CAP_NET_ADMIN makes the receive buffers larger
+than `net.core.rmem_max`. Joining a group needs neither.
+
+Sysctls: none is set here. The kernel itself sets `mc_forwarding` while a table is held. `forwarding_problems()`
+tells of those that somebody else has to set.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IP_ADD_MEMBERSHIP,
+    IP_DROP_MEMBERSHIP,
+    IP_MULTICAST_LOOP,
+    IP_MULTICAST_TTL,
+    IP_OPTIONS,
+    IP_TOS,
+    IPPROTO_ICMPV6,
+    IPPROTO_IGMP,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPPROTO_PIM,
+    IPV6_HOPOPTS,
+    IPV6_JOIN_GROUP,
+    IPV6_LEAVE_GROUP,
+    IPV6_MULTICAST_HOPS,
+    IPV6_MULTICAST_LOOP,
+    IPV6_RECVHOPLIMIT,
+    IPV6_RECVHOPOPTS,
+    IPV6_RECVPKTINFO,
+    IPV6_TCLASS,
+    SO_RCVBUF,
+    SOCK_CLOEXEC,
+    SOCK_DGRAM,
+    SOCK_NONBLOCK,
+    SOCK_RAW,
+    SOL_SOCKET,
+    socket,
+)
+
+from attrs import frozen
+
+from pimpy.kernel import _mroute
+from pimpy.wire.family import Address, Family
+
+EXIT_FAILED = 1
+EXIT_HELD = 69
+EXIT_CAPABILITY = 77
+
+RECEIVE_BUFFER = 8 << 20
+"""Bytes: some 20,000 upcalls may wait. The kernel does not repeat one while the entry is unresolved."""
+
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_MEMINFO_DROPS = 8
+_IP_PKTINFO = 8
+_IP_TRANSPARENT = 19
+_IPV6_TRANSPARENT = 75
+_ICMP6_FILTER = 1
+_INTERNETWORK_CONTROL = 0xC0
+_ROUTER_ALERT4 = bytes((148, 4, 0, 0))
+_ROUTER_ALERT6 = bytes((0, 0, 5, 2, 0, 0, 1, 0))
+_MLD_TYPES = (130, 131, 132, 143)
+_WITH_PACKET = 4
+"""MRT_PIM's value that brings up, beside the notice of a wrong interface, the packet itself."""
+
+
+class KernelRefusal(Exception):
+    """The kernel cannot give what the daemon needs: why, what helps, and the status to exit with."""
+
+    def __init__(self, cause: str, remedy: str, exit_code: int = EXIT_FAILED) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause = cause
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+
+@frozen
+class Sockets:
+    """The descriptors of one family and table. Whoever made them closes them."""
+
+    family: Family
+    table: int
+    """0 for the kernel's default table."""
+    mroute: int
+    """Owns the table; receives upcalls, and sends and receives IGMP or MLD."""
+    pim: int
+
+    @property
+    def kernel_table(self) -> int:
+        """The number by which the kernel itself knows the table."""
+        return self.table or (253 if self.family.size == 4 else 254)
+
+    def lost(self) -> int:
+        """Messages that the kernel dropped because a receive buffer was full, since the sockets were opened."""
+        return sum(_drops(fd) for fd in (self.mroute, self.pim))
+
+    def close(self) -> None:
+        """Close both; with the last copy of `mroute` the kernel empties the table."""
+        for fd in (self.mroute, self.pim):
+            os.close(fd)
+
+
+def open_sockets(family: Family, table: int = 0) -> Sockets:
+    """Open the sockets of a family, take its table and turn on PIM; KernelRefusal if that cannot be."""
+    mroute = _open_raw(family, IPPROTO_IGMP if family.size == 4 else IPPROTO_ICMPV6)
+    try:
+        pim = _open_raw(family, IPPROTO_PIM)
+        try:
+            _prepare(mroute, family, membership=True)
+            _prepare(pim, family, membership=False)
+            _take_table(mroute, family, table)
+        except BaseException:
+            pim.close()
+            raise
+    except BaseException:
+        mroute.close()
+        raise
+    return Sockets(family, table, mroute.detach(), pim.detach())
+
+
+def _open_raw(family: Family, protocol: int) -> socket:
+    try:
+        return socket(family.number, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise KernelRefusal(
+                f"no permission for the raw {family.name} sockets of a multicast router",
+                "start as root, or give the capability CAP_NET_RAW",
+                EXIT_CAPABILITY,
+            ) from error
+        if error.errno in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
+            raise KernelRefusal(f"this kernel has no {family.name}", f"turn {family.name} off") from error
+        raise KernelRefusal(f"a raw {family.name} socket failed: {error.strerror}", "see the kernel's log") from error
+
+
+def _take_table(mroute: socket, family: Family, table: int) -> None:
+    name = f"{family.name} multicast routing table {table or 'default'}"
+    try:
+        _mroute.init(mroute.fileno(), family.number, table)
+        _mroute.set_pim(mroute.fileno(), family.number, _WITH_PACKET)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EBUSY):
+            raise KernelRefusal(
+                f"the {name} is held by {_holders(family) or 'another program'}",
+                "stop that program, or choose another table with -t",
+                EXIT_HELD,
+            ) from error
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise KernelRefusal(
+                f"no permission for the {name}", "start as root, or give the capability CAP_NET_RAW", EXIT_CAPABILITY
+            ) from error
+        if error.errno in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
+            raise KernelRefusal(f"this kernel cannot give the {name}", _kernel_options(family, table)) from error
+        raise KernelRefusal(f"the {name} was refused: {error.strerror}", "see the kernel's log") from error
+
+
+def _kernel_options(family: Family, table: int) -> str:
+    four = family.size == 4
+    options = ["CONFIG_IP_MROUTE", "CONFIG_IP_PIMSM_V2"] if four else ["CONFIG_IPV6_MROUTE", "CONFIG_IPV6_PIMSM_V2"]
+    if table:
+        options.append("CONFIG_IP_MROUTE_MULTIPLE_TABLES" if four else "CONFIG_IPV6_MROUTE_MULTIPLE_TABLES")
+    return f"a kernel with {', '.join(options)} is needed"
+
+
+def _prepare(opened: socket, family: Family, membership: bool) -> None:
+    """Options of sending and receiving; some need a capability, so they are set here once and for all."""
+    enlarge(opened)
+    if family.size == 4:
+        opened.setsockopt(IPPROTO_IP, _IP_PKTINFO, 1)
+        opened.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, 0)
+        opened.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, 1)
+        opened.setsockopt(IPPROTO_IP, IP_TOS, _INTERNETWORK_CONTROL)
+        transparent = (IPPROTO_IP, _IP_TRANSPARENT)
+        if membership:
+            opened.setsockopt(IPPROTO_IP, IP_OPTIONS, _ROUTER_ALERT4)
+    else:
+        for option in (IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_MULTICAST_HOPS):
+            opened.setsockopt(IPPROTO_IPV6, option, 1)
+        opened.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0)
+        opened.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, _INTERNETWORK_CONTROL)
+        transparent = (IPPROTO_IPV6, _IPV6_TRANSPARENT)
+        if membership:
+            opened.setsockopt(IPPROTO_IPV6, IPV6_HOPOPTS, _ROUTER_ALERT6)
+            opened.setsockopt(IPPROTO_ICMPV6, _ICMP6_FILTER, _filter(_MLD_TYPES))
+    # So that a Hello that takes leave can still come from an address that has just been removed (RFC 7761 4.3.1).
+    with suppress(OSError):
+        opened.setsockopt(*transparent, 1)
+
+
+def _filter(types: tuple[int, ...]) -> bytes:
+    """A struct icmp6_filter that lets these types through: a bit that is set blocks."""
+    blocked = (1 << 256) - 1
+    for icmp_type in types:
+        blocked &= ~(1 << icmp_type)
+    return struct.pack("=8I", *(blocked >> shift & 0xFFFFFFFF for shift in range(0, 256, 32)))
+
+
+def enlarge(opened: socket, size: int = RECEIVE_BUFFER) -> None:
+    """Make the receive buffer `size` bytes large, or without CAP_NET_ADMIN as large as the system allows."""
+    try:
+        opened.setsockopt(SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except OSError:
+        opened.setsockopt(SOL_SOCKET, SO_RCVBUF, size)
+
+
+def _drops(fd: int) -> int:
+    """The kernel's count of messages that found the receive buffer full."""
+    borrowed = socket(fileno=os.dup(fd))
+    try:
+        numbers = borrowed.getsockopt(SOL_SOCKET, _SO_MEMINFO, 64)
+    finally:
+        borrowed.close()
+    return int(struct.unpack_from("=I", numbers, 4 * _MEMINFO_DROPS)[0])
+
+
+class Memberships:
+    """The groups that this host has joined, so that link-scope messages to them are received.
+
+    Each interface has sockets of its own: the kernel allows 20 IPv4 groups a socket
+    (`igmp_max_memberships`), and what a vanished interface leaves behind goes with its sockets.
+    """
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._sockets: dict[int, list[socket]] = {}
+        self._joined: dict[tuple[int, Address], socket] = {}
+
+    def join(self, ifindex: int, group: Address) -> None:
+        """Join `group` on an interface; nothing if it is joined."""
+        if (ifindex, group) in self._joined:
+            return
+        for member in self._sockets.get(ifindex, ()):
+            with suppress(OSError):
+                self._change(member, ifindex, group, join=True)
+                self._joined[ifindex, group] = member
+                return
+        member = socket(self._family.number, SOCK_DGRAM | SOCK_CLOEXEC)
+        try:
+            self._change(member, ifindex, group, join=True)
+        except OSError:
+            member.close()
+            raise
+        self._sockets.setdefault(ifindex, []).append(member)
+        self._joined[ifindex, group] = member
+
+    def leave(self, ifindex: int, group: Address) -> None:
+        """Leave `group` on an interface; nothing if it is not joined."""
+        member = self._joined.pop((ifindex, group), None)
+        if member is not None:
+            self._change(member, ifindex, group, join=False)
+
+    def forget(self, ifindex: int) -> None:
+        """The interface is gone, and with it what was joined there."""
+        for member in self._sockets.pop(ifindex, ()):
+            member.close()
+        self._joined = {key: member for key, member in self._joined.items() if key[0] != ifindex}
+
+    def close(self) -> None:
+        """Leave every group."""
+        for ifindex in list(self._sockets):
+            self.forget(ifindex)
+
+    def _change(self, member: socket, ifindex: int, group: Address, join: bool) -> None:
+        if self._family.number == AF_INET:
+            request = group + bytes(4) + struct.pack("=i", ifindex)
+            member.setsockopt(IPPROTO_IP, IP_ADD_MEMBERSHIP if join else IP_DROP_MEMBERSHIP, request)
+        else:
+            request = group + struct.pack("=i", ifindex)
+            member.setsockopt(IPPROTO_IPV6, IPV6_JOIN_GROUP if join else IPV6_LEAVE_GROUP, request)
+
+
+def forwarding_problems(family: Family) -> list[str]:
+    """What keeps this host from forwarding, each as the command that changes it."""
+    name = "net.ipv4.ip_forward" if family.number != AF_INET6 else "net.ipv6.conf.all.forwarding"
+    path = Path("/proc/sys", *name.split("."))
+    try:
+        value = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return []
+    return [] if value != "0" else [f"sysctl -w {name}=1"]
+
+
+def _holders(family: Family) -> str:
+    """The programs that have a raw IGMP or ICMPv6 socket, as far as /proc tells: `pimd (pid 12)`."""
+    inodes = _raw_inodes(family)
+    found = []
+    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        if int(process.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            links = {os.readlink(link) for link in (process / "fd").iterdir()}
+            if not links.isdisjoint(inodes):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                found.append(f"{name} (pid {process.name})")
+    return " or ".join(found)
+
+
+def _raw_inodes(family: Family) -> set[str]:
+    """The raw sockets of the protocol whose sockets own tables, as the targets of their links in /proc."""
+    path, protocol = ("/proc/net/raw", IPPROTO_IGMP) if family.size == 4 else ("/proc/net/raw6", IPPROTO_ICMPV6)
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return set()
+    rows = (line.split() for line in lines)
+    return {f"socket:[{row[9]}]" for row in rows if len(row) > 9 and int(row[1].rpartition(":")[2], 16) == protocol}
