@@ -7,19 +7,19 @@ protocols want is joined, and what has to be done piles up as effects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
 from pimpy.core import lifecycle, views
 from pimpy.core.engine import events
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import DelVif, Effect, Notice
-from pimpy.core.engine.timers import TimerHeap
+from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.gmp import Membership
 from pimpy.core.interface import Interface, VifTable
 from pimpy.core.pim import joinprune, macros, neighbor, upstream
-from pimpy.core.pim.instance import Pim, Random
+from pimpy.core.pim.instance import Pim
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.core.pim.tib import SG
 from pimpy.core.rpf import Rpf
@@ -28,6 +28,9 @@ from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family, format_address
 from pimpy.wire.join_prune import JoinPrune
 from pimpy.wire.reader import Malformed
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class Router:
@@ -50,6 +53,7 @@ class Router:
         """Vifs that the kernel is to give up once no entry names them."""
         self.waiting: dict[int, Interface] = {}
         """Interfaces that wait for a vif to become free."""
+        self._vifs_released = Timer(self.heap, self, _let_waiting_in)
         self._effects: list[Effect] = []
         self.forwarding = Forwarding(self.heap, self.emit)
         self.rpf = Rpf(self.emit)
@@ -81,8 +85,8 @@ class Router:
                 self.emit(DelVif(vif))
             self.departing.clear()
             self.vifs.release()
-            for interface in list(self.waiting.values()):
-                lifecycle.reconsider(self, interface)
+            if self.waiting:
+                self._vifs_released.at(self.heap.now)
         effects, self._effects = self._effects, []
         return effects
 
@@ -143,6 +147,11 @@ class Router:
             self.notice("warning", "sg_limit", f"{self.pim.settings.max_sg} (S,G) entries, no more are taken")
             return False
         return True
+
+
+def _let_waiting_in(router: Router) -> None:
+    for interface in list(router.waiting.values()):
+        lifecycle.reconsider(router, interface)
 
 
 def _configured(router: Router, event: events.Configured) -> None:

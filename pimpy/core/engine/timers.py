@@ -60,6 +60,11 @@ class Timer:
         """Do not fire."""
         self.deadline = NEVER
 
+    def close(self) -> None:
+        """Never fire again: the owner is gone, and is not kept alive by its place in the heap."""
+        self.deadline = NEVER
+        self.owner = None
+
 
 class TimerHeap:
     """All timers of one core. `now` is the time of the event in hand, in seconds of a clock that never goes back."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from pimpy.core.engine.machine import Machine
-from pimpy.core.engine.timers import NEVER, Timer
+from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def _prune(downstream: Downstream, _: float) -> None:
 
 def _to_no_info(downstream: Downstream, _: float) -> None:
     sg, interface = downstream.sg, downstream.interface
-    downstream.expiry.at(NEVER)
+    downstream.expiry.close()
     if downstream.prune_pending is not None:
-        downstream.prune_pending.cancel()
+        downstream.prune_pending.close()
     downstream.state = State.NO_INFO
     del interface.downstream[sg]
     sg.joins &= ~interface.mask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
@@ -18,18 +18,10 @@ from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
 
 if TYPE_CHECKING:
+    from random import Random
+
     from pimpy.core.pim.joinprune import Outbox
     from pimpy.core.pim.neighbor import PimInterface
-
-
-class Random(Protocol):
-    """What is used of `random.Random`, which the caller of the core hands in."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """A number from `a` to `b`."""
-
-    def getrandbits(self, k: int) -> int:
-        """A number of `k` bits."""
 
 
 @frozen

@@ -94,6 +94,8 @@ def discard(sg: SG) -> None:
     """Nobody wants the entry any more."""
     pim = sg.pim
     del pim.tib.sg[sg.source + sg.group]
+    if sg.join_timer is not None:
+        sg.join_timer.close()
     pim.rpf.release(sg.path, sg)
     entries = pim.tib.groups.get(sg.group)
     if entries is not None:

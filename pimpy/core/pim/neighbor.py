@@ -301,7 +301,7 @@ def remove(neighbor: Neighbor, why: str) -> None:
     interface, pim = neighbor.interface, neighbor.interface.pim
     addresses = neighbor.addresses
     neighbor.alive = False
-    neighbor.liveness.cancel()
+    neighbor.liveness.close()
     del interface.neighbors[neighbor.address]
     for address in addresses[1:]:
         del interface.secondary_of[address]

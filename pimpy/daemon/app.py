@@ -1,0 +1,321 @@
+"""pimpyd put together: sockets, netlink, a router and its driver for each family, control socket, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from pimpy import __version__
+from pimpy.config.model import Config
+from pimpy.core.engine.effects import Notice
+from pimpy.core.engine.events import Configured, Shutdown
+from pimpy.core.router import Router
+from pimpy.core.views import MrouteRow, Row
+from pimpy.daemon import background, configfile, logs
+from pimpy.daemon.backend import CounterKey
+from pimpy.daemon.commands import RefusedError
+from pimpy.daemon.control import ControlServer, SocketHeldError
+from pimpy.daemon.control import listen as control_listen
+from pimpy.daemon.driver import Driver
+from pimpy.daemon.options import Options
+from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
+from pimpy.daemon.rows import StatusRow
+from pimpy.kernel.adapter import Adapter
+from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, open_sockets
+from pimpy.wire.family import FAMILIES, Family, format_address
+
+if TYPE_CHECKING:
+    from pimpy.daemon.metrics import MetricsServer
+
+log = logging.getLogger("pimpy")
+
+EXIT_CONFIG = 78
+WAIT = 10.0
+"""Seconds between two tries to take a table that another daemon holds (`--wait`)."""
+
+
+def run(options: Options) -> int:
+    """Run the daemon that the command line asks for; its exit code."""
+    if options.replay is not None:
+        return replay_file(options.replay)
+    logs.setup(options)
+    path, result = configfile.load_options(options)
+    for remark in result.diagnostics:
+        print(remark, file=sys.stderr)
+    if result.model is None:
+        return EXIT_CONFIG
+    config = result.model
+
+    def main() -> int:
+        return asyncio.run(Daemon(options, path, config).run())
+
+    return main() if options.foreground else background.run(main)
+
+
+class Daemon:
+    """One running daemon; to the control socket and the metrics it is their `Backend`."""
+
+    def __init__(self, options: Options, path: str | None, config: Config) -> None:
+        self.options = options
+        self.path = path
+        self.config = config
+        self.config_ok = True
+        self.config_time = time.time()
+        self.started = time.monotonic()
+        self.drivers: dict[Family, Driver] = {}
+        self.adapters: dict[Family, Adapter] = {}
+        self.recorder: Recorder | None = None
+        self.control: ControlServer | None = None
+        self.metrics: MetricsServer | None = None
+        self._ended = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve until somebody ends it."""
+        loop = asyncio.get_running_loop()
+        if self.options.startup_delay:
+            await asyncio.sleep(self.options.startup_delay)
+        try:
+            listener = control_listen(self.options.socket_path)
+        except SocketHeldError as held:
+            return _fail(str(held), EXIT_HELD)
+        except OSError as problem:
+            return _fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)
+        self.control = ControlServer(self.options.socket_path, self)
+        try:
+            self._open_recorder()
+            await self._open_kernel()
+        except KernelRefusal as refusal:
+            os.unlink(self.options.socket_path)
+            return _fail(f"{refusal.cause}; {refusal.remedy}", refusal.exit_code)
+        except OSError as problem:
+            os.unlink(self.options.socket_path)
+            return _fail(str(problem), EXIT_FAILED)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
+        await self.control.start(listener)
+        self._ready()
+        await self._start_metrics()
+        gc.collect()
+        gc.freeze()
+        await self._ended.wait()
+        await self._stop()
+        return 0
+
+    def _ready(self) -> None:
+        with contextlib.suppress(OSError):
+            background.write_pidfile(self.options.pidfile_path)
+        families = " and ".join(family.name for family in self.drivers)
+        log.info("ready: pimpyd %s, %s", __version__, families, extra={"reason": "ready"})
+        background.ready()
+
+    def _open_recorder(self) -> None:
+        if self.options.record is not None:
+            self.recorder = Recorder(open(self.options.record, "w", encoding="ascii"))  # noqa: SIM115
+
+    async def _open_kernel(self) -> None:
+        """Take the kernel's tables; a family that the kernel does not have is left out, with a message."""
+        refusals: list[KernelRefusal] = []
+        sockets: dict[Family, Sockets] = {}
+        for family in FAMILIES:
+            try:
+                sockets[family] = await self._open_sockets(family)
+            except KernelRefusal as refusal:
+                if refusal.exit_code != EXIT_FAILED:
+                    for opened in sockets.values():
+                        opened.close()
+                    raise
+                refusals.append(refusal)
+        if not sockets:
+            raise refusals[0]
+        for missing in refusals:
+            log.error("%s; %s", missing.cause, missing.remedy, extra={"reason": "family_off"})
+        for family, opened in sockets.items():
+            self._start_family(family, opened)
+
+    async def _open_sockets(self, family: Family) -> Sockets:
+        while True:
+            try:
+                return open_sockets(family, self.options.table)
+            except KernelRefusal as refusal:
+                if refusal.exit_code != EXIT_HELD or not self.options.wait:
+                    raise
+                log.warning("%s; trying again in %.0f s", refusal.cause, WAIT, extra={"reason": "table_held"})
+                await asyncio.sleep(WAIT)
+
+    def _start_family(self, family: Family, sockets: Sockets) -> None:
+        seed = int.from_bytes(os.urandom(8), "big")
+        router = Router(family, Random(seed))
+        adapter = Adapter(family, sockets, Netlink(family))
+        driver = Driver(router, adapter, self._notice_of(family), self.recorder)
+        self.adapters[family], self.drivers[family] = adapter, driver
+        if self.recorder is not None:
+            self.recorder.begins(router, seed)
+        driver.feed([Configured(self.config), *adapter.start()])
+        loop = asyncio.get_running_loop()
+        for fd in adapter.filenos():
+            loop.add_reader(fd, self._readable, family, fd)
+
+    def _readable(self, family: Family, fd: int) -> None:
+        events = self.adapters[family].receive(fd)
+        if events:
+            self.drivers[family].feed(events)
+
+    def _notice_of(self, family: Family) -> Callable[[Notice], None]:
+        def notice(effect: Notice) -> None:
+            logs.notice(family.name, effect)
+
+        return notice
+
+    async def _start_metrics(self) -> None:
+        if self.config.metrics is not None:
+            from pimpy.daemon.metrics import MetricsServer
+
+            self.metrics = MetricsServer(self.config.metrics, self)
+            try:
+                await self.metrics.start()
+            except OSError as problem:
+                log.error("metrics: %s", problem, extra={"reason": "metrics"})
+
+    async def _stop(self) -> None:
+        """Say good-bye, and leave the kernel as it was."""
+        log.info("exiting", extra={"reason": "exit"})
+        loop = asyncio.get_running_loop()
+        for family, driver in self.drivers.items():
+            driver.feed([Shutdown()])
+            driver.close()
+            for fd in self.adapters[family].filenos():
+                loop.remove_reader(fd)
+            if self.recorder is not None:
+                self.recorder.ends(driver.router)
+            self.adapters[family].close()
+        if self.recorder is not None:
+            self.recorder.close()
+        if self.metrics is not None:
+            await self.metrics.close()
+        if self.control is not None:
+            await self.control.close()
+        background.remove_pidfile(self.options.pidfile_path)
+
+    # The Backend of the control socket and the metrics.
+
+    def rows(self, kind: str) -> list[Row]:
+        """All rows of a kind, of both families; `mroute` with the kernel's counters."""
+        protocol, _, rest = kind.partition("_")
+        found: list[Row] = []
+        for family, driver in self.drivers.items():
+            driver.router.heap.now = max(driver.router.heap.now, driver.now())
+            if kind == "mroute":
+                found.extend(self._mroutes(family, driver))
+            elif protocol not in ("igmp", "mld"):
+                found.extend(driver.router.rows(kind))
+            elif protocol == family.gmp:
+                found.extend(driver.router.rows(f"gmp_{rest}"))
+        return found
+
+    def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
+        counters = self.adapters[family].counters()
+        texts = {
+            (format_address(source), format_address(group)): numbers for (source, group), numbers in counters.items()
+        }
+        rows: list[Row] = []
+        for row in driver.router.rows("mroute"):
+            if isinstance(row, MrouteRow) and (numbers := texts.get((row.source_address, row.group))) is not None:
+                packets, size, wrong = numbers
+                row = evolve(row, packets=packets, bytes=size, wrong_if=wrong)
+            rows.append(row)
+        return rows
+
+    def status(self) -> StatusRow:
+        """How the daemon fares."""
+        routers = [driver.router for driver in self.drivers.values()]
+        return StatusRow(
+            version=__version__,
+            ident=self.options.ident,
+            pid=os.getpid(),
+            up_time=time.monotonic() - self.started,
+            table=self.options.table,
+            address_families=" ".join(family.name for family in self.drivers),
+            config_file=self.path,
+            config_ok=self.config_ok,
+            config_time=self.config_time,
+            log_level=logs.level(),
+            interface_count=sum(len(router.pim.interfaces) for router in routers),
+            neighbor_count=sum(len(i.neighbors) for router in routers for i in router.pim.interfaces.values()),
+            mroute_count=sum(len(router.pim.tib.sg) for router in routers),
+            group_count=sum(len(m.link.groups) for router in routers for m in router.memberships.values()),
+            hello_interval=float(self.config.hello_interval),
+            join_prune_interval=float(self.config.join_prune_interval),
+            igmp_query_interval=float(self.config.igmp_query_interval),
+            igmp_robustness=self.config.igmp_robustness,
+        )
+
+    def counters(self) -> Mapping[str, Mapping[CounterKey, int]]:
+        """What was counted, by family."""
+        return {family.name: driver.router.counters.values for family, driver in self.drivers.items()}
+
+    def command(self, name: str, args: Sequence[str]) -> str:
+        """`reload`, `kill`, `log [LEVEL]`."""
+        if name == "kill":
+            self._ended.set()
+            return ""
+        if name == "reload":
+            return self.reload()
+        if name == "log":
+            return logs.set_level(args[0]) if args else logs.level()
+        raise RefusedError(f"{name!r} is not built")
+
+    def reload(self) -> str:
+        """Read the configuration again and follow it; RefusedError, and nothing changed, if it has an error."""
+        path, result = configfile.load_options(self.options)
+        for remark in result.diagnostics:
+            log.warning("%s", remark, extra={"reason": "config"})
+        self.config_ok = result.model is not None
+        if result.model is None:
+            raise RefusedError("; ".join(str(error) for error in result.errors) + "; the old configuration stays")
+        self.path, self.config, self.config_time = path, result.model, time.time()
+        for driver in self.drivers.values():
+            driver.feed([Configured(self.config)])
+        background.touch_pidfile(self.options.pidfile_path)
+        return f"{path or 'the defaults'} read"
+
+    def _reload_by_signal(self) -> None:
+        try:
+            log.info("%s", self.reload(), extra={"reason": "reload"})
+        except RefusedError as refusal:
+            log.error("%s", refusal.text, extra={"reason": "config"})
+
+
+def replay_file(path: str) -> int:
+    """Run a recording through fresh routers; 0 if they did what was recorded, 1 if not, or if it cannot be read."""
+    try:
+        with open(path, encoding="ascii") as file:
+            results = list(replay(file))
+    except (OSError, UnicodeError, BadRecordingError) as problem:
+        return _fail(f"{path}: {problem}", EXIT_FAILED)
+    for result in results:
+        end = "" if result.complete else ", cut off before its end"
+        same = "the same effects and state" if not result.differences else "DIFFERENT"
+        print(f"{result.family}: {result.events} events, {result.drains} drains{end}: {same}")
+        for line in result.differences[:10]:
+            print(f"{result.family}: line {line} of the recording has another check sum")
+        for row in result.router.rows("neighbors") if not result.complete else ():
+            print(f"{result.family}: {row}")
+    return EXIT_FAILED if any(result.differences for result in results) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"pimpyd: {text}", file=sys.stderr)
+    return code
