@@ -1,0 +1,78 @@
+# What people type here. `make demo` and `make test` install what they need (as root, on Debian 12).
+#
+#   make build   .venv with pimpyd and pimctl in .venv/bin
+#   make run     the daemon here, with conf/pimpyd.conf
+#   make demo    three routers in namespaces forward a stream; KEEP=1 leaves them standing, DOWN=1 takes them down
+#   make test    lint and all tests        make lint    ruff and mypy --strict
+#   make soak    the long random tests     make bench   figures beside FRR
+#   make clean   back to a fresh clone
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+# A lab test mostly waits; more than this many at once and they wait for the processor.
+JOBS ?= 4
+PYTEST := $(PYTHON) -m pytest
+TESTS ?=
+BENCH ?=
+PIP := $(PYTHON) -m pip --disable-pip-version-check -q
+NATIVE := $(wildcard pimpy/kernel/native/*)
+
+export PYTHONPATH := tests
+
+.PHONY: all build run demo test lint soak bench clean prepare-build
+.DELETE_ON_ERROR:
+
+all: build
+
+build: prepare-build $(VENV)/.built
+
+prepare-build:
+	@tests/prepare build
+
+$(VENV)/.created:
+	@echo "build: making $(VENV)"
+	@/usr/bin/python3 -m venv $(VENV)
+	@$(PIP) install -U pip 'setuptools>=77' wheel
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.created pyproject.toml pimpy/__init__.py $(NATIVE)
+	@echo "build: installing pimpy and its tools into $(VENV)"
+	@CFLAGS="-Wall -Wextra -Werror" $(PIP) install --no-build-isolation -e '.[test,lint]' pytest-xdist pytest-timeout
+	@$(BIN)/pimpyd -v
+	@touch $@
+
+run: build
+	$(BIN)/pimpyd -n -f conf/pimpyd.conf
+
+demo:
+	@tests/prepare demo
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) -m lab.demo $(if $(KEEP),--keep) $(if $(DOWN),--down)
+
+lint: build
+	@echo "lint: ruff"
+	@$(BIN)/ruff check .
+	@echo "lint: mypy --strict"
+	@$(BIN)/mypy --strict
+	@cd tests && MYPYPATH=.. ../$(BIN)/mypy --strict --config-file ../pyproject.toml -p lab -p bench
+
+test:
+	@tests/prepare test
+	@$(MAKE) --no-print-directory lint
+	@echo "test: all of tests/, $(JOBS) at a time"
+	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 300 $(TESTS)
+
+soak: build
+	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(TESTS)
+
+bench:
+	@tests/prepare test
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) -m bench $(BENCH)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.mypy_cache
+	find pimpy tests -name __pycache__ -prune -exec rm -rf {} +
+	find pimpy -name '*.so' -delete

@@ -1,0 +1,47 @@
+"""What tests of every folder share: a lab that is taken down whatever happens, and what a test needs of this host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from lab import needs
+from lab.topology import Lab
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Adds what the lab's programs wrote to the report of a test that failed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.when == "call" and report.failed and isinstance(lab, Lab):
+        report.sections.append(("what the lab's programs wrote", lab.logs()))
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """An empty lab, taken down afterwards."""
+    needs.need_lab()
+    with Lab() as one:
+        yield one
+
+
+@pytest.fixture
+def captures() -> None:
+    needs.need_captures()
+
+
+@pytest.fixture
+def frr() -> None:
+    needs.need_frr()
+
+
+@pytest.fixture
+def pimd() -> None:
+    needs.need_pimd()
+
+
+@pytest.fixture
+def pimpyd() -> None:
+    needs.need_pimpyd()

@@ -1,0 +1,56 @@
+"""pimd 2.3.2 (Debian's, unpacked by tests/prepare) as a router of the lab. It speaks IPv4 only."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+from .paths import PIMD
+from .shell import Process, wait_until
+from .topology import Node
+
+# It keeps its files below /run, whatever it is told: one of its own, then.
+ENTER = 'mount --bind "$1" /run && shift && exec "$@"'
+
+
+class Pimd:
+    """The daemon at one node. `text` is its whole configuration."""
+
+    def __init__(self, node: Node, text: str = "") -> None:
+        self.node = node
+        self.text = text
+        self.folder = node.folder / "pimd"
+        self.process: Process
+
+    def start(self) -> Pimd:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "pimd.conf").write_text(self.text)
+        argv = ["sh", "-ec", ENTER, "pimd", str(self.folder), str(PIMD), "-f", "-c", "/run/pimd.conf"]
+        self.process = self.node.start("pimd", *argv)
+        pidfile = self.folder / "pimd.pid"
+        wait_until(pidfile.exists, 20, f"pimd runs at {self.node}", self.process.check_alive)
+        return self
+
+    def dump(self) -> str:
+        """Its own dump of its state (what `pimd -r` prints)."""
+        path = self.folder / "pimd" / "pimd.dump"
+        path.unlink(missing_ok=True)
+        os.kill(self.process.pid, signal.SIGUSR1)
+        wait_until(lambda: path.exists() and path.stat().st_size, 10, "pimd dumps", self.process.check_alive)
+        return path.read_text()
+
+    def neighbors(self) -> set[str]:
+        """The addresses of all PIM neighbours."""
+        vifs = self.dump().split("Multicast Routing Table")[0]
+        rows = re.findall(r"^ *\d+  \S+ +\S+ +\d+  (.*)$", vifs, re.MULTILINE)
+        return {word for row in rows for word in row.split() if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", word)}
+
+    def entries(self) -> set[tuple[str, str]]:
+        """The (source, group)s in its routing table."""
+        table = self.dump().split("Multicast Routing Table")[-1]
+        address = r"(\d+\.\d+\.\d+\.\d+)"
+        return set(re.findall(rf"^{address} +{address} +SSM", table, re.MULTILINE))
+
+    def stop(self) -> None:
+        self.process.stop()
