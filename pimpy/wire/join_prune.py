@@ -109,7 +109,7 @@ def read(family: Family, reader: Reader) -> JoinPrune:
     reader.skip(1)
     count = reader.u8()
     holdtime = reader.u16()
-    layout, data, pos = _LAYOUTS[family], reader.data, reader.pos
+    layout, data, pos = _LAYOUTS[family], reader.data[: reader.end], reader.pos
     notes: list[str] = []
     try:
         groups = _read_single(layout, data, pos, count) or _read_plain(layout, data, pos, count)

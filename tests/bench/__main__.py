@@ -1,0 +1,59 @@
+"""`python -m bench [joins|move ...]`: runs the benches one after the other and prints their tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from lab.shell import LabError
+
+from . import joins, move
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="Figures of pimpy beside FRR, in namespaces.")
+    parser.add_argument("what", nargs="*", choices=["joins", "move", []], help="joins, move; default: both")
+    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
+    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
+    parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 20000], help="(S,G)s to join")
+    parser.add_argument("--moves", type=int, default=10, help="moves of the route")
+    parser.add_argument("--json", type=Path, help="write all figures there, too")
+    options = parser.parse_args()
+    what = options.what or ["joins", "move"]
+    pairs = [(kind, family) for family in options.families for kind in options.kinds]
+    joined: list[joins.Joined] = []
+    moved: list[move.Moves] = []
+    failed: list[str] = []
+    for kind, family in pairs if "joins" in what else []:
+        for count in options.counts:
+            say(f"{kind}, IPv{family}: {count} joins through three routers")
+            try:
+                joined.append(joins.measure(kind, family, count))
+            except LabError as error:
+                failed.append(f"{kind}, IPv{family}, {count} joins: {error}")
+    for kind, family in pairs if "move" in what else []:
+        say(f"{kind}, IPv{family}: the route moves {options.moves} times under {move.RATE} packets/s")
+        moved.append(move.measure(kind, family, options.moves))
+    if joined:
+        print("\nSSM joins (FRR: its pimd or pim6d, and zebra)\n" + joins.table(joined))
+        print("\n".join(joins.growth(joined)))
+    if moved:
+        print("\nThe route to the source moves\n" + move.table(moved))
+    if options.json:
+        figures = {"joins": [asdict(run) for run in joined], "moves": [asdict(run) for run in moved]}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    for line in failed:
+        say(f"FAILED: {line}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

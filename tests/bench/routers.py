@@ -1,0 +1,61 @@
+"""pimpyd and FRR behind one face, for the benches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lab.frr import Frr
+from lab.pimpyd import QUICK, Pimpyd
+from lab.shell import wait_until
+from lab.topology import Node
+
+from .measure import Use, entries, use
+
+
+class Contestant:
+    """A multicast router at one node, of the kind `pimpy` or `frr`."""
+
+    def __init__(self, kind: str, node: Node, members: Iterable[str] = ()) -> None:
+        self.kind = kind
+        self.node = node
+        self._pimpyd = Pimpyd(node, QUICK) if kind == "pimpy" else None
+        self._frr = Frr(node, members) if kind == "frr" else None
+
+    def start(self) -> None:
+        if self._pimpyd is not None:
+            self._pimpyd.start()
+        if self._frr is not None:
+            self._frr.start()
+
+    def neighbors(self, family: int) -> set[str]:
+        daemon = self._pimpyd or self._frr
+        assert daemon is not None
+        return daemon.neighbors(family)
+
+    def pids(self, family: int) -> list[int]:
+        """The processes that serve this family: FRR has a daemon for each, and zebra, which knows the routes."""
+        if self._pimpyd is not None:
+            return self._pimpyd.pids()
+        assert self._frr is not None
+        return [self._frr.daemons[name].pid for name in ("zebra", "pimd" if family == 4 else "pim6d")]
+
+    def use(self, family: int) -> Use:
+        return use(self.pids(family))
+
+    def entries(self, family: int) -> int:
+        return entries(self.pids(family)[-1], family)
+
+
+def start_all(routers: Sequence[Contestant], family: int) -> None:
+    """Starts them and waits until each knows the others on its links."""
+    for router in routers:
+        router.start()
+    nodes = {router.node for router in routers}
+    for router in routers:
+        expected = {
+            far.pim_address(family)
+            for port in router.node.ports.values()
+            for other, far in port.link.ports.items()
+            if other in nodes and other is not router.node
+        }
+        wait_until(lambda router=router, expected=expected: router.neighbors(family) >= expected, 60, "neighbours")  # type: ignore[misc]

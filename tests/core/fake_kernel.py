@@ -1,0 +1,136 @@
+"""One multicast forwarding table as Linux keeps it; any misuse of it is an AssertionError.
+
+The rules are those of net/ipv4/ipmr.c: an unknown stream is held (four packets, ten seconds) and told once
+(NOCACHE); a packet from a wrong interface is told once in three seconds (WRONGVIF) and never forwarded; a
+device that goes takes its vif with it and leaves the entries that name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from attrs import define, field
+
+from pimpy.core.engine.effects import AddVif, DelMfc, DelVif, Effect, JoinGroup, LeaveGroup, SetMfc
+from pimpy.core.engine.events import NoCache, WrongVif
+from pimpy.wire.family import Address, Family
+
+Channel = tuple[Address, Address]
+"""(source, group)."""
+
+HELD_SECONDS = 10.0
+HELD_PACKETS = 4
+WRONG_VIF_SECONDS = 3.0
+
+
+@define
+class Held:
+    """Packets of a stream that waits for an entry."""
+
+    since: float
+    vifs: list[int]
+    """Where each of them came in."""
+
+
+@define(eq=False)
+class FakeKernel:
+    """The table, and the link-scope groups that its owner joined."""
+
+    family: Family
+    devices: Container[int]
+    """The interfaces of the host, by ifindex."""
+    vifs: dict[int, tuple[int, int]] = field(factory=dict)
+    """vif -> (ifindex, threshold)."""
+    mfc: dict[Channel, tuple[int, int]] = field(factory=dict)
+    """(source, group) -> (incoming vif, mask of outgoing vifs)."""
+    joined: set[tuple[int, Address]] = field(factory=set)
+    """(ifindex, group)."""
+    held: dict[Channel, Held] = field(factory=dict)
+    told_wrong: dict[Channel, float] = field(factory=dict)
+    upcalls: int = 0
+
+    def apply(self, effect: Effect, strict: bool = True) -> list[int]:
+        """Do what an effect asks for; the vifs of held packets that may leave now. Checks it if `strict`."""
+        if strict:
+            self.check(effect)
+        match effect:
+            case AddVif(vif, ifindex, threshold):
+                self.vifs[vif] = (ifindex, threshold)
+            case DelVif(vif):
+                self.vifs.pop(vif, None)
+            case JoinGroup(ifindex, group):
+                self.joined.add((ifindex, group))
+            case LeaveGroup(ifindex, group):
+                self.joined.discard((ifindex, group))
+            case SetMfc(source, group, iif, oifs):
+                self.mfc[source, group] = (iif, oifs)
+                held = self.held.pop((source, group), None)
+                return held.vifs if held is not None else []
+            case DelMfc(source, group):
+                self.mfc.pop((source, group), None)
+        return []
+
+    def check(self, effect: Effect) -> None:
+        """Refuse what no careful program asks of the kernel."""
+        match effect:
+            case AddVif(vif, ifindex, threshold):
+                assert 0 <= vif < 32 and 1 <= threshold <= 255, effect
+                assert ifindex in self.devices, f"{effect}: no such interface"
+                assert self.vifs.get(vif, (ifindex, 0))[0] == ifindex, f"{effect}: the vif is in use"
+                others = [v for v, (device, _) in self.vifs.items() if device == ifindex and v != vif]
+                assert not others, f"{effect}: the interface is vif {others} already"
+                assert vif in self.vifs or not self.naming(vif), f"{effect}: reused while entries name it"
+            case DelVif(vif):
+                assert not self.naming(vif), f"{effect}: entries name it: {self.naming(vif)}"
+            case JoinGroup(_, group) | LeaveGroup(_, group):
+                assert self.family.is_multicast(group), effect
+            case SetMfc(source, group, iif, oifs):
+                assert self.family.is_unicast(source) and self.family.is_multicast(group), effect
+                assert iif in self.vifs, f"{effect}: no such incoming vif"
+                missing = [vif for vif in range(32) if oifs >> vif & 1 and vif not in self.vifs]
+                assert not missing, f"{effect}: no such outgoing vifs: {missing}"
+                assert not oifs >> iif & 1, f"{effect}: back to where it came from"
+
+    def naming(self, vif: int) -> list[Channel]:
+        """The entries that name a vif."""
+        return [channel for channel, (iif, oifs) in self.mfc.items() if vif == iif or oifs >> vif & 1]
+
+    def vif_of(self, ifindex: int) -> int | None:
+        """The vif of an interface."""
+        return next((vif for vif, (device, _) in self.vifs.items() if device == ifindex), None)
+
+    def device_gone(self, ifindex: int) -> None:
+        """A device is no more: its vif and memberships go, the entries that name the vif stay."""
+        vif = self.vif_of(ifindex)
+        if vif is not None:
+            del self.vifs[vif]
+        self.joined = {(device, group) for device, group in self.joined if device != ifindex}
+
+    def outgoing(self, channel: Channel, vif: int | None) -> list[int]:
+        """The interfaces to which a packet leaves that comes in by `vif`."""
+        entry = self.mfc.get(channel)
+        if entry is None or vif is None or entry[0] != vif:
+            return []
+        return [device for out, (device, _) in sorted(self.vifs.items()) if entry[1] >> out & 1]
+
+    def packet(self, channel: Channel, vif: int, now: float) -> NoCache | WrongVif | None:
+        """A packet comes in that is not (or not only) forwarded: what the kernel tells of it, if anything."""
+        entry = self.mfc.get(channel)
+        if entry is None:
+            held = self.held.get(channel)
+            if held is not None and now < held.since + HELD_SECONDS:
+                if len(held.vifs) < HELD_PACKETS:
+                    held.vifs.append(vif)
+                return None
+            self.held[channel] = Held(now, [vif])
+            self.upcalls += 1
+            return NoCache(vif, *channel)
+        if entry[0] == vif or now < self.told_wrong.get(channel, float("-inf")) + WRONG_VIF_SECONDS:
+            return None
+        self.told_wrong[channel] = now
+        self.upcalls += 1
+        return WrongVif(vif, *channel)
+
+    def contents(self) -> tuple[object, ...]:
+        """All that effects can change, as a value that compares."""
+        return dict(self.vifs), dict(self.mfc), set(self.joined)

@@ -1,0 +1,324 @@
+"""A multicast network in virtual time: real routers, and fakes of everything around them.
+
+    net = Net(IPV4)
+    r1, r2 = net.router("r1"), net.router("r2")
+    net.link("src", "r1"), net.link("r1-r2", "r1", "r2", p2p=True), net.link("lan", "r2")
+    source, host = net.source("src"), net.host("lan")
+    net.start()
+    host.join(GROUP, source)
+    net.run(1.0)
+    assert net.flows(source, GROUP) == {"src", "r1-r2", "lan"}
+
+Time goes from one deadline to the next, never past one, so what is due at 60 s happens at 60 s. A link can
+lose, delay, duplicate and reorder packets; all chance comes from the seed. After every batch of events the
+effects are applied to a fake kernel, which refuses misuse, and a second time, which must change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+from typing import Any
+
+from attrs import define, evolve, field
+from fake_routing import shortest_paths
+from invariants import Checker
+from node import Node, Port
+from speakers import Channel, Host, Packet, Peer
+
+from pimpy.config.model import Config
+from pimpy.wire import pim
+from pimpy.wire.family import Address, Family, format_address, parse_address
+
+START = 1000.0
+"""When the world begins: no clock of a real host starts at zero."""
+STORM = 20_000
+"""So many events at one instant are no honest work."""
+
+Attached = Node | Host | Peer
+
+
+@define(eq=False)
+class Link:
+    """What routers, hosts and scripted speakers are attached to: a LAN, or a point-to-point link."""
+
+    net: Net
+    name: str
+    number: int
+    cost: int = 1
+    p2p: bool = False
+    mtu: int = 1500
+    delay: float = 0.0
+    jitter: float = 0.0
+    """Seconds that a packet may take longer, at random: so packets overtake each other."""
+    loss: float = 0.0
+    duplicate: float = 0.0
+    up: bool = True
+    ports: dict[str, Port] = field(factory=dict)
+    """Of routers, by name."""
+    others: list[Host | Peer] = field(factory=list)
+    log: list[tuple[float, str, Packet]] = field(factory=list)
+    """What was sent here: (time, name of the router or "", packet)."""
+
+    def transmit(self, sender: Attached, packet: Packet) -> None:
+        """Bring a packet to everybody else on the link."""
+        if self.net.logging:
+            self.log.append((self.net.now, sender.name if isinstance(sender, Node) else "", packet))
+        if not self.up:
+            return
+        for name, port in self.ports.items():
+            if port.node is not sender:
+                self._carry(self._to_router, name, packet)
+        for other in self.others:
+            if other is not sender:
+                self._carry(self._to_other, other, packet)
+
+    def _carry(self, deliver: Callable[..., None], to: object, packet: Packet) -> None:
+        """Deliver once, twice or not at all, now or later."""
+        random = self.net.random
+        if self.loss and random.random() < self.loss:
+            return
+        copies = 2 if self.duplicate and random.random() < self.duplicate else 1
+        for _ in range(copies):
+            delay = self.delay + (random.uniform(0, self.jitter) if self.jitter else 0.0)
+            self.net.later(delay, deliver, to, packet)
+
+    def _to_router(self, name: str, packet: Packet) -> None:
+        port = self.ports.get(name)
+        if port is not None and self.up:
+            port.node.receive(port, packet)
+
+    def _to_other(self, other: Host | Peer, packet: Packet) -> None:
+        if self.up and other in self.others:
+            other.receive(packet)
+
+    def pim(self, sender: str = "", kind: type = object) -> list[tuple[float, Any]]:
+        """(time, message) of the PIM messages of one kind that a router sent here."""
+        family = self.net.family
+        sent = [
+            (when, packet.pim(family)) for when, name, packet in self.log if name == sender and packet.protocol == "pim"
+        ]
+        return [(when, message) for when, message in sent if isinstance(message, kind)]
+
+    def forget(self) -> None:
+        """Begin the log anew."""
+        self.log.clear()
+
+
+class Net:
+    """The whole world."""
+
+    def __init__(self, family: Family, seed: int = 1) -> None:
+        self.family = family
+        self.random = Random(seed)
+        self.now = START
+        self.nodes: dict[str, Node] = {}
+        self.links: dict[str, Link] = {}
+        self.sources: dict[Address, str] = {}
+        """The link of each source."""
+        self.logging = True
+        self.route_delay = 0.0
+        """Seconds that a change of the topology takes to reach the routes, at most."""
+        self.global_next_hops = False
+        """Whether routes name global IPv6 next hops (N17)."""
+        self.checker = Checker()
+        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order = count()
+        self._dirty: dict[str, Node] = {}
+        self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
+
+    # Building.
+
+    def router(self, name: str, config: Config | None = None, number: int | None = None) -> Node:
+        """A router, not started yet. `number` is in its addresses and decides the DR."""
+        number = len(self.nodes) + 1 if number is None else number
+        node = Node(self, name, number, config or Config(), Random(self.random.getrandbits(32)))
+        self.nodes[name] = node
+        return node
+
+    def link(self, name: str, *routers: str, **settings: Any) -> Link:
+        """A link between routers (it may be none or one); hosts and speakers can be attached to it later."""
+        link = Link(self, name, len(self.links) + 1, **settings)
+        self.links[name] = link
+        for router in routers:
+            self.nodes[router].attach(link)
+        return link
+
+    def host(self, link: str, number: int = 100) -> Host:
+        """A host on a link."""
+        host = Host(self, self.links[link], self.link_local(link, number), Random(self.random.getrandbits(32)))
+        self.links[link].others.append(host)
+        return host
+
+    def peer(self, link: str, number: int) -> Peer:
+        """A scripted PIM speaker on a link."""
+        peer = Peer(self, self.links[link], self.link_local(link, number))
+        self.links[link].others.append(peer)
+        return peer
+
+    def source(self, link: str, number: int = 200) -> Address:
+        """The address of a sender on a link."""
+        address = self.address(link, number)
+        self.sources[address] = link
+        return address
+
+    def address(self, link: str, number: int) -> Address:
+        """A routable address on a link."""
+        net = self.links[link].number
+        text = f"10.0.{net}.{number}" if self.family.size == 4 else f"2001:db8:0:{net:x}::{number:x}"
+        return parse_address(text)
+
+    def link_local(self, link: str, number: int) -> Address:
+        """The address that Hellos come from: in IPv6 a link-local one, the same on all links (N12)."""
+        return self.address(link, number) if self.family.size == 4 else parse_address(f"fe80::{number:x}")
+
+    def start(self) -> None:
+        """Start all routers that are not started."""
+        for node in self.nodes.values():
+            if node.router is None:
+                node.start()
+        self._settle()
+
+    # Time.
+
+    def later(self, delay: float, action: Callable[..., None], *arguments: Any) -> None:
+        """Call `action` in `delay` seconds."""
+        heappush(self._queue, (self.now + delay, next(self._order), action, arguments))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, from deadline to deadline."""
+        self.run_until(self.now + seconds)
+
+    def run_until(self, end: float) -> None:
+        """Let time pass until `end`; everything that is due at `end` has happened then."""
+        self._settle()
+        while (when := self._next()) is not None and when <= end:
+            self.now = max(self.now, when)
+            for node in self.nodes.values():
+                node.advance()
+            self._settle()
+        self.now = end
+
+    def _next(self) -> float | None:
+        deadlines = [node.deadline() for node in self.nodes.values()]
+        times = [when for when in deadlines if when is not None]
+        if self._queue:
+            times.append(self._queue[0][0])
+        return min(times, default=None)
+
+    def _settle(self) -> None:
+        """Let everything happen that is due now."""
+        for _ in range(STORM):
+            if self._queue and self._queue[0][0] <= self.now:
+                _, _, action, arguments = heappop(self._queue)
+                action(*arguments)
+            elif self._dirty:
+                name = next(iter(self._dirty))
+                self._dirty.pop(name).drain()
+            else:
+                return
+        raise AssertionError(f"a storm at {self.now}: {self._queue[:3]}")
+
+    def touch(self, node: Node) -> None:
+        """A router has effects to be drained, once the events of this instant are handled."""
+        self._dirty[node.name] = node
+
+    # Unicast routing.
+
+    def hop(self, node: Node, link: str) -> tuple[str, str | None] | None:
+        """How a router reaches a link: (first link, next router), None if not at all."""
+        paths = self._distances.get(link)
+        if paths is None:
+            paths = self._distances[link] = shortest_paths(self.attached(), link)
+        return paths.get(node.name)
+
+    def attached(self) -> dict[str, dict[str, int]]:
+        """router -> link -> cost of all that is up; a router whose daemon is dead routes unicast all the same."""
+        return {
+            name: {link: port.link.cost for link, port in node.ports.items() if port.running}
+            for name, node in self.nodes.items()
+        }
+
+    def link_of(self, address: Address) -> str | None:
+        """The link whose subnet an address is in."""
+        size = 3 if self.family.size == 4 else 8
+        return next((name for name in self.links if self.address(name, 1)[:size] == address[:size]), None)
+
+    def topology_changed(self) -> None:
+        """Links or ports came or went: routes follow, each router's in its own time."""
+        self._distances.clear()
+        for node in self.nodes.values():
+            delay = self.random.uniform(0, self.route_delay) if self.route_delay else 0.0
+            self.later(delay, node.routes_changed)
+
+    # What befalls links and routers.
+
+    def set_link(self, name: str, up: bool) -> None:
+        """A link fails or comes back; all its ports see it."""
+        self.links[name].up = up
+        for port in self.links[name].ports.values():
+            port.tell()
+        self.topology_changed()
+
+    def set_port(self, router: str, link: str, up: bool) -> None:
+        """One router's port fails or comes back; the others on the link see nothing of it."""
+        port = self.nodes[router].ports[link]
+        port.up = up
+        port.tell()
+        self.topology_changed()
+
+    def set_cost(self, link: str, cost: int) -> None:
+        """A link becomes more or less attractive."""
+        self.links[link].cost = cost
+        self.topology_changed()
+
+    # The data plane.
+
+    def forwards(self, router: str, source: Address, group: Address) -> set[str]:
+        """The links to which a router forwards what comes in where its entry wants it."""
+        kernel = self.nodes[router].kernel
+        iif, _ = kernel.mfc.get((source, group), (None, 0))
+        return {self.nodes[router].link_at(device) for device in kernel.outgoing((source, group), iif)}
+
+    def flows(self, source: Address, group: Address) -> set[str]:
+        """The links on which a stream is present, followed through the kernels from the source's link."""
+        start = self.sources[source]
+        present = {start} if self.links[start].up else set()
+        reached = list(present)
+        while reached:
+            link = reached.pop()
+            for node in self.nodes.values():
+                for onward in node.forwarded((source, group), link) - present:
+                    present.add(onward)
+                    reached.append(onward)
+        return present
+
+    def packet(self, source: Address, group: Address) -> list[str]:
+        """Send one data packet; the links it reaches at once, once for each copy. Kernels tell what they do not know."""
+        start = self.sources[source]
+        return self.carry((source, group), [start] if self.links[start].up else [])
+
+    def carry(self, channel: Channel, links: list[str], ttl: int = 32) -> list[str]:
+        """A data packet is on `links`: where it comes from there, they included."""
+        seen: list[str] = []
+        while links and ttl:
+            seen += links
+            ttl -= 1
+            links = [onward for link in links for node in self.nodes.values() for onward in node.data(channel, link)]
+        assert ttl, f"{describe(channel)} goes round in circles"
+        return seen
+
+
+def describe(channel: Channel) -> str:
+    """A channel in words."""
+    return f"({format_address(channel[0])}, {format_address(channel[1])})"
+
+
+def with_phyints(config: Config, *phyints: Any) -> Config:
+    """The configuration with these lines added."""
+    return evolve(config, phyints=config.phyints + phyints)
+
+
+__all__ = ["START", "Channel", "Host", "Link", "Net", "Node", "Packet", "Peer", "Port", "describe", "pim", "with_phyints"]

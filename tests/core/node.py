@@ -1,0 +1,318 @@
+"""A router of the fake network: the real `Router`, its fake kernel, its ports and what they tell it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field, frozen
+from fake_kernel import Channel, FakeKernel
+from speakers import Packet
+
+from pimpy.config.model import Config
+from pimpy.core.engine.effects import Effect, ForgetRpf, Notice, ResolveRpf, SendPacket
+from pimpy.core.engine.events import (
+    AddressesChanged,
+    Configured,
+    Event,
+    LinkChanged,
+    LinkGone,
+    PacketReceived,
+    RouteResolved,
+    Shutdown,
+)
+from pimpy.core.router import Router
+from pimpy.wire.family import Address
+
+if TYPE_CHECKING:
+    from network import Link, Net
+
+LOOPBACK = 1
+
+
+@define(eq=False)
+class Port:
+    """A router's interface to a link."""
+
+    node: Node
+    link: Link
+    ifindex: int
+    addresses: tuple[tuple[Address, int], ...]
+    up: bool = True
+    multicast: bool = True
+
+    @property
+    def running(self) -> bool:
+        """Whether packets can pass."""
+        return self.up and self.link.up
+
+    @property
+    def address(self) -> Address:
+        """The one that Hellos should come from."""
+        return self.addresses[0][0]
+
+    def link_changed(self) -> LinkChanged:
+        """The facts of the interface, as the kernel tells them."""
+        link = self.link
+        return LinkChanged(self.ifindex, link.name, self.running, self.multicast, False, link.p2p, link.mtu)
+
+    def tell(self) -> None:
+        """Tell the router how the interface is now."""
+        self.node.handle(self.link_changed())
+
+    def readdress(self, *addresses: tuple[Address, int]) -> None:
+        """Have other addresses."""
+        self.addresses = addresses
+        self.node.handle(AddressesChanged(self.ifindex, addresses))
+
+
+@frozen
+class StaticRoute:
+    """A route that a test lays down: by which link, and over which next hop."""
+
+    link: str | None
+    next_hop: Address | None = None
+
+
+@define(eq=False)
+class Node:
+    """One router. `router` is None while its daemon does not run; the host underneath routes unicast all the same."""
+
+    net: Net
+    name: str
+    number: int
+    config: Config
+    random: Random
+    ports: dict[str, Port] = field(factory=dict)
+    """By link."""
+    router: Router | None = None
+    kernel: FakeKernel = field(init=False)
+    notices: list[Notice] = field(factory=list)
+    statics: dict[Address, StaticRoute] = field(factory=dict)
+    told: dict[Address, RouteResolved | None] = field(factory=dict)
+    """The addresses whose routes the router wants to hear of, and what it was told last."""
+    _next_ifindex: int = 2
+
+    def __attrs_post_init__(self) -> None:
+        self._new_kernel()
+
+    def _new_kernel(self) -> None:
+        self.kernel = FakeKernel(self.net.family, {port.ifindex for port in self.ports.values()})
+
+    # Interfaces.
+
+    def attach(self, link: Link) -> Port:
+        """A port on a link, with the addresses that go with the router's number."""
+        net = self.net
+        addresses: tuple[tuple[Address, int], ...] = ((net.link_local(link.name, self.number), net.family.bits * 3 // 4),)
+        if net.family.size == 16:
+            addresses = ((addresses[0][0], 64), (net.address(link.name, self.number), 64))
+        port = Port(self, link, self._next_ifindex, addresses)
+        self._next_ifindex += 1
+        self.ports[link.name] = link.ports[self.name] = port
+        assert isinstance(self.kernel.devices, set)
+        self.kernel.devices.add(port.ifindex)
+        if self.router is not None:
+            self._introduce(port)
+        return port
+
+    def detach(self, link: str) -> None:
+        """The interface is no more."""
+        port = self.ports.pop(link)
+        del port.link.ports[self.name]
+        assert isinstance(self.kernel.devices, set)
+        self.kernel.devices.discard(port.ifindex)
+        self.kernel.device_gone(port.ifindex)
+        if self.router is not None:
+            self.handle(LinkGone(port.ifindex))
+
+    def address(self, link: str) -> Address:
+        """Where our Hellos on a link should come from."""
+        return self.ports[link].address
+
+    def link_at(self, ifindex: int) -> str:
+        """The name of the link behind an interface."""
+        return next((name for name, port in self.ports.items() if port.ifindex == ifindex), f"gone-{ifindex}")
+
+    def vif(self, link: str) -> int | None:
+        """The kernel's vif of a port."""
+        return self.kernel.vif_of(self.ports[link].ifindex)
+
+    # The life of the daemon.
+
+    def start(self) -> None:
+        """A new daemon, on an empty kernel table."""
+        self._new_kernel()
+        self.told = {}
+        self.router = Router(self.net.family, Random(self.random.getrandbits(32)))
+        self.net.checker.begins(self)
+        self.handle(Configured(self.config))
+        self.handle(LinkChanged(LOOPBACK, "lo", True, True, True, False, 65536))
+        for port in self.ports.values():
+            self._introduce(port)
+
+    def _introduce(self, port: Port) -> None:
+        self.handle(port.link_changed())
+        self.handle(AddressesChanged(port.ifindex, port.addresses))
+
+    def crash(self) -> None:
+        """The daemon dies without a word, and the kernel's table goes with it."""
+        self.router = None
+        self._new_kernel()
+
+    def shutdown(self) -> None:
+        """The daemon ends in good order; what is left in the kernel stays to be looked at."""
+        self.handle(Shutdown())
+        self.drain()
+        self.router = None
+
+    def configure(self, **changes: object) -> None:
+        """Follow another configuration."""
+        self.config = evolve(self.config, **changes)
+        self.handle(Configured(self.config))
+
+    # Events and effects.
+
+    def handle(self, event: Event) -> None:
+        """Let an event happen to the daemon, if it runs."""
+        if self.router is not None:
+            self.router.handle(event, self.net.now)
+            self.net.touch(self)
+
+    def receive(self, port: Port, packet: Packet) -> None:
+        """A packet from the link, if the kernel listens to its destination."""
+        if self.router is None or not port.running:
+            return
+        wanted = not self.net.family.is_multicast(packet.destination) or packet.destination == self.net.family.all_hosts
+        if wanted or (port.ifindex, packet.destination) in self.kernel.joined or packet.protocol != "pim":
+            self.handle(
+                PacketReceived(
+                    packet.protocol,
+                    port.ifindex,
+                    packet.source,
+                    packet.destination,
+                    packet.ttl,
+                    packet.router_alert,
+                    packet.data,
+                )
+            )
+
+    def deadline(self) -> float | None:
+        """When the daemon wants to be woken."""
+        return None if self.router is None else self.router.next_deadline()
+
+    def advance(self) -> None:
+        """Wake the daemon if it is time."""
+        when = self.deadline()
+        if self.router is not None and when is not None and when <= self.net.now:
+            self.router.advance(self.net.now)
+            self.net.touch(self)
+
+    def drain(self) -> None:
+        """Apply the daemon's effects, and once more to see that it changes nothing."""
+        if self.router is None:
+            return
+        effects = self.router.drain()
+        for effect in effects:
+            self._apply(effect)
+        before = self.kernel.contents()
+        for effect in effects:
+            self.kernel.apply(effect, strict=False)
+        assert self.kernel.contents() == before, f"{self.name}: twice is not once: {effects}"
+        self.net.checker.check(self)
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case SendPacket():
+                self._send(effect)
+            case ResolveRpf(address):
+                self.told.setdefault(address, None)
+                self.net.later(0.0, self._tell_route, address)
+            case ForgetRpf(address):
+                self.told.pop(address, None)
+            case Notice():
+                self.notices.append(effect)
+            case _:
+                for vif in self.kernel.apply(effect):
+                    self._release(effect.source, effect.group, vif)
+
+    def _release(self, source: Address, group: Address, vif: int) -> None:
+        """A held packet goes on."""
+        out = [self.link_at(device) for device in self.kernel.outgoing((source, group), vif)]
+        if out:
+            self.net.later(0.0, self.net.carry, (source, group), out)
+
+    def _send(self, effect: SendPacket) -> None:
+        self.net.checker.sent(self, effect)
+        link = self.link_at(effect.ifindex)
+        if link in self.ports and self.ports[link].running:
+            packet = Packet(effect.protocol, effect.source, effect.destination, effect.data)
+            self.ports[link].link.transmit(self, packet)
+
+    def reasons(self) -> list[str]:
+        """The reason words of all notices."""
+        return [notice.reason for notice in self.notices]
+
+    # Routes.
+
+    def static_route(self, address: Address, link: str | None, next_hop: Address | None = None) -> None:
+        """Lay down how an address is reached; link None: not at all."""
+        self.statics[address] = StaticRoute(link, next_hop)
+        self.routes_changed()
+
+    def routes_changed(self) -> None:
+        """Tell the daemon of every route that is another one now."""
+        for address in list(self.told):
+            self._tell_route(address)
+
+    def _tell_route(self, address: Address) -> None:
+        if self.router is None or address not in self.told:
+            return
+        route = self.route(address)
+        if route != self.told[address]:
+            self.told[address] = route
+            self.handle(route)
+
+    def route(self, address: Address) -> RouteResolved:
+        """What the kernel answers for an address."""
+        static = self.statics.get(address)
+        if static is not None:
+            ifindex = None if static.link is None else self.ports[static.link].ifindex
+            return RouteResolved(address, ifindex, static.next_hop)
+        if any(address == own for port in self.ports.values() for own, _ in port.addresses):
+            return RouteResolved(address, LOOPBACK, None, local=True)
+        target = self.net.link_of(address)
+        hop = None if target is None else self.net.hop(self, target)
+        if hop is None:
+            return RouteResolved(address, None, None)
+        link, via = hop
+        return RouteResolved(address, self.ports[link].ifindex, None if via is None else self._next_hop(link, via))
+
+    def _next_hop(self, link: str, via: str) -> Address:
+        addresses = self.net.links[link].ports[via].addresses
+        return addresses[-1 if self.net.global_next_hops else 0][0]
+
+    # Data.
+
+    def forwarded(self, channel: Channel, link: str) -> set[str]:
+        """Where a packet of `channel` goes that comes in from `link`."""
+        port = self.ports.get(link)
+        if port is None or not port.running:
+            return set()
+        devices = self.kernel.outgoing(channel, self.kernel.vif_of(port.ifindex))
+        return {self.link_at(device) for device in devices if self._can_send(device)}
+
+    def data(self, channel: Channel, link: str) -> set[str]:
+        """A data packet comes in from `link`: where it goes; the daemon hears what the kernel does not know."""
+        port = self.ports.get(link)
+        vif = None if port is None else self.kernel.vif_of(port.ifindex)
+        if port is None or vif is None or not port.running:
+            return set()
+        upcall = self.kernel.packet(channel, vif, self.net.now)
+        if upcall is not None:
+            self.handle(upcall)
+        return self.forwarded(channel, link)
+
+    def _can_send(self, ifindex: int) -> bool:
+        port = self.ports.get(self.link_at(ifindex))
+        return port is not None and port.running

@@ -1,0 +1,20 @@
+"""What all tests of `pimpy.wire` share."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from pimpy.wire.family import FAMILIES, Family
+
+# How long an example takes says nothing here on a machine that does other things as well.
+settings.register_profile("pimpy", deadline=None)
+settings.load_profile("pimpy")
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+def family(request: pytest.FixtureRequest) -> Family:
+    """Each test that takes it runs for IPv4 and for IPv6."""
+    value = request.param
+    assert isinstance(value, Family)
+    return value
