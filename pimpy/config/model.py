@@ -27,6 +27,16 @@ class Phyint:
 
 
 @frozen
+class StaticRp:
+    """An RP that the file names for a range of groups; of several for one range the lowest priority wins, then the
+    hash of RFC 7761 4.7.2."""
+
+    rp: Address
+    prefix: Prefix
+    priority: int = 1
+
+
+@frozen
 class Config:
     """One whole configuration. Times are in seconds."""
 
@@ -40,6 +50,9 @@ class Config:
     igmp_robustness: int = 2
     ssm_ranges4: tuple[Prefix, ...] = IPV4.ssm_ranges
     ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
+    rp_addresses: tuple[StaticRp, ...] = ()
+    spt_threshold: str = "immediate"
+    """When the last hop and the RP take a source's own tree: `immediate` or `infinity` (RFC 7761 4.2.1)."""
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
 

@@ -81,6 +81,16 @@ class Forwarding:
         self._changed[key] = source, group
         return False
 
+    def tell_again(self, source: Address, group: Address) -> None:
+        """The kernel asked for an entry that stands: it is written once more."""
+        key = source + group
+        if key in self._wanted:
+            self._changed[key] = source, group
+
+    def is_new(self, source: Address, group: Address) -> bool:
+        """Whether the entry was changed since the kernel was last told."""
+        return source + group in self._changed
+
     def entry(self, source: Address, group: Address) -> tuple[int, int] | None:
         """(incoming vif, mask of outgoing vifs) as wanted, None if nothing is."""
         return self._wanted.get(source + group)
@@ -92,6 +102,10 @@ class Forwarding:
     def negatives(self) -> list[Negative]:
         """The unwanted streams."""
         return list(self._negatives.values())
+
+    def negatives_of(self, group: Address) -> list[Negative]:
+        """The unwanted streams of one group."""
+        return [negative for negative in self._negatives.values() if negative.group == group]
 
     def forget_vif(self, vif: int) -> None:
         """`vif` is about to go: no negative entry may name it."""

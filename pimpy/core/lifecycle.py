@@ -9,10 +9,13 @@ from pimpy.config.model import Config
 from pimpy.core.engine.effects import AddVif, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.gmp import GmpSettings, Membership
-from pimpy.core.interface import MAXVIFS, USABLE_VIFS, Interface
-from pimpy.core.pim import downstream, neighbor
+from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
+from pimpy.core.pim import asserts, downstream, downstream_rpt, neighbor, trees
 from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
+from pimpy.core.pim.policy import SptThreshold
+from pimpy.core.pim.rp_set import Mapping
+from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address, Prefix
 
 if TYPE_CHECKING:
@@ -29,19 +32,49 @@ def configure(router: Router, config: Config) -> None:
     router.ssm.prefixes = ranges
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
+    router.pim.spt_threshold = SptThreshold(config.spt_threshold)
+    mappings = tuple(
+        Mapping(static.prefix, static.rp, static.priority)
+        for static in config.rp_addresses
+        if len(static.rp) == router.family.size
+    )
+    if mappings != router.pim.rp_set.mappings:
+        router.pim.rp_set.replace(mappings)
+        trees.remap(router.pim)
     if ranges_changed:
         _ssm_ranges_changed(router)
 
 
 def _ssm_ranges_changed(router: Router) -> None:
-    """Groups that are or are no longer source-specific are looked at again (S8)."""
-    groups = router.pim.tib.groups
-    groups.clear()
-    for sg in router.pim.tib.sg.values():
-        if not router.ssm.holds(sg.group):
-            groups.setdefault(sg.group, {})[sg] = None
+    """Groups that are or are no longer source-specific begin anew (S8): hosts' wishes and further Joins fill them."""
+    changed = [sg for sg in router.pim.tib.sg.values() if router.ssm.holds(sg.group) == (sg.tree is not None)]
+    changed_stars = [t.star for t in router.pim.tib.groups.values() if t.star is not None and router.ssm.holds(t.group)]
+    for pim_interface in router.pim.interfaces.values():
+        for sg in changed:
+            _take_from(pim_interface, sg)
+        for star in changed_stars:
+            _take_from(pim_interface, star)
+    for sg in changed:
+        sg.flow = None
+        if sg.keepalive is not None:
+            sg.keepalive.cancel()
+    router.settle()
     for membership in router.memberships.values():
         membership.ssm_changed()
+
+
+def _take_from(interface: PimInterface, entry: SG | StarG) -> None:
+    """Take what an interface has to do with an entry away from it."""
+    if (machine := interface.downstream.get(entry)) is not None:
+        downstream.close(machine)
+    if isinstance(entry, SG) and (rpt := interface.downstream_rpt.get(entry)) is not None:
+        downstream_rpt.close(rpt)
+    for state in [state for state in interface.asserts if state.entry is entry]:
+        asserts.forget(state)
+    if entry in interface.members:
+        del interface.members[entry]
+        entry.members &= ~interface.mask
+    interface.pim.touched.touch(entry)
 
 
 def _configure_interface(router: Router, interface: Interface, *, thresholds: bool) -> None:
@@ -98,8 +131,7 @@ def addresses_changed(router: Router, event: AddressesChanged) -> None:
         return
     before = interface.address()
     interface.addresses = event.addresses
-    interface.phyint = router.config.phyint(interface.name, tuple(a for a, _ in event.addresses))
-    reconsider(router, interface)
+    _configure_interface(router, interface, thresholds=True)
     pim_interface, address = router.pim.interfaces.get(event.ifindex), interface.address()
     if pim_interface is not None and before is not None and address is not None:
         neighbor.readdress(pim_interface, address)
@@ -113,8 +145,9 @@ def _own_addresses_changed(router: Router) -> None:
     for interface in router.interfaces.values():
         if interface.link.loopback:
             for path in router.rpf.by_interface(interface.ifindex):
-                for sg in path.users:
-                    router.pim.touched.touch(sg)
+                trees.touch_path(router.pim, path)
+    router.pim.own = {address for interface in router.interfaces.values() for address, _ in interface.addresses}
+    trees.remap(router.pim)
 
 
 def reconsider(router: Router, interface: Interface) -> None:
@@ -200,8 +233,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
     pim_interface = router.pim.interfaces.get(interface.ifindex)
     if pim_interface is not None:
         router.memberships[interface.ifindex].stop()
-        for machine in list(pim_interface.downstream.values()):
-            downstream.close(machine)
+        close_machines(pim_interface)
         neighbor.stop(pim_interface, reachable=reachable)
         for group in _groups(router, pim_interface.passive):
             router.emit(LeaveGroup(interface.ifindex, group))
@@ -214,6 +246,15 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         router.vifs.free(interface)
 
 
+def close_machines(interface: PimInterface) -> None:
+    """All downstream and Assert state of an interface goes; where we won, others are told (A16)."""
+    asserts.cancel_all(interface)
+    for machine in list(interface.downstream.values()):
+        downstream.close(machine)
+    for rpt in list(interface.downstream_rpt.values()):
+        downstream_rpt.close(rpt)
+
+
 def refused(router: Router, interface: Interface, why: str) -> None:
     """The kernel will not have this interface: the others go on without it."""
     interface.refusal = why
@@ -224,16 +265,19 @@ def refused(router: Router, interface: Interface, why: str) -> None:
 def _paths_changed(router: Router, interface: Interface) -> None:
     """Whether RPF goes over this interface has to be looked at again."""
     for path in router.rpf.by_interface(interface.ifindex):
-        for sg in path.users:
-            router.pim.touched.touch(sg)
+        trees.touch_path(router.pim, path)
 
 
 def shutdown(router: Router) -> None:
     """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
     for pim_interface in router.pim.interfaces.values():
         router.memberships[pim_interface.ifindex].stop()
-        for machine in list(pim_interface.downstream.values()):
-            downstream.close(machine)
+        close_machines(pim_interface)
+    for sg in router.pim.tib.sg.values():
+        sg.flow = None
+        if sg.keepalive is not None:
+            sg.keepalive.cancel()
+        router.pim.touched.touch(sg)
     router.settle()
     router.pim.outbox.flush()
     for interface in list(router.interfaces.values()):
@@ -241,6 +285,9 @@ def shutdown(router: Router) -> None:
     router.interfaces.clear()
     router.waiting.clear()
     router.forwarding.clear()
+    if router.pim.register_vif:
+        router.pim.register_vif = False
+        router.departing.append(REGISTER_VIF)
 
 
 def _groups(router: Router, passive: bool) -> tuple[Address, ...]:

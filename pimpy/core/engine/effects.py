@@ -21,6 +21,13 @@ class AddVif:
 
 
 @frozen
+class AddRegisterVif:
+    """Make the register tunnel the virtual interface `vif` of the kernel's table (RFC 7761 4.4)."""
+
+    vif: int
+
+
+@frozen
 class DelVif:
     """Give the virtual interface `vif` back."""
 
@@ -77,6 +84,19 @@ class DelMfc:
 
 
 @frozen
+class ForwardPacket:
+    """Send a whole IP packet, as it arrived, out of the vifs in the bit mask `oifs`, its TTL less by one."""
+
+    oifs: int
+    packet: bytes
+
+
+@frozen
+class ReadCounters:
+    """Tell the kernel's packet counters of all entries (CountersRead)."""
+
+
+@frozen
 class ResolveRpf:
     """Tell, now and after each change, how `address` is reached (RouteResolved)."""
 
@@ -102,4 +122,18 @@ class Notice:
     text: str
 
 
-Effect = AddVif | DelVif | JoinGroup | LeaveGroup | SendPacket | SetMfc | DelMfc | ResolveRpf | ForgetRpf | Notice
+Effect = (
+    AddVif
+    | AddRegisterVif
+    | DelVif
+    | JoinGroup
+    | LeaveGroup
+    | SendPacket
+    | SetMfc
+    | DelMfc
+    | ForwardPacket
+    | ReadCounters
+    | ResolveRpf
+    | ForgetRpf
+    | Notice
+)

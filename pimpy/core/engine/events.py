@@ -132,6 +132,13 @@ class EffectFailed:
 
 
 @frozen
+class CountersRead:
+    """The answer to ReadCounters: (source, group, packets), those from a wrong interface not among the packets."""
+
+    entries: tuple[tuple[Address, Address, int], ...]
+
+
+@frozen
 class VifGone:
     """The kernel removed `vif` by itself, because its device went away."""
 
@@ -159,6 +166,7 @@ Event = (
     | WholePacket
     | RouteResolved
     | EffectFailed
+    | CountersRead
     | VifGone
     | TableAdopted
     | Shutdown

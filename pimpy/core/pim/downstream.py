@@ -1,4 +1,7 @@
-"""The downstream per-interface (S,G) state machine: RFC 7761 4.5.2, figure 3."""
+"""The downstream per-interface (*,G) and (S,G) state machines: RFC 7761 4.5.1 and 4.5.2, figures 2 and 3.
+
+The two tables are the same but for the entry that they speak of, so there is one here.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from pimpy.core.pim.instance import HOLDTIME_FOREVER
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
-    from pimpy.core.pim.tib import SG
+    from pimpy.core.pim.tib import SG, StarG
 
 
 class State(Enum):
-    """DownstreamJPState(S,G,I). There is no object for NoInfo."""
+    """DownstreamJPState(*,G,I) or DownstreamJPState(S,G,I). There is no object for NoInfo."""
 
     NO_INFO = "no_info"
     JOIN = "join"
@@ -25,19 +28,19 @@ class State(Enum):
 
 
 class Event(Enum):
-    """The columns of figure 3."""
+    """The columns of figures 2 and 3."""
 
-    RECEIVE_JOIN = "Receive Join(S,G)"
-    RECEIVE_PRUNE = "Receive Prune(S,G)"
+    RECEIVE_JOIN = "Receive Join"
+    RECEIVE_PRUNE = "Receive Prune"
     PRUNE_PENDING_TIMER_EXPIRES = "Prune-Pending Timer Expires"
     EXPIRY_TIMER_EXPIRES = "Expiry Timer Expires"
 
 
 @define(eq=False, weakref_slot=False)
 class Downstream:
-    """One (S,G) on one interface, joined by somebody downstream."""
+    """One entry on one interface, joined by somebody downstream."""
 
-    sg: SG
+    entry: SG | StarG
     interface: PimInterface
     since: float
     state: State = State.NO_INFO
@@ -50,13 +53,14 @@ class Downstream:
         self.expiry = Timer(self.interface.pim.heap, self, _expiry_timer_expires)
 
 
-def receive(interface: PimInterface, sg: SG, event: Event, holdtime: float = 0.0) -> None:
-    """Let a Join or Prune of (S,G) that was addressed to us on `interface` happen; `holdtime` in seconds."""
-    downstream = interface.downstream.get(sg)
+def receive(interface: PimInterface, entry: SG | StarG, event: Event, holdtime: float = 0.0) -> None:
+    """Let a Join or Prune of `entry` that was addressed to us on `interface` happen; `holdtime` in seconds."""
+    downstream = interface.downstream.get(entry)
     if downstream is None:
         if event is Event.RECEIVE_PRUNE or holdtime == 0:  # neither makes state where there is none (J4, J10)
+            interface.pim.touched.touch(entry)
             return
-        downstream = Downstream(sg, interface, interface.pim.now)
+        downstream = Downstream(entry, interface, interface.pim.now)
     MACHINE.step(downstream.state, event, downstream, holdtime)
 
 
@@ -74,12 +78,12 @@ def _set_expiry(downstream: Downstream, holdtime: float) -> None:
 
 
 def _to_join(downstream: Downstream, holdtime: float) -> None:
-    sg, interface = downstream.sg, downstream.interface
+    entry, interface = downstream.entry, downstream.interface
     _set_expiry(downstream, holdtime)
     downstream.state = State.JOIN
-    interface.downstream[sg] = downstream
-    sg.joins |= interface.mask
-    interface.pim.touched.touch(sg)
+    interface.downstream[entry] = downstream
+    entry.joins |= interface.mask
+    interface.pim.touched.touch(entry)
 
 
 def _refresh(downstream: Downstream, holdtime: float) -> None:
@@ -107,22 +111,22 @@ def _to_prune_pending(downstream: Downstream, _: float) -> None:
 
 
 def _prune(downstream: Downstream, _: float) -> None:
-    """Nobody overrode the Prune: NoInfo, and a PruneEcho(S,G) where there is more than one neighbour (J3)."""
-    interface, sg = downstream.interface, downstream.sg
+    """Nobody overrode the Prune: NoInfo, and a PruneEcho where there is more than one neighbour (J3)."""
+    interface = downstream.interface
     _to_no_info(downstream, 0.0)
     if len(interface.neighbors) > 1:
-        interface.pim.outbox.add(interface, None, interface.address, sg, join=False)
+        interface.pim.outbox.echo(interface, downstream.entry)
 
 
 def _to_no_info(downstream: Downstream, _: float) -> None:
-    sg, interface = downstream.sg, downstream.interface
+    entry, interface = downstream.entry, downstream.interface
     downstream.expiry.close()
     if downstream.prune_pending is not None:
         downstream.prune_pending.close()
     downstream.state = State.NO_INFO
-    del interface.downstream[sg]
-    sg.joins &= ~interface.mask
-    interface.pim.touched.touch(sg)
+    del interface.downstream[entry]
+    entry.joins &= ~interface.mask
+    interface.pim.touched.touch(entry)
 
 
 def _expiry_timer_expires(downstream: Downstream) -> None:
@@ -134,7 +138,7 @@ def _prune_pending_timer_expires(downstream: Downstream) -> None:
 
 
 MACHINE: Machine[State, Event, Downstream] = Machine(
-    "4.5.2",
+    "4.5.1, 4.5.2",
     State,
     Event,
     {

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from pimpy.core.engine.counters import Counters
-from pimpy.core.engine.effects import Effect, Notice, SendPacket
+from pimpy.core.engine.effects import AddRegisterVif, Effect, Notice, ReadCounters, SendPacket
 from pimpy.core.engine.settle import Worklist
-from pimpy.core.engine.timers import TimerHeap
-from pimpy.core.pim.tib import SG, Tib
+from pimpy.core.engine.timers import Timer, TimerHeap
+from pimpy.core.forwarding import Forwarding
+from pimpy.core.interface import REGISTER_VIF
+from pimpy.core.pim.policy import POLL, SptThreshold
+from pimpy.core.pim.rp_set import RpSet
+from pimpy.core.pim.tib import SG, StarG, Tib
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
 from pimpy.wire import pim as wire
@@ -52,6 +56,8 @@ HOLDTIME_FOREVER = 0xFFFF
 """In a Hello or a Join/Prune: never times out (4.9.2, 4.9.5)."""
 GENID_PACE = 5.0
 """A neighbour's further changes of its GenID make us send something this often, in seconds (TH19)."""
+WARNING_PACE = 60.0
+"""A warning that somebody else's messages cause is repeated this often, in seconds."""
 
 
 @define(eq=False)
@@ -65,28 +71,82 @@ class Pim:
     counters: Counters
     emit: Callable[[Effect], None]
     ssm: SsmRanges
+    forwarding: Forwarding
     settings: PimSettings = field(factory=PimSettings)
     interfaces: dict[int, PimInterface] = field(factory=dict)
     """The interfaces that take part, passive ones included, by ifindex."""
     tib: Tib = field(factory=Tib)
+    rp_set: RpSet = field(init=False)
+    spt_threshold: SptThreshold = SptThreshold.IMMEDIATE
+    own: set[Address] = field(factory=set)
+    """All addresses of this host."""
     dr: int = 0
     """{ I: I_am_DR(I) } as a bit mask of vifs (4.3.2)."""
-    touched: Worklist[SG] = field(factory=Worklist)
+    touched: Worklist[SG | StarG] = field(factory=Worklist)
     outbox: Outbox = field(init=False)
     """The Joins and Prunes of this batch."""
+    excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
+    """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
+    register_vif: bool = False
+    """Whether the register tunnel's vif exists."""
+    quiet: dict[tuple[str, str], float] = field(factory=dict)
+    """Until when a warning is not repeated, by interface and reason."""
+    poll: Timer = field(init=False)
+    """When the kernel's counters are looked at next; runs while data passes."""
+
+    def __attrs_post_init__(self) -> None:
+        self.rp_set = RpSet(self.family)
+        self.poll = Timer(self.heap, self, _read_counters)
 
     @property
     def now(self) -> float:
         """The time of the event in hand, in seconds of a clock that never goes back."""
         return self.heap.now
 
+    def is_mine(self, address: Address | None) -> bool:
+        """Whether `address` is one of this host's."""
+        return address in self.own
+
+    def by_vif(self, vif: int) -> PimInterface | None:
+        """The interface behind a vif; None for the register tunnel's."""
+        return next((interface for interface in self.interfaces.values() if interface.vif == vif), None)
+
     def send(self, interface: PimInterface, message: wire.Message, source: Address | None = None) -> None:
         """Send a message to ALL-PIM-ROUTERS, from our Hello address or from `source`."""
         source = interface.address if source is None else source
-        group = self.family.all_pim_routers
-        data = wire.encode(self.family, source, group, message)
-        self.emit(SendPacket("pim", interface.ifindex, source, group, data))
-        self.counters.add(interface.name, "pim", "tx", wire.MESSAGE_NAMES[type(message)])
+        self._send(interface, source, self.family.all_pim_routers, message)
+
+    def send_unicast(
+        self, interface: PimInterface, source: Address, destination: Address, message: wire.Message
+    ) -> None:
+        """Send a message to one router, wherever it is; `interface` is what it is counted for."""
+        self._send(interface, source, destination, message)
+
+    def _send(self, interface: PimInterface, source: Address, destination: Address, message: wire.Message) -> None:
+        data = wire.encode(self.family, source, destination, message)
+        self.emit(SendPacket("pim", interface.ifindex, source, destination, data))
+        self.counters.add(interface.name, "pim", "tx", wire.message_name(message))
+
+    def source_towards(self, sg: SG) -> Address | None:
+        """The address that our Registers for `sg` come from: a routable one of ours, on the source's link if there
+        is one (4.4.1)."""
+        interfaces = sorted(self.interfaces.values(), key=lambda i: (i.ifindex != sg.path.ifindex, i.ifindex))
+        for interface in interfaces:
+            for address, _ in interface.link.addresses:
+                if not self.family.is_link_local(address):
+                    return address
+        return None
+
+    def need_register_vif(self) -> None:
+        """The register tunnel is wanted: this router is a DR with a source, or an RP (4.4)."""
+        if not self.register_vif:
+            self.register_vif = True
+            self.emit(AddRegisterVif(REGISTER_VIF))
+
+    def watch_counters(self) -> None:
+        """Data passes: look at the kernel's counters from now on."""
+        if not self.poll.running:
+            self.poll.at(self.now + POLL)
 
     def refuse(self, interface: str, kind: str, reason: str) -> None:
         """Count a received message, or an entry of one, that is not used."""
@@ -95,3 +155,16 @@ class Pim:
     def notice(self, level: str, reason: str, text: str) -> None:
         """Tell the operator."""
         self.emit(Notice(level, reason, text))
+
+    def warn(self, interface: str, reason: str, text: str) -> None:
+        """Warn the operator of what others can cause at will: once in WARNING_PACE for each interface and reason."""
+        if self.now >= self.quiet.get((interface, reason), self.now):
+            self.quiet[interface, reason] = self.now + WARNING_PACE
+            self.notice("warning", reason, f"{interface}: {text}")
+
+
+def _read_counters(pim: Pim) -> None:
+    """Ask for the kernel's counters, in one dump for all entries."""
+    if any(sg.flow is not None for sg in pim.tib.sg.values()):
+        pim.emit(ReadCounters())
+        pim.poll.at(pim.now + POLL)

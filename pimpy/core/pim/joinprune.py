@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.pim import downstream, upstream
+from pimpy.core.pim import asserts, downstream, downstream_rpt, trees, upstream, upstream_rpt
 from pimpy.core.pim.instance import HOLDTIME_FACTOR, HOLDTIME_FOREVER
-from pimpy.core.pim.neighbor import say_hello_first
-from pimpy.core.pim.tib import SG
+from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.wire.family import Address
 from pimpy.wire.join_prune import SG as SG_FLAGS
-from pimpy.wire.join_prune import STAR_G, GroupSet, JoinPrune, pack
+from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune, SourceEntry, pack
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -40,27 +39,86 @@ def _is_mine(interface: PimInterface, upstream_neighbor: Address) -> bool:
     return interface.link.link.point_to_point and upstream_neighbor == interface.pim.family.any
 
 
+# To us: RFC 7761 4.5.1 to 4.5.3
+
+
 def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> None:
-    """First the Joins of a group, then its Prunes (U23)."""
+    """First the Joins of a group, then its Prunes (U23), then the end of the message for its (S,G,rpt) machines."""
     pim, group = interface.pim, group_set.group
+    of_tree = False
     for source, flags in group_set.joins:
-        if flags != SG_FLAGS:
-            _refuse_rpt(interface, group)
-            continue
-        sg = pim.tib.sg.get(source + group) or _new_entry(interface, source, group)
-        if sg is not None:
-            downstream.receive(interface, sg, downstream.Event.RECEIVE_JOIN, holdtime)
+        if flags == SG_FLAGS:
+            sg = pim.tib.sg.get(source + group) or _new_entry(interface, source, group)
+            if sg is not None:
+                downstream.receive(interface, sg, downstream.Event.RECEIVE_JOIN, holdtime)
+                asserts.join_received(sg, interface)
+        elif _has_tree(interface, group):
+            of_tree = True
+            _join_of_tree(interface, group, source, flags, holdtime)
     for source, flags in group_set.prunes:
-        if flags != SG_FLAGS:
-            _refuse_rpt(interface, group)
-        elif (sg := pim.tib.sg.get(source + group)) is not None:
-            downstream.receive(interface, sg, downstream.Event.RECEIVE_PRUNE)
+        if flags == SG_FLAGS:
+            if (sg := pim.tib.sg.get(source + group)) is not None:
+                downstream.receive(interface, sg, downstream.Event.RECEIVE_PRUNE)
+        elif _has_tree(interface, group):
+            _prune_of_tree(interface, group, source, flags, holdtime)
+    if of_tree:
+        _to_all_rpt(interface, group, downstream_rpt.Event.END_OF_MESSAGE)
 
 
-def _refuse_rpt(interface: PimInterface, group: Address) -> None:
-    """An entry of a shared tree: never made in the SSM range (4.8, S3), and elsewhere no RP is known (J8)."""
+def _has_tree(interface: PimInterface, group: Address) -> bool:
+    """Whether there may be a shared tree: never in the SSM range (4.8, S3), whose entries are ignored singly."""
     pim = interface.pim
-    pim.refuse(interface.name, "join_prune", "jp_ssm" if pim.ssm.holds(group) else "jp_wrong_rp")
+    if pim.ssm.holds(group):
+        pim.refuse(interface.name, "join_prune", "jp_ssm")
+        return False
+    if not pim.ssm.usable(group):
+        pim.refuse(interface.name, "join_prune", "jp_bad_group")
+        return False
+    return True
+
+
+def _join_of_tree(interface: PimInterface, group: Address, source: Address, flags: int, holdtime: float) -> None:
+    """Join(*,G), whose source is the RP, or Join(S,G,rpt)."""
+    pim = interface.pim
+    if flags != STAR_G:
+        if (sg := pim.tib.sg.get(source + group)) is not None:
+            downstream_rpt.receive(interface, sg, downstream_rpt.Event.RECEIVE_JOIN_RPT)
+        return
+    tree = pim.tib.groups.get(group)
+    if source != (pim.rp_set.rp(group) if tree is None else tree.rp):
+        pim.refuse(interface.name, "join_prune", "jp_wrong_rp")  # silently dropped, the rest is used (J8)
+        return
+    if (tree is None or tree.star is None) and len(pim.tib.groups) >= pim.settings.max_sg:
+        pim.refuse(interface.name, "join_prune", "jp_limit")
+        pim.warn(interface.name, "jp_limit", f"{pim.settings.max_sg} groups, no more are taken")
+        return
+    star = trees.obtain_star(pim, group)
+    downstream.receive(interface, star, downstream.Event.RECEIVE_JOIN, holdtime)
+    asserts.join_received(star, interface)
+    _to_all_rpt(interface, group, downstream_rpt.Event.RECEIVE_JOIN_STAR)
+
+
+def _prune_of_tree(interface: PimInterface, group: Address, source: Address, flags: int, holdtime: float) -> None:
+    """Prune(*,G), whatever RP it names (J9), or Prune(S,G,rpt)."""
+    pim = interface.pim
+    if flags == STAR_G:
+        tree = pim.tib.groups.get(group)
+        if tree is not None and tree.star is not None:
+            downstream.receive(interface, tree.star, downstream.Event.RECEIVE_PRUNE)
+        return
+    sg = pim.tib.sg.get(source + group) or _new_entry(interface, source, group)
+    if sg is not None:
+        downstream_rpt.receive(interface, sg, downstream_rpt.Event.RECEIVE_PRUNE_RPT, holdtime)
+        pim.touched.touch(sg)
+
+
+def _to_all_rpt(interface: PimInterface, group: Address, event: downstream_rpt.Event) -> None:
+    """An event for the (S,G,rpt) machines of all sources of a group on this interface (J15)."""
+    tree = interface.pim.tib.groups.get(group)
+    if tree is None or not interface.downstream_rpt:
+        return
+    for sg in [sg for sg in tree.sources if sg in interface.downstream_rpt]:
+        downstream_rpt.receive(interface, sg, event)
 
 
 def _new_entry(interface: PimInterface, source: Address, group: Address) -> SG | None:
@@ -70,62 +128,61 @@ def _new_entry(interface: PimInterface, source: Address, group: Address) -> SG |
         pim.refuse(interface.name, "join_prune", "jp_bad_group")
     elif not pim.family.is_unicast(source):
         pim.refuse(interface.name, "join_prune", "jp_bad_source")
-    elif len(pim.tib.sg) >= pim.settings.max_sg:
-        pim.refuse(interface.name, "join_prune", "jp_limit")
-        pim.notice("warning", "jp_limit", f"{pim.settings.max_sg} (S,G) entries, no more are taken")
     else:
-        return obtain(pim, source, group)
+        return trees.obtain_limited(pim, source, group, interface.name, "join_prune", "jp_limit")
     return None
 
 
-def obtain(pim: Pim, source: Address, group: Address) -> SG:
-    """The (S,G) entry, made if it is not there; whoever gives it no state must touch it."""
-    key = source + group
-    sg = pim.tib.sg.get(key)
-    if sg is None:
-        sg = pim.tib.sg[key] = SG(pim, source, group, pim.now)
-        sg.path = pim.rpf.track(source, sg)
-        if not pim.ssm.holds(group):
-            pim.tib.groups.setdefault(group, {})[sg] = None
-    return sg
-
-
-def discard(sg: SG) -> None:
-    """Nobody wants the entry any more."""
-    pim = sg.pim
-    del pim.tib.sg[sg.source + sg.group]
-    if sg.join_timer is not None:
-        sg.join_timer.close()
-    pim.rpf.release(sg.path, sg)
-    entries = pim.tib.groups.get(sg.group)
-    if entries is not None:
-        entries.pop(sg, None)
-        if not entries:
-            del pim.tib.groups[sg.group]
+# To another router: RFC 7761 4.5.4, 4.5.5, 4.5.7
 
 
 def _to_another(neighbor: Neighbor, group_set: GroupSet, holdtime: float) -> None:
-    """See Join or Prune to RPF'(S,G): suppress our own Join, or override somebody's Prune (4.5.5)."""
+    """See Join or Prune to RPF': suppress our own Join, or override somebody's Prune."""
     pim, group = neighbor.interface.pim, group_set.group
+    ssm = pim.ssm.holds(group)
+    tree = pim.tib.groups.get(group)
     for source, flags in group_set.joins:
         if flags == SG_FLAGS:
             _see(pim.tib.sg.get(source + group), neighbor, upstream.Event.SEE_JOIN, holdtime)
-    ssm = pim.ssm.holds(group)
-    for source, flags in group_set.prunes:
-        if flags == SG_FLAGS:
-            _see(pim.tib.sg.get(source + group), neighbor, upstream.Event.SEE_PRUNE)
         elif ssm:
             pim.refuse(neighbor.interface.name, "join_prune", "jp_ssm")
         elif flags == STAR_G:
-            for sg in pim.tib.groups.get(group, ()):
-                _see(sg, neighbor, upstream.Event.SEE_PRUNE_STAR)
+            if tree is not None and tree.rp == source:  # one that names another RP suppresses nothing (U3)
+                _see(tree.star, neighbor, upstream.Event.SEE_JOIN, holdtime)
         else:
-            _see(pim.tib.sg.get(source + group), neighbor, upstream.Event.SEE_PRUNE_RPT)
+            _see_rpt(pim.tib.sg.get(source + group), neighbor, upstream_rpt.Event.SEE_JOIN_RPT)
+    for source, flags in group_set.prunes:
+        if flags == SG_FLAGS:
+            sg = pim.tib.sg.get(source + group)
+            _see(sg, neighbor, upstream.Event.SEE_PRUNE)
+            _see_rpt(sg, neighbor, upstream_rpt.Event.SEE_PRUNE)
+        elif ssm:
+            pim.refuse(neighbor.interface.name, "join_prune", "jp_ssm")
+        elif flags == STAR_G:
+            _see_prune_star(tree, neighbor)
+        else:
+            sg = pim.tib.sg.get(source + group)
+            _see(sg, neighbor, upstream.Event.SEE_PRUNE_RPT)
+            _see_rpt(sg, neighbor, upstream_rpt.Event.SEE_PRUNE_RPT)
 
 
-def _see(sg: SG | None, neighbor: Neighbor, event: upstream.Event, holdtime: float = 0.0) -> None:
-    if sg is not None and sg.rpf is neighbor:
-        upstream.step(sg, event, holdtime)
+def _see_prune_star(tree: Group | None, neighbor: Neighbor) -> None:
+    """Prune(*,G) concerns the (*,G) machine, whatever RP it names (U4), and every (S,G) machine of the group (U5)."""
+    if tree is None:
+        return
+    _see(tree.star, neighbor, upstream.Event.SEE_PRUNE)
+    for sg in tree.sources:
+        _see(sg, neighbor, upstream.Event.SEE_PRUNE_STAR)
+
+
+def _see(entry: SG | StarG | None, neighbor: Neighbor, event: upstream.Event, holdtime: float = 0.0) -> None:
+    if entry is not None and entry.rpf is neighbor:
+        upstream.step(entry, event, holdtime)
+
+
+def _see_rpt(sg: SG | None, neighbor: Neighbor, event: upstream_rpt.Event) -> None:
+    if sg is not None and sg.rpt is not None and sg.rpt.rpf is neighbor:
+        upstream_rpt.step(sg, event)
 
 
 @define(eq=False)
@@ -138,7 +195,9 @@ class Outbox:
     pim: Pim
     interval: int = 60
     """What the configuration wants of t_periodic, seconds."""
-    _boxes: dict[tuple[PimInterface, Address], tuple[Neighbor | None, dict[SG, bool]]] = field(factory=dict)
+    _boxes: dict[tuple[PimInterface, Address], dict[tuple[SG | StarG, bool], bool]] = field(factory=dict)
+    """(interface, upstream neighbour; our own address for a PruneEcho) -> (entry, whether of (S,G,rpt)) -> whether
+    it is joined."""
     _kept: tuple[int, float] = (60, 0.0)
     """A shorter t_periodic that stays in force until a time (U26)."""
 
@@ -159,30 +218,47 @@ class Outbox:
             self._kept = (interval, 0.0)
         self.interval = interval
 
-    def add(
-        self, interface: PimInterface, neighbor: Neighbor | None, upstream_neighbor: Address, sg: SG, *, join: bool
-    ) -> None:
-        """Say Join or Prune of `sg` to `upstream_neighbor` on `interface`; `neighbor` is None for a PruneEcho."""
-        box = self._boxes.get((interface, upstream_neighbor))
-        if box is None:
-            box = self._boxes[interface, upstream_neighbor] = (neighbor, {})
-        box[1][sg] = join
+    def add(self, neighbor: Neighbor, entry: SG | StarG, *, join: bool, rpt: bool = False) -> None:
+        """Say Join or Prune of `entry`, or with `rpt` of (S,G,rpt), to `neighbor`."""
+        self._boxes.setdefault((neighbor.interface, neighbor.address), {})[entry, rpt] = join
+
+    def echo(self, interface: PimInterface, entry: SG | StarG) -> None:
+        """Send a PruneEcho: a Prune that names ourselves (4.5.1, 4.5.2)."""
+        self._boxes.setdefault((interface, interface.address), {})[entry, False] = False
 
     def flush(self) -> None:
-        """Send what was said, a Hello before it where one is due (N7)."""
+        """Send what was said, a Hello before it where one is due (N7), and nothing to who is gone meanwhile."""
         boxes, self._boxes = self._boxes, {}
-        for (interface, address), (neighbor, entries) in boxes.items():
-            if self.pim.interfaces.get(interface.ifindex) is not interface or interface.passive:
+        for (interface, address), said in boxes.items():
+            neighbor = interface.neighbors.get(address)
+            if self.pim.interfaces.get(interface.ifindex) is not interface:
                 continue
-            say_hello_first(interface, neighbor)
-            self._send(interface, address, entries)
+            if neighbor is not None:
+                interface.say_hello_first(neighbor)
+                self._send(interface, address, said)
+            elif address == interface.address:
+                interface.say_hello_first()
+                self._send(interface, address, said)
 
-    def _send(self, interface: PimInterface, address: Address, entries: dict[SG, bool]) -> None:
+    def _send(self, interface: PimInterface, address: Address, said: dict[tuple[SG | StarG, bool], bool]) -> None:
         pim = self.pim
-        groups: dict[Address, tuple[list[tuple[Address, int]], list[tuple[Address, int]]]] = {}
-        for sg, join in entries.items():
-            lists = groups.setdefault(sg.group, ([], []))
-            lists[not join].append((sg.source, SG_FLAGS))
-        sets = (GroupSet(group, tuple(joins), tuple(prunes)) for group, (joins, prunes) in groups.items())
+        groups: dict[Address, tuple[list[SourceEntry], list[SourceEntry]]] = {}
+        for (entry, rpt), join in said.items():
+            lists = groups.setdefault(entry.group, ([], []))
+            if isinstance(entry, SG):
+                lists[not join].append((entry.source, SG_RPT if rpt else SG_FLAGS))
+            else:
+                self._say_star(entry, join, lists)
+        sets = (
+            GroupSet(group, tuple(joins), tuple(dict.fromkeys(prunes))) for group, (joins, prunes) in groups.items()
+        )
         for message in pack(pim.family, address, self.holdtime(), sets, interface.link.messages):
             pim.send(interface, message)
+
+    def _say_star(self, star: StarG, join: bool, lists: tuple[list[SourceEntry], list[SourceEntry]]) -> None:
+        """Join(*,G) with its Prune(S,G,rpt) (4.5.6), or Prune(*,G); both name RP(G), zeros if there is none (U8)."""
+        rp = star.tree.rp or self.pim.family.any
+        lists[not join].append((rp, STAR_G))
+        if join:
+            pruned = (sg for sg in star.tree.sources if upstream_rpt.is_pruned_with_star(sg, star))
+            lists[1].extend((sg.source, SG_RPT) for sg in pruned)

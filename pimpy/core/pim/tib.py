@@ -1,11 +1,13 @@
 """The Tree Information Base (RFC 7761 4.1): all state that joins, members and data have made, by entry.
 
 Base state is kept here as bit masks over vifs; what follows from it (olists, JoinDesired, RPF') is worked
-out in `macros.py` and never copied into another entry.
+out in `macros.py` and never copied into another entry. (S,G) and (S,G,rpt) are separate slots: what concerns
+a source on the shared tree is in `SGRpt`.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -15,32 +17,136 @@ from pimpy.core.rpf import Path
 from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
+    from pimpy.core.pim.asserts import AssertState
     from pimpy.core.pim.instance import Pim
-    from pimpy.core.pim.neighbor import Neighbor
+    from pimpy.core.pim.neighbor import Neighbor, PimInterface
+    from pimpy.core.pim.register import Registering
+
+
+class RptState(Enum):
+    """The upstream (S,G,rpt) machine (4.5.7)."""
+
+    NOT_JOINED = "rpt_not_joined"
+    PRUNED = "pruned"
+    NOT_PRUNED = "not_pruned"
+
+
+@define(eq=False, weakref_slot=False)
+class SGRpt:
+    """What concerns S on the shared tree of G (4.1.4)."""
+
+    prunes: int = 0
+    """prunes(S,G,rpt): the vifs on which the downstream machine is in state Prune or PruneTmp."""
+    pending: int = 0
+    """The vifs on which it is in state Prune-Pending or Prune-Pending-Tmp."""
+    excludes: int = 0
+    """The vifs I with local_receiver_exclude(S,G,I)."""
+    state: RptState = RptState.NOT_JOINED
+    rpf: Neighbor | None = None
+    """RPF'(S,G,rpt) as the machine last saw it."""
+    override_timer: Timer | None = None
+    """OT(S,G,rpt); made when it is first needed."""
+
+
+@define(eq=False, weakref_slot=False)
+class Flow:
+    """Data of (S,G) that passes here, or wants to."""
+
+    vif: int
+    """Where it was last seen to come in."""
+    timer: Timer
+    """When it counts as ended, unless the kernel's counters grow."""
+    counted: int = 0
+    """The kernel's packets of the entry when it was last looked at."""
+    unread: bool = True
+    """Whether the rules of 4.2 still have to be applied to its arrival."""
 
 
 @define(eq=False, weakref_slot=False)
 class SG:
-    """The (S,G) entry (RFC 7761 4.1.3)."""
+    """The (S,G) entry (RFC 7761 4.1.3), and with `rpt` the (S,G,rpt) entry (4.1.4)."""
 
     pim: Pim
     source: Address
     group: Address
-    path: Path = field(init=False)
-    """The way towards S, RPF_interface(S) and MRIB.next_hop(S)."""
+    tree: Group | None
+    """The group's shared tree; None in the SSM range, where there is none (4.8)."""
     created: float
     """Seconds of the core's clock."""
+    path: Path = field(init=False)
+    """The way towards S, RPF_interface(S) and MRIB.next_hop(S)."""
     joins: int = 0
-    """joins(S,G): the vifs on which the downstream machine is in state Join or Prune-Pending."""
+    """joins(S,G): the vifs on which the downstream machine is in state Join or Prune-Pending, and the register
+    tunnel while the Register machine wants it there (4.4.1)."""
     members: int = 0
     """The vifs I with local_receiver_include(S,G,I)."""
     joined: bool = False
     """Whether the upstream machine is in state Joined (4.5.5)."""
+    spt_bit: bool = False
+    """SPTbit(S,G) (4.2.2)."""
     rpf: Neighbor | None = None
     """RPF'(S,G) as the upstream machine last acted on it."""
+    rpf_by_assert: bool = False
+    """Whether that was the winner of an Assert."""
     join_timer: Timer | None = None
     """JT(S,G); made when it is first needed."""
+    keepalive: Timer | None = None
+    """KAT(S,G); made when data is first seen, never in the SSM range."""
+    rpt: SGRpt | None = None
+    register: Registering | None = None
+    """The Register machine, if it is not in state NoInfo (4.4.1)."""
+    asserts: dict[PimInterface, AssertState] | None = None
+    """The (S,G) Assert machines that are not in state NoInfo (4.6.1)."""
+    flow: Flow | None = None
     touched: bool = False
+
+
+@define(eq=False, weakref_slot=False)
+class StarG:
+    """The (*,G) entry (RFC 7761 4.1.2)."""
+
+    pim: Pim
+    tree: Group
+    created: float
+    joins: int = 0
+    """joins(*,G)."""
+    members: int = 0
+    """The vifs I with local_receiver_include(*,G,I)."""
+    joined: bool = False
+    """Whether the upstream machine is in state Joined (4.5.4)."""
+    rpf: Neighbor | None = None
+    """RPF'(*,G) as the upstream machine last acted on it."""
+    rpf_by_assert: bool = False
+    """Whether that was the winner of an Assert."""
+    join_timer: Timer | None = None
+    """JT(*,G)."""
+    asserts: dict[PimInterface, AssertState] | None = None
+    """The (*,G) Assert machines that are not in state NoInfo (4.6.2)."""
+    touched: bool = False
+    rp_told: Address | None = None
+    """The RP that our last Join named, or would have."""
+    seen: tuple[object, ...] = ()
+    """What the (S,G) entries of the group last had to know of this one."""
+
+    @property
+    def group(self) -> Address:
+        """The group's address."""
+        return self.tree.group
+
+
+@define(eq=False, weakref_slot=False)
+class Group:
+    """All state of one group outside the SSM range, and its RP."""
+
+    group: Address
+    rp: Address | None = None
+    """RP(G), None if none is known."""
+    i_am_rp: bool = False
+    """I_am_RP(G)."""
+    path: Path | None = None
+    """The way towards RP(G)."""
+    star: StarG | None = None
+    sources: dict[SG, None] = field(factory=dict)
 
 
 class Tib:
@@ -49,5 +155,5 @@ class Tib:
     def __init__(self) -> None:
         self.sg: dict[bytes, SG] = {}
         """(S,G) entries by `source + group`."""
-        self.groups: dict[Address, dict[SG, None]] = {}
-        """The (S,G) entries of each group outside the SSM range: what a Prune(*,G) concerns."""
+        self.groups: dict[Address, Group] = {}
+        """The groups outside the SSM range that have any entry."""

@@ -1,0 +1,107 @@
+"""Data packets: RFC 7761 4.2, of which the kernel forwards and we decide; and the Keepalive Timer.
+
+The kernel tells of a packet that it has no entry for (NoCache) or that came in on a wrong interface
+(WrongVif); of all others its counters tell, which are read in one dump for all entries together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pimpy.core.engine.timers import Timer
+from pimpy.core.pim import asserts, macros
+from pimpy.core.pim.policy import KEEPALIVE_PERIOD, SptThreshold
+from pimpy.core.pim.tib import Flow
+
+if TYPE_CHECKING:
+    from pimpy.core.pim.tib import SG
+
+def switch_to_spt_desired(sg: SG) -> bool:
+    """SwitchToSptDesired(S,G): whether data of S should come by its own tree (4.2.1)."""
+    return sg.pim.spt_threshold is SptThreshold.IMMEDIATE
+
+
+def set_keepalive(sg: SG, period: float) -> None:
+    """set KeepaliveTimer(S,G) to `period` seconds; a longer rest is kept (R12)."""
+    if sg.keepalive is None:
+        sg.keepalive = Timer(sg.pim.heap, sg, _keepalive_expires)
+    started = not sg.keepalive.running
+    sg.keepalive.no_sooner_than(sg.pim.now + period)
+    if started:
+        sg.pim.touched.touch(sg)
+
+
+def arrives(sg: SG, vif: int) -> None:
+    """A packet of (S,G) came in by `vif`; its rules are applied when the entry is settled."""
+    pim = sg.pim
+    if sg.flow is None:
+        sg.flow = Flow(vif, Timer(pim.heap, sg, _flow_ends))
+        pim.watch_counters()
+    sg.flow.vif = vif
+    sg.flow.unread = True
+    sg.flow.timer.at(pim.now + KEEPALIVE_PERIOD)
+    pim.touched.touch(sg)
+
+
+def restart_keepalive(sg: SG) -> bool:
+    """The first part of "On receipt of data from S to G on interface iif" (4.2; F1, F2); whether it had any effect."""
+    flow = sg.flow
+    if flow is None or sg.tree is None or 1 << flow.vif != macros.rpf_mask(sg):
+        return False
+    if macros.source_connected(sg) or (sg.joined and macros.inherited_olist(sg)):
+        set_keepalive(sg, KEEPALIVE_PERIOD)
+        return True
+    return False
+
+
+def apply_rules(sg: SG) -> None:
+    """The rest of it: Update_SPTbit, CheckSwitchToSpt, and Asserts on what came in wrong (4.2, 4.2.1, 4.2.2)."""
+    flow, tree = sg.flow, sg.tree
+    if flow is None or tree is None:
+        return
+    iif = 1 << flow.vif
+    if macros.spt_bit_may_be_set(sg, iif):
+        sg.spt_bit = True
+    if iif == macros.rpf_mask(sg) and sg.spt_bit:
+        return
+    if iif == macros.rp_mask(sg.pim, tree) and not sg.spt_bit:
+        check_switch_to_spt(sg)
+        return
+    interface = sg.pim.by_vif(flow.vif)
+    if interface is not None:
+        asserts.data_arrives(sg, interface)
+
+
+def check_switch_to_spt(sg: SG) -> None:
+    """CheckSwitchToSpt(S,G) (4.2.1): restarting the Keepalive Timer results in the SPT switch."""
+    if macros.last_hop_wants(sg) and switch_to_spt_desired(sg):
+        set_keepalive(sg, KEEPALIVE_PERIOD)
+
+
+def counted(sg: SG, packets: int) -> None:
+    """The kernel has forwarded `packets` of the entry in all, those from a wrong interface not counted."""
+    flow = sg.flow
+    if flow is None or packets == flow.counted:
+        return
+    flow.counted = packets
+    if packets == 0:
+        return  # the entry was made anew, and counts from the beginning
+    flow.timer.at(sg.pim.now + KEEPALIVE_PERIOD)
+    entry = sg.pim.forwarding.entry(sg.source, sg.group)
+    if entry is None:
+        return
+    flow.vif = entry[0]
+    restart_keepalive(sg)
+    if sg.tree is not None and not sg.spt_bit and 1 << flow.vif == macros.rp_mask(sg.pim, sg.tree):
+        check_switch_to_spt(sg)
+
+
+def _keepalive_expires(sg: SG) -> None:
+    sg.pim.touched.touch(sg)
+
+
+def _flow_ends(sg: SG) -> None:
+    """Nothing was counted for so long that the source counts as silent."""
+    sg.flow = None
+    sg.pim.touched.touch(sg)
+

@@ -1,0 +1,253 @@
+"""Registers: how a new source reaches its RP (RFC 7761 4.4)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.timers import Timer
+from pimpy.core.interface import REGISTER_MASK
+from pimpy.core.pim import macros, trees
+from pimpy.core.pim.data import set_keepalive, switch_to_spt_desired
+from pimpy.core.pim.policy import KEEPALIVE_PERIOD
+from pimpy.wire import pim as wire
+from pimpy.wire.family import Address
+from pimpy.wire.ip import decrement_ttl
+from pimpy.wire.reader import Malformed
+
+if TYPE_CHECKING:
+    from pimpy.core.pim.instance import Pim
+    from pimpy.core.pim.neighbor import PimInterface
+    from pimpy.core.pim.tib import SG
+
+REGISTER_SUPPRESSION_TIME = 60.0
+"""Register_Suppression_Time (4.11), seconds."""
+REGISTER_PROBE_TIME = 5.0
+"""Register_Probe_Time (4.11), seconds."""
+RP_KEEPALIVE_PERIOD = max(KEEPALIVE_PERIOD, 3 * REGISTER_SUPPRESSION_TIME + REGISTER_PROBE_TIME)
+"""The Keepalive Timer at the RP after a Register-Stop (4.4.2, 4.11; erratum 5342)."""
+OLD_RP_TIME = 60.0
+"""Seconds that a Register-Stop of the former RP still counts (R6)."""
+
+
+class State(Enum):
+    """The Register machine of the DR (4.4.1)."""
+
+    NO_INFO = "no_info"
+    JOIN = "join"
+    JOIN_PENDING = "join_pending"
+    PRUNE = "prune"
+
+
+class Event(Enum):
+    """The columns of figure 1."""
+
+    TIMER_EXPIRES = "Register-Stop Timer expires"
+    COULD_REGISTER = "Could Register ->True"
+    COULD_NOT_REGISTER = "Could Register ->False"
+    REGISTER_STOP = "Register-Stop received"
+    RP_CHANGED = "RP changed"
+
+
+@define(eq=False, weakref_slot=False)
+class Registering:
+    """The Register machine of an entry, in a state other than NoInfo."""
+
+    sg: SG
+    rp: Address
+    """Where the tunnel leads."""
+    state: State = State.NO_INFO
+    timer: Timer = field(init=False)
+    """RST, the Register-Stop Timer."""
+    old_rp: Address | None = None
+    old_rp_until: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.timer = Timer(self.sg.pim.heap, self, _timer_expires)
+
+
+def settle(sg: SG) -> None:
+    """Compare CouldRegister(S,G) and RP(G) with what they were, and let the edges happen."""
+    tree = sg.tree
+    if tree is None:
+        return
+    could = tree.rp is not None and not tree.i_am_rp and macros.could_register(sg)  # at the RP nothing is sent (R22)
+    registering = sg.register
+    if not could:
+        if registering is not None:
+            MACHINE.step(registering.state, Event.COULD_NOT_REGISTER, registering)
+        return
+    assert tree.rp is not None
+    if registering is None:
+        registering = sg.register = Registering(sg, tree.rp)
+        MACHINE.step(State.NO_INFO, Event.COULD_REGISTER, registering)
+    elif registering.rp != tree.rp:
+        registering.old_rp, registering.old_rp_until = registering.rp, sg.pim.now + OLD_RP_TIME
+        registering.rp = tree.rp
+        MACHINE.step(registering.state, Event.RP_CHANGED, registering)
+
+
+def whole_packet(pim: Pim, source: Address, group: Address, packet: bytes) -> None:
+    """The kernel hands up a packet for the register tunnel: it goes to the RP inside a Register (4.4.1; R8)."""
+    sg = pim.tib.sg.get(source + group)
+    if sg is None or sg.register is None or sg.register.state is not State.JOIN:
+        return
+    inner = decrement_ttl(pim.family, packet)
+    if inner is not None:
+        _send(sg.register, wire.Register(False, False, inner))
+
+
+def receive_stop(interface: PimInterface, source: Address, message: wire.RegisterStop) -> None:
+    """A Register-Stop addressed to us (4.4.1; R2, R6, R7)."""
+    pim = interface.pim
+    if message.source == pim.family.any:
+        tree = pim.tib.groups.get(message.group)
+        entries = list(tree.sources) if tree is not None else []
+    else:
+        found = pim.tib.sg.get(message.source + message.group)
+        entries = [found] if found is not None else []
+    for sg in entries:
+        registering = sg.register
+        if registering is None:
+            continue
+        late = source == registering.old_rp and pim.now < registering.old_rp_until
+        if source != registering.rp and not late:
+            pim.refuse(interface.name, "register_stop", "regstop_not_rp")
+        else:
+            MACHINE.step(registering.state, Event.REGISTER_STOP, registering)
+
+
+def receive(interface: PimInterface, source: Address, destination: Address, message: wire.Register) -> None:
+    """A Register addressed to us: packet_arrives_on_rp_tunnel of 4.4.2."""
+    pim = interface.pim
+    try:
+        inner_source, group = wire.inner_addresses(pim.family, message.packet, message.null)
+    except Malformed as bad:
+        pim.refuse(interface.name, "register", bad.reason)
+        return
+    if not pim.ssm.usable(group) or not pim.family.is_unicast(inner_source):
+        pim.refuse(interface.name, "register", "reg_bad_inner")
+        return
+    if pim.ssm.holds(group):
+        pim.refuse(interface.name, "register", "reg_ssm")
+        _send_stop(interface, destination, source, group, inner_source)
+        return
+    if pim.rp_set.rp(group) != destination or not pim.is_mine(destination):
+        pim.refuse(interface.name, "register", "reg_not_rp")
+        _send_stop(interface, destination, source, group, inner_source)
+        return
+    _at_rp(interface, source, destination, group, inner_source)
+
+
+def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> None:
+    """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13)."""
+    pim = interface.pim
+    sg = trees.obtain_limited(pim, source, group, interface.name, "register", "reg_limit")
+    if sg is None:
+        return
+    desired = switch_to_spt_desired(sg)
+    stop = sg.spt_bit or (desired and macros.inherited_olist(sg) == 0)
+    if stop:
+        _send_stop(interface, rp, dr, group, source)
+    if sg.spt_bit or desired:
+        set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
+    pim.touched.touch(sg)
+
+
+def _send_stop(interface: PimInterface, rp: Address, dr: Address, group: Address, source: Address) -> None:
+    pim = interface.pim
+    pim.send_unicast(interface, rp, dr, wire.RegisterStop(group, source))
+
+
+def _send(registering: Registering, message: wire.Register) -> None:
+    """To the RP, from our address towards it."""
+    sg = registering.sg
+    pim = sg.pim
+    source = pim.source_towards(sg)
+    if source is not None:
+        interface = macros.rpf_interface(pim, sg.path)
+        assert interface is not None, "who registers is the DR of the source's link"
+        pim.send_unicast(interface, source, registering.rp, message)
+
+
+def _add_tunnel(registering: Registering) -> None:
+    sg = registering.sg
+    sg.joins |= REGISTER_MASK
+    sg.pim.need_register_vif()
+    sg.pim.touched.touch(sg)
+
+
+def _remove_tunnel(registering: Registering) -> None:
+    sg = registering.sg
+    sg.joins &= ~REGISTER_MASK
+    sg.pim.touched.touch(sg)
+
+
+def _to_join(registering: Registering, _: float) -> None:
+    registering.state = State.JOIN
+    registering.timer.cancel()
+    _add_tunnel(registering)
+
+
+def _update_tunnel(registering: Registering, _: float) -> None:
+    """The tunnel leads to the new RP."""
+
+
+def _to_no_info(registering: Registering, _: float) -> None:
+    registering.timer.close()
+    registering.sg.register = None
+    _remove_tunnel(registering)
+
+
+def _to_prune(registering: Registering, _: float) -> None:
+    """Remove the tunnel, set RST to rand(0.5, 1.5) * Register_Suppression_Time - Register_Probe_Time (R2)."""
+    registering.state = State.PRUNE
+    _remove_tunnel(registering)
+    low, high = 0.5 * REGISTER_SUPPRESSION_TIME, 1.5 * REGISTER_SUPPRESSION_TIME
+    pim = registering.sg.pim
+    registering.timer.at(pim.now + pim.random.uniform(low, high) - REGISTER_PROBE_TIME)
+
+
+def _to_join_pending(registering: Registering, _: float) -> None:
+    """Set RST to Register_Probe_Time, send a Null-Register (R3)."""
+    registering.state = State.JOIN_PENDING
+    sg = registering.sg
+    registering.timer.at(sg.pim.now + REGISTER_PROBE_TIME)
+    dummy = wire.dummy_header(sg.pim.family, sg.source, sg.group)
+    _send(registering, wire.Register(False, True, dummy))
+
+
+def _timer_expires(registering: Registering) -> None:
+    MACHINE.step(registering.state, Event.TIMER_EXPIRES, registering)
+
+
+MACHINE: Machine[State, Event, Registering] = Machine(
+    "4.4.1",
+    State,
+    Event,
+    {
+        (State.NO_INFO, Event.TIMER_EXPIRES): None,
+        (State.NO_INFO, Event.COULD_REGISTER): _to_join,
+        (State.NO_INFO, Event.COULD_NOT_REGISTER): None,
+        (State.NO_INFO, Event.REGISTER_STOP): None,
+        (State.NO_INFO, Event.RP_CHANGED): None,
+        (State.JOIN, Event.TIMER_EXPIRES): None,
+        (State.JOIN, Event.COULD_REGISTER): None,
+        (State.JOIN, Event.COULD_NOT_REGISTER): _to_no_info,
+        (State.JOIN, Event.REGISTER_STOP): _to_prune,
+        (State.JOIN, Event.RP_CHANGED): _update_tunnel,
+        (State.JOIN_PENDING, Event.TIMER_EXPIRES): _to_join,
+        (State.JOIN_PENDING, Event.COULD_REGISTER): None,
+        (State.JOIN_PENDING, Event.COULD_NOT_REGISTER): _to_no_info,
+        (State.JOIN_PENDING, Event.REGISTER_STOP): _to_prune,
+        (State.JOIN_PENDING, Event.RP_CHANGED): _to_join,
+        (State.PRUNE, Event.TIMER_EXPIRES): _to_join_pending,
+        (State.PRUNE, Event.COULD_REGISTER): None,
+        (State.PRUNE, Event.COULD_NOT_REGISTER): _to_no_info,
+        (State.PRUNE, Event.REGISTER_STOP): None,
+        (State.PRUNE, Event.RP_CHANGED): _to_join,
+    },
+)

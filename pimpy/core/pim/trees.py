@@ -1,0 +1,203 @@
+"""Entries come, are settled when something touched them, and go again when nothing stands in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pimpy.core.pim import asserts, data, macros, register, upstream, upstream_rpt
+from pimpy.core.pim.tib import SG, Group, SGRpt, StarG
+from pimpy.wire.family import Address
+
+if TYPE_CHECKING:
+    from pimpy.core.pim.instance import Pim
+    from pimpy.core.rpf import Path
+
+
+def obtain(pim: Pim, source: Address, group: Address) -> SG:
+    """The (S,G) entry, made if it is not there; whoever gives it no state must touch it."""
+    key = source + group
+    sg = pim.tib.sg.get(key)
+    if sg is None:
+        tree = None if pim.ssm.holds(group) else obtain_tree(pim, group)
+        sg = pim.tib.sg[key] = SG(pim, source, group, tree, pim.now)
+        sg.path = pim.rpf.track(source, sg)
+        if tree is not None:
+            tree.sources[sg] = None
+            if excludes := pim.excludes(source, group):
+                sg.rpt = SGRpt(excludes=excludes)
+            pim.touched.touch(sg)
+    return sg
+
+
+def obtain_limited(pim: Pim, source: Address, group: Address, name: str, kind: str, reason: str) -> SG | None:
+    """The (S,G) entry for somebody who may not make more than the limit; None is counted as `reason`."""
+    sg = pim.tib.sg.get(source + group)
+    if sg is None and len(pim.tib.sg) >= pim.settings.max_sg:
+        pim.refuse(name, kind, reason)
+        pim.warn(name, reason, f"{pim.settings.max_sg} (S,G) entries, no more are taken")
+        return None
+    return sg or obtain(pim, source, group)
+
+
+def obtain_star(pim: Pim, group: Address) -> StarG:
+    """The (*,G) entry, made if it is not there."""
+    tree = obtain_tree(pim, group)
+    if tree.star is None:
+        tree.star = StarG(pim, tree, pim.now)
+        for negative in pim.forwarding.negatives_of(group):
+            data.arrives(obtain(pim, negative.source, group), negative.vif)
+        pim.touched.touch(tree.star)
+    return tree.star
+
+
+def obtain_tree(pim: Pim, group: Address) -> Group:
+    """The group's shared tree, with its RP."""
+    tree = pim.tib.groups.get(group)
+    if tree is None:
+        tree = pim.tib.groups[group] = Group(group)
+        _map(pim, tree)
+    return tree
+
+
+def _map(pim: Pim, tree: Group) -> None:
+    """RP(G), and the way there; the kernel's tunnel where it is ourselves."""
+    if tree.path is not None:
+        pim.rpf.release(tree.path, tree)
+        tree.path = None
+    tree.rp = pim.rp_set.rp(tree.group)
+    tree.i_am_rp = pim.is_mine(tree.rp)
+    if tree.i_am_rp:
+        pim.need_register_vif()
+    elif tree.rp is not None:
+        tree.path = pim.rpf.track(tree.rp, tree)
+
+
+def remap(pim: Pim) -> None:
+    """The RP set or our own addresses changed: the groups whose RP is another one now follow (P6, P14)."""
+    for tree in list(pim.tib.groups.values()):
+        rp = pim.rp_set.rp(tree.group)
+        if rp != tree.rp or tree.i_am_rp != pim.is_mine(rp):
+            _map(pim, tree)
+            touch_tree(pim, tree)
+
+
+def touch_tree(pim: Pim, tree: Group) -> None:
+    """All entries of a group have to be looked at again."""
+    if tree.star is not None:
+        pim.touched.touch(tree.star)
+    for sg in tree.sources:
+        pim.touched.touch(sg)
+
+
+def touch_path(pim: Pim, path: Path) -> None:
+    """Whoever needs this path has to look at it again."""
+    for user in path.users:
+        if isinstance(user, Group):
+            touch_tree(pim, user)
+        else:
+            pim.touched.touch(user)
+
+
+def settle(entry: SG | StarG) -> None:
+    """Work out what follows from what was changed in an entry."""
+    if isinstance(entry, SG):
+        if entry.pim.tib.sg.get(entry.source + entry.group) is entry:
+            _settle_sg(entry)
+    elif entry.tree.star is entry:
+        _settle_star(entry)
+
+
+def _settle_star(star: StarG) -> None:
+    tree = star.tree
+    upstream.settle(star, desired=macros.join_desired_star(star), rpf_prime=macros.rpf_prime_star(star))
+    if star.joined and star.rp_told != tree.rp:
+        upstream.tell_new_rp(star)
+    star.rp_told = tree.rp
+    asserts.settle(star)
+    seen = (
+        star.joins,
+        macros.pim_include_star(star),
+        macros.lost_assert_star(star),
+        star.joined,
+        star.rpf,
+        macros.rp_mask(star.pim, tree),
+        macros.assert_won(star),
+    )
+    if seen != star.seen:
+        star.seen = seen
+        for sg in tree.sources:
+            star.pim.touched.touch(sg)
+    if not star.joins and not star.members and not star.asserts and not star.joined:
+        tree.star = None
+        if star.join_timer is not None:
+            star.join_timer.close()
+        for sg in tree.sources:
+            star.pim.touched.touch(sg)
+        _discard_tree(star.pim, tree)
+
+
+def _settle_sg(sg: SG) -> None:
+    unread = sg.flow is not None and sg.flow.unread and sg.path.route is not None
+    if sg.tree is not None:
+        if unread:
+            data.restart_keepalive(sg)
+        register.settle(sg)
+    upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
+    if sg.tree is not None:
+        if unread and sg.flow is not None:
+            sg.flow.unread = False
+            data.apply_rules(sg)
+        upstream_rpt.settle(sg)
+    asserts.settle(sg)
+    _forward(sg)
+    if not _has_state(sg):
+        discard(sg)
+
+
+def _forward(sg: SG) -> None:
+    """What the kernel is to do with packets of (S,G): the last part of the rules of 4.2."""
+    pim = sg.pim
+    if sg.tree is None:
+        iif, oifs = macros.rpf_mask(sg) if sg.joined else 0, macros.inherited_olist(sg)
+    elif sg.flow is None:
+        iif, oifs = 0, 0
+    elif sg.spt_bit:
+        iif, oifs = macros.rpf_mask(sg), macros.inherited_olist(sg)
+    else:
+        iif, oifs = macros.rp_mask(pim, sg.tree), macros.inherited_olist_rpt(sg)
+    if sg.flow is not None and (not iif or not oifs & ~iif):
+        iif, oifs = 1 << sg.flow.vif, 0  # nobody wants it, or nobody knows where it should come from
+    if iif:
+        pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs)
+    else:
+        pim.forwarding.remove(sg.source, sg.group)
+
+
+def _has_state(sg: SG) -> bool:
+    """Whether anybody or anything still stands behind the entry."""
+    if sg.joins or sg.members or sg.joined or sg.asserts or sg.register is not None or sg.flow is not None:
+        return True
+    if macros.keepalive_running(sg):
+        return True
+    return sg.rpt is not None and bool(sg.rpt.prunes or sg.rpt.pending)
+
+
+def discard(sg: SG) -> None:
+    """Nothing stands in the entry any more."""
+    pim = sg.pim
+    del pim.tib.sg[sg.source + sg.group]
+    pim.forwarding.remove(sg.source, sg.group)
+    for timer in (sg.join_timer, sg.keepalive, sg.rpt.override_timer if sg.rpt is not None else None):
+        if timer is not None:
+            timer.close()
+    pim.rpf.release(sg.path, sg)
+    if sg.tree is not None:
+        sg.tree.sources.pop(sg, None)
+        _discard_tree(pim, sg.tree)
+
+
+def _discard_tree(pim: Pim, tree: Group) -> None:
+    if tree.star is None and not tree.sources and pim.tib.groups.get(tree.group) is tree:
+        del pim.tib.groups[tree.group]
+        if tree.path is not None:
+            pim.rpf.release(tree.path, tree)
