@@ -10,6 +10,8 @@ from pimpy.wire.family import Address, Family
 
 MAXVIFS = 32
 """Vifs of one kernel table."""
+SMALLEST_MTU = 128
+"""What the shortest messages need; no link that carries IP has less in earnest."""
 USABLE_VIFS = MAXVIFS - 1
 """One is kept for the register tunnel (RFC 7761 4.4)."""
 
@@ -72,7 +74,7 @@ class Interface:
     @property
     def messages(self) -> int:
         """The longest PIM message, in bytes, that fits into a packet here."""
-        return max(self.link.mtu, 576) - self.family.ip_header
+        return max(self.link.mtu, SMALLEST_MTU) - self.family.ip_header
 
 
 @define(eq=False)

@@ -98,8 +98,7 @@ def addresses_changed(router: Router, event: AddressesChanged) -> None:
         return
     before = interface.address()
     interface.addresses = event.addresses
-    interface.phyint = router.config.phyint(interface.name, tuple(a for a, _ in event.addresses))
-    reconsider(router, interface)
+    _configure_interface(router, interface, thresholds=True)
     pim_interface, address = router.pim.interfaces.get(event.ifindex), interface.address()
     if pim_interface is not None and before is not None and address is not None:
         neighbor.readdress(pim_interface, address)

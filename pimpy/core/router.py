@@ -144,7 +144,7 @@ class Router:
             return False
         if len(self.pim.tib.sg) >= self.pim.settings.max_sg:
             self.counters.add(interface.name, self.family.gmp, "rx", "report", "sg_limit")
-            self.notice("warning", "sg_limit", f"{self.pim.settings.max_sg} (S,G) entries, no more are taken")
+            self.pim.warn(interface.name, "sg_limit", f"{self.pim.settings.max_sg} (S,G) entries, no more are taken")
             return False
         return True
 
@@ -189,6 +189,7 @@ def _pim_received(router: Router, interface: PimInterface, packet: events.Packet
     kind = _kind(packet.data)
     if interface.owns(packet.source):
         router.pim.refuse(interface.name, kind, "own_packet")
+        _look_for_a_double(router, interface, packet)
         return
     try:
         message = wire.decode(router.family, packet.source, packet.destination, packet.data)
@@ -208,6 +209,17 @@ def _pim_received(router: Router, interface: PimInterface, packet: events.Packet
         neighbor.receive_hello(interface, packet.source, message)
     elif isinstance(message, JoinPrune):
         joinprune.receive(interface, message)
+
+
+def _look_for_a_double(router: Router, interface: PimInterface, packet: events.PacketReceived) -> None:
+    """A Hello from our address that we did not send: somebody else on the link has it (TH17)."""
+    try:
+        message = wire.decode(router.family, packet.source, packet.destination, packet.data)
+    except Malformed:
+        return
+    if isinstance(message, wire.Hello) and message.generation_id != interface.generation_id:
+        text = f"another router sends Hellos from our address {format_address(packet.source)}"
+        router.pim.warn(interface.name, "own_addr", text)
 
 
 def _kind(data: bytes) -> str:
@@ -235,6 +247,9 @@ def _not_admitted(
 
 def _no_cache(router: Router, event: events.NoCache) -> None:
     router.counters.add("-", "kernel", "rx", "nocache")
+    sg = router.pim.tib.sg.get(event.source + event.group)
+    if sg is not None and sg.path.route is None:
+        return  # the entry follows when the route is known; until then the kernel holds the packet
     if router.ssm.usable(event.group):
         router.forwarding.no_cache(event.vif, event.source, event.group)
 

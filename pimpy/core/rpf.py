@@ -75,13 +75,14 @@ class Rpf:
         path = self.paths.get(route.address)
         if path is None or path.route == route:
             return None
-        before = path.route, path.hop
+        before = path.route
         self._unindex(path)
         path.route = route
         if (hop := path.hop) is not None:
             self._hops.setdefault(hop, {})[path] = None
             self._interfaces.setdefault(hop[0], {})[path] = None
-        return path if before[0] is None or before[1] != path.hop or before[0].next_hop != route.next_hop else None
+        same = before is not None and _leads(before) == _leads(route)
+        return None if same else path
 
     def _unindex(self, path: Path) -> None:
         if (hop := path.hop) is None:
@@ -99,3 +100,8 @@ class Rpf:
     def by_interface(self, ifindex: int) -> list[Path]:
         """The paths that lead over `ifindex`."""
         return list(self._interfaces.get(ifindex, ()))
+
+
+def _leads(route: RouteResolved) -> tuple[int | None, Address | None, bool]:
+    """What of a route decides where RPF goes."""
+    return route.ifindex, route.next_hop, route.local

@@ -55,6 +55,7 @@ def receive(interface: PimInterface, sg: SG, event: Event, holdtime: float = 0.0
     downstream = interface.downstream.get(sg)
     if downstream is None:
         if event is Event.RECEIVE_PRUNE or holdtime == 0:  # neither makes state where there is none (J4, J10)
+            interface.pim.touched.touch(sg)
             return
         downstream = Downstream(sg, interface, interface.pim.now)
     MACHINE.step(downstream.state, event, downstream, holdtime)
@@ -111,7 +112,7 @@ def _prune(downstream: Downstream, _: float) -> None:
     interface, sg = downstream.interface, downstream.sg
     _to_no_info(downstream, 0.0)
     if len(interface.neighbors) > 1:
-        interface.pim.outbox.add(interface, None, interface.address, sg, join=False)
+        interface.pim.outbox.add(interface, interface.address, sg, join=False)
 
 
 def _to_no_info(downstream: Downstream, _: float) -> None:

@@ -52,6 +52,8 @@ HOLDTIME_FOREVER = 0xFFFF
 """In a Hello or a Join/Prune: never times out (4.9.2, 4.9.5)."""
 GENID_PACE = 5.0
 """A neighbour's further changes of its GenID make us send something this often, in seconds (TH19)."""
+WARNING_PACE = 60.0
+"""A warning that somebody else's messages cause is repeated this often, in seconds."""
 
 
 @define(eq=False)
@@ -74,6 +76,8 @@ class Pim:
     touched: Worklist[SG] = field(factory=Worklist)
     outbox: Outbox = field(init=False)
     """The Joins and Prunes of this batch."""
+    quiet: dict[tuple[str, str], float] = field(factory=dict)
+    """Until when a warning is not repeated, by interface and reason."""
 
     @property
     def now(self) -> float:
@@ -95,3 +99,9 @@ class Pim:
     def notice(self, level: str, reason: str, text: str) -> None:
         """Tell the operator."""
         self.emit(Notice(level, reason, text))
+
+    def warn(self, interface: str, reason: str, text: str) -> None:
+        """Warn the operator of what others can cause at will: once in WARNING_PACE for each interface and reason."""
+        if self.now >= self.quiet.get((interface, reason), self.now):
+            self.quiet[interface, reason] = self.now + WARNING_PACE
+            self.notice("warning", reason, f"{interface}: {text}")

@@ -72,7 +72,7 @@ def _new_entry(interface: PimInterface, source: Address, group: Address) -> SG |
         pim.refuse(interface.name, "join_prune", "jp_bad_source")
     elif len(pim.tib.sg) >= pim.settings.max_sg:
         pim.refuse(interface.name, "join_prune", "jp_limit")
-        pim.notice("warning", "jp_limit", f"{pim.settings.max_sg} (S,G) entries, no more are taken")
+        pim.warn(interface.name, "jp_limit", f"{pim.settings.max_sg} (S,G) entries, no more are taken")
     else:
         return obtain(pim, source, group)
     return None
@@ -138,7 +138,8 @@ class Outbox:
     pim: Pim
     interval: int = 60
     """What the configuration wants of t_periodic, seconds."""
-    _boxes: dict[tuple[PimInterface, Address], tuple[Neighbor | None, dict[SG, bool]]] = field(factory=dict)
+    _boxes: dict[tuple[PimInterface, Address], dict[Address, dict[Address, bool]]] = field(factory=dict)
+    """(interface, upstream neighbour or, for a PruneEcho, we) -> group -> source -> whether it is joined."""
     _kept: tuple[int, float] = (60, 0.0)
     """A shorter t_periodic that stays in force until a time (U26)."""
 
@@ -159,30 +160,31 @@ class Outbox:
             self._kept = (interval, 0.0)
         self.interval = interval
 
-    def add(
-        self, interface: PimInterface, neighbor: Neighbor | None, upstream_neighbor: Address, sg: SG, *, join: bool
-    ) -> None:
-        """Say Join or Prune of `sg` to `upstream_neighbor` on `interface`; `neighbor` is None for a PruneEcho."""
-        box = self._boxes.get((interface, upstream_neighbor))
-        if box is None:
-            box = self._boxes[interface, upstream_neighbor] = (neighbor, {})
-        box[1][sg] = join
+    def add(self, interface: PimInterface, upstream_neighbor: Address, sg: SG, *, join: bool) -> None:
+        """Say Join or Prune of `sg` to `upstream_neighbor` on `interface`."""
+        box = self._boxes.setdefault((interface, upstream_neighbor), {})
+        box.setdefault(sg.group, {})[sg.source] = join
 
     def flush(self) -> None:
-        """Send what was said, a Hello before it where one is due (N7)."""
+        """Send what was said, a Hello before it where one is due (N7), and nothing to who is gone meanwhile."""
         boxes, self._boxes = self._boxes, {}
-        for (interface, address), (neighbor, entries) in boxes.items():
-            if self.pim.interfaces.get(interface.ifindex) is not interface or interface.passive:
+        for (interface, address), groups in boxes.items():
+            neighbor = interface.neighbors.get(address)
+            if self.pim.interfaces.get(interface.ifindex) is not interface:
                 continue
-            say_hello_first(interface, neighbor)
-            self._send(interface, address, entries)
+            if neighbor is not None or address == interface.address:
+                say_hello_first(interface, neighbor)
+                self._send(interface, address, groups)
 
-    def _send(self, interface: PimInterface, address: Address, entries: dict[SG, bool]) -> None:
+    def _send(self, interface: PimInterface, address: Address, groups: dict[Address, dict[Address, bool]]) -> None:
         pim = self.pim
-        groups: dict[Address, tuple[list[tuple[Address, int]], list[tuple[Address, int]]]] = {}
-        for sg, join in entries.items():
-            lists = groups.setdefault(sg.group, ([], []))
-            lists[not join].append((sg.source, SG_FLAGS))
-        sets = (GroupSet(group, tuple(joins), tuple(prunes)) for group, (joins, prunes) in groups.items())
+        sets = [
+            GroupSet(
+                group,
+                tuple([(source, SG_FLAGS) for source, join in sources.items() if join]),
+                tuple([(source, SG_FLAGS) for source, join in sources.items() if not join]),
+            )
+            for group, sources in groups.items()
+        ]
         for message in pack(pim.family, address, self.holdtime(), sets, interface.link.messages):
             pim.send(interface, message)

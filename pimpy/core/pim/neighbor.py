@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -17,6 +17,7 @@ from pimpy.core.pim.instance import (
     HOLDTIME_FOREVER,
     Pim,
 )
+from pimpy.core.rpf import Path
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.pim import Hello, LanPruneDelay
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
 
 DEFAULT_DR_PRIORITY = 1
+HELLO_SIZE = 38
+"""Bytes of our Hello with an empty Address List."""
 
 
 @define(eq=False)
@@ -40,12 +43,15 @@ class Neighbor:
     """NLT(N,I), the Neighbor Liveness Timer."""
     hello_owed: bool = True
     """Whether it has not heard a Hello of ours since it came or restarted."""
+    restart_answer: Timer = field(init=False)
+    """When a restart is answered that followed too soon on another one (TH19)."""
     paced_until: float = 0.0
-    """Until when a change of its GenID makes us send nothing."""
+    """Until when a further change of its GenID makes us send nothing."""
     alive: bool = True
 
     def __attrs_post_init__(self) -> None:
         self.liveness = Timer(self.interface.pim.heap, self, _liveness_expired)
+        self.restart_answer = Timer(self.interface.pim.heap, self, _answer_restart)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -181,9 +187,15 @@ def send_hello(interface: PimInterface) -> None:
         ),
         dr_priority=interface.dr_priority,
         generation_id=interface.generation_id,
-        addresses=interface.link.secondary() or None,
+        addresses=_address_list(interface) or None,
     )
     pim.send(interface, hello)
+
+
+def _address_list(interface: PimInterface) -> tuple[Address, ...]:
+    """Our other addresses (4.3.4), as many as fit into a packet."""
+    room = interface.link.messages - HELLO_SIZE
+    return interface.link.secondary()[: room // (2 + interface.pim.family.size)]
 
 
 def send_goodbye(interface: PimInterface, address: Address | None = None) -> None:
@@ -247,8 +259,7 @@ def _new_neighbor(interface: PimInterface, source: Address, hello: Hello) -> Nei
     pim = interface.pim
     if len(interface.neighbors) >= pim.settings.max_neighbors:
         pim.refuse(interface.name, "hello", "nbr_limit")
-        text = f"{interface.name}: {pim.settings.max_neighbors} neighbours, no more are taken"
-        pim.notice("warning", "nbr_limit", text)
+        pim.warn(interface.name, "nbr_limit", f"{pim.settings.max_neighbors} neighbours, no more are taken")
         return None
     neighbor = Neighbor(interface, source, pim.now, hello)
     interface.neighbors[source] = neighbor
@@ -261,7 +272,7 @@ def _new_neighbor(interface: PimInterface, source: Address, hello: Hello) -> Nei
 def _refreshed(neighbor: Neighbor, hello: Hello) -> None:
     """A further Hello of a known neighbour: what it says replaces what it said before."""
     old, neighbor.hello = neighbor.hello, hello
-    if old != hello:
+    if old != hello or not _has_its_addresses(neighbor):
         _hello_changed(neighbor, old.addresses or ())
     if old.generation_id != hello.generation_id:
         _restarted(neighbor)
@@ -271,13 +282,21 @@ def _restarted(neighbor: Neighbor) -> None:
     """Its GenID changed: it lost what we told it (4.3.1, 4.5.5)."""
     pim = neighbor.interface.pim
     name = neighbor.interface.name
-    pim.notice("notice", "genid_change", f"{name}: neighbour {format_address(neighbor.address)} restarted")
+    neighbor.hello_owed = True
     if pim.now < neighbor.paced_until:
         pim.refuse(name, "hello", "genid_suppressed")
+        neighbor.restart_answer.no_later_than(neighbor.paced_until)
         return
+    pim.notice("notice", "genid_change", f"{name}: neighbour {format_address(neighbor.address)} restarted")
+    _answer_restart(neighbor)
+
+
+def _answer_restart(neighbor: Neighbor) -> None:
+    """Greet it and join again what we had joined, at most once in GENID_PACE (N6, U7, TH19)."""
+    pim = neighbor.interface.pim
     neighbor.paced_until = pim.now + GENID_PACE
     _trigger_hello(neighbor)
-    for path in pim.rpf.by_next_hop(neighbor.interface.ifindex, neighbor.addresses):
+    for path in _paths_over(neighbor.interface, neighbor.addresses):
         for sg in path.users:
             if sg.rpf is neighbor:
                 upstream.step(sg, upstream.Event.RPF_PRIME_GENID_CHANGES)
@@ -302,6 +321,7 @@ def remove(neighbor: Neighbor, why: str) -> None:
     addresses = neighbor.addresses
     neighbor.alive = False
     neighbor.liveness.close()
+    neighbor.restart_answer.close()
     del interface.neighbors[neighbor.address]
     for address in addresses[1:]:
         del interface.secondary_of[address]
@@ -322,10 +342,10 @@ def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) 
         other = interface.secondary_of.get(address)
         if other is not None and other is not neighbor:
             interface.pim.refuse(interface.name, "hello", "secondary_conflict")
-            interface.pim.notice(
-                "warning",
+            interface.pim.warn(
+                interface.name,
                 "secondary_conflict",
-                f"{interface.name}: {format_address(address)} is claimed by {format_address(other.address)} "
+                f"{format_address(address)} is claimed by {format_address(other.address)} "
                 f"and {format_address(neighbor.address)}; the latter has it now",
             )
         interface.secondary_of[address] = neighbor
@@ -333,16 +353,28 @@ def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) 
     _derive(interface)
 
 
+def _has_its_addresses(neighbor: Neighbor) -> bool:
+    """Whether nobody else has announced an address of its list since (N15)."""
+    owners = neighbor.interface.secondary_of
+    return all(owners.get(a) is neighbor for a in neighbor.hello.addresses or () if a != neighbor.address)
+
+
+def _paths_over(interface: PimInterface, addresses: Iterable[Address]) -> list[Path]:
+    """The paths whose RPF' may be the neighbour with these addresses.
+
+    On a point-to-point link that is all of them: routes there may name the link alone.
+    """
+    rpf = interface.pim.rpf
+    if interface.link.link.point_to_point:
+        return rpf.by_interface(interface.ifindex)
+    return rpf.by_next_hop(interface.ifindex, dict.fromkeys(addresses))
+
+
 def _next_hops_changed(interface: PimInterface, addresses: tuple[Address, ...]) -> None:
     """Who NBR(I, A) is may have changed for these addresses: their entries have to look again."""
-    pim = interface.pim
-    for path in pim.rpf.by_next_hop(interface.ifindex, set(addresses)):
+    for path in _paths_over(interface, addresses):
         for sg in path.users:
-            pim.touched.touch(sg)
-    if interface.link.link.point_to_point:
-        for path in pim.rpf.by_interface(interface.ifindex):
-            for sg in path.users:
-                pim.touched.touch(sg)
+            interface.pim.touched.touch(sg)
 
 
 def _derive(interface: PimInterface) -> None:

@@ -66,14 +66,14 @@ def _send_join(sg: SG) -> None:
     if sg.rpf is None:
         sg.join_timer.cancel()
         return
-    sg.pim.outbox.add(sg.rpf.interface, sg.rpf, sg.rpf.address, sg, join=True)
+    sg.pim.outbox.add(sg.rpf.interface, sg.rpf.address, sg, join=True)
     sg.join_timer.at(sg.pim.now + sg.pim.outbox.t_periodic())
 
 
 def _send_prune(sg: SG, neighbor: Neighbor | None) -> None:
     """Send Prune(S,G) to what was RPF'(S,G), if it is still there to hear it (U11)."""
     if neighbor is not None and neighbor.alive:
-        sg.pim.outbox.add(neighbor.interface, neighbor, neighbor.address, sg, join=False)
+        sg.pim.outbox.add(neighbor.interface, neighbor.address, sg, join=False)
 
 
 def _to_joined(sg: SG, _: float) -> None:
