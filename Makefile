@@ -16,12 +16,14 @@ JOBS ?= 4
 PYTEST := $(PYTHON) -m pytest
 TESTS ?=
 BENCH ?=
+LOG := $(VENV)/build.log
 PIP := $(PYTHON) -m pip --disable-pip-version-check -q
 NATIVE := $(wildcard pimpy/kernel/native/*)
+EXTENSION := $(wildcard pimpy/kernel/_mroute*.so)
 
 export PYTHONPATH := tests
 
-.PHONY: all build run demo test lint soak bench clean prepare-build
+.PHONY: all build run demo test lint soak bench clean prepare-build always
 .DELETE_ON_ERROR:
 
 all: build
@@ -34,12 +36,13 @@ prepare-build:
 $(VENV)/.created:
 	@echo "build: making $(VENV)"
 	@/usr/bin/python3 -m venv $(VENV)
-	@$(PIP) install -U pip 'setuptools>=77' wheel
+	@$(PIP) install -U pip 'setuptools>=77' wheel >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.created pyproject.toml pimpy/__init__.py $(NATIVE)
+$(VENV)/.built: $(VENV)/.created pyproject.toml pimpy/__init__.py $(NATIVE) $(if $(EXTENSION),,always)
 	@echo "build: installing pimpy and its tools into $(VENV)"
-	@CFLAGS="-Wall -Wextra -Werror" $(PIP) install --no-build-isolation -e '.[test,lint]' pytest-xdist pytest-timeout
+	@CFLAGS="-Wall -Wextra -Werror" $(PIP) install --no-build-isolation -e '.[test,lint]' pytest-xdist pytest-timeout \
+		>$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 	@$(BIN)/pimpyd -v
 	@touch $@
 
@@ -62,7 +65,7 @@ test:
 	@tests/prepare test
 	@$(MAKE) --no-print-directory lint
 	@echo "test: all of tests/, $(JOBS) at a time"
-	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 300 $(TESTS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 120 $(TESTS)
 
 soak: build
 	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(TESTS)

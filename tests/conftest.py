@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from lab import needs
+from lab.paths import PROMTOOL
 from lab.topology import Lab
+
+# prometheus and promtool are unpacked by tests/prepare, not installed.
+os.environ["PATH"] += f":{PROMTOOL.parent}"
 
 
 @pytest.hookimpl(hookwrapper=True)

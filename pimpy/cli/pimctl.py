@@ -15,12 +15,24 @@ from typing import Any, NoReturn
 import click
 
 from pimpy import __version__
-from pimpy.cli.client import TIMEOUT, USAGE, Client, FailedError, find
+from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError, find
 from pimpy.cli.render import Style
 from pimpy.daemon.commands import ALIASES, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
+
+
+class Failure(click.ClickException):
+    """The daemon could not be asked, or said no: a line on stderr, and the exit code."""
+
+    def __init__(self, error: FailedError) -> None:
+        super().__init__(error.text)
+        self.exit_code = error.code  # type: ignore[misc]
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo(f"pimctl: {self.message}", file=file or sys.stderr)
 
 
 class Settings:
@@ -31,6 +43,10 @@ class Settings:
 
     def __getattr__(self, name: str) -> Any:
         return self.values.get(name)
+
+    def client(self) -> Client:
+        """A connection to the daemon that is meant."""
+        return Client(find(self.ipc, self.ident))
 
     def style(self) -> Style:
         """How to draw tables where the output goes."""
@@ -84,7 +100,7 @@ class Prefixes(click.Group):
         names = {command for command in self.list_commands(context) if command.startswith(low)}
         names |= {target for alias, target in self.aliases.items() if alias.startswith(low)}
         if len(names) > 1:
-            context.fail(f"{name!r} is ambiguous: {', '.join(sorted(names))}")
+            context.fail(f"{name!r} could be {' or '.join(sorted(names))}")
         return super().get_command(context, names.pop()) if names else None
 
     def resolve_command(
@@ -94,9 +110,8 @@ class Prefixes(click.Group):
         try:
             _, command, rest = super().resolve_command(context, args)
         except click.UsageError as error:
-            raise click.UsageError(
-                f"{error.message} Known are: {', '.join(self.list_commands(context))}.", context
-            ) from None
+            known = ", ".join(self.list_commands(context))
+            raise click.UsageError(f"{error.message.rstrip('.')}. Known are: {known}.", context) from None
         return command.name if command else None, command, rest
 
 
@@ -106,13 +121,16 @@ class Show(Prefixes):
     aliases = ALIASES
 
 
-@click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=False)
+@click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, "-v", "--version", message="pimctl version %(version)s")
 @common
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Ask and control the multicast routing daemon pimpyd. Commands may be shortened: pimctl sh nei."""
     context.ensure_object(Settings)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(USAGE)
 
 
 @cli.group(cls=Show, invoke_without_command=True)
@@ -150,19 +168,44 @@ for _name in _HELP:
 
 
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
-    client = Client(find(settings.ipc, settings.ident))
     key, asked = _expand(name, words)
     line = " ".join(("show", key, *asked))
-    if not settings.watch:
-        _print(_rendered(settings, key, client.ask(line)))
-        return
+    client = settings.client()
+    if settings.watch:
+        _watch(settings, client, key, line)
+    else:
+        _print(_rendered(settings, key, _ask(client, line)))
+
+
+def _watch(settings: Settings, client: Client, key: str, line: str) -> None:
+    """Look every two seconds until interrupted; a daemon that goes away is waited for, once it has answered."""
     import time
 
-    terminal = sys.stdout.isatty()
+    answered = False
     while True:
-        text = _rendered(settings, key, client.ask(line), compact=True)
-        _print(f"\x1b[H\x1b[J{text}" if terminal else text)
-        time.sleep(WATCH_INTERVAL)
+        try:
+            text = _rendered(settings, key, client.ask(line), compact=True)
+            answered = True
+        except FailedError as error:
+            if not answered or error.code not in (NOT_RUNNING, TIMEOUT):
+                raise Failure(error) from None
+            text = f"pimctl: {error.text}\n" if not settings.json else ""
+        _print(_screen(text) if sys.stdout.isatty() else text)
+        try:
+            time.sleep(WATCH_INTERVAL)
+        except KeyboardInterrupt:
+            return
+
+
+def _screen(text: str) -> str:
+    """The text on a screen that is cleared before, cut where it ends."""
+    import shutil
+
+    lines = text.splitlines(keepends=True)
+    height = shutil.get_terminal_size().lines - 1
+    if len(lines) > height:
+        lines[height - 1 :] = [f"... {len(lines) - height + 1} more lines\n"]
+    return "\x1b[H\x1b[J" + "".join(lines)
 
 
 def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -178,7 +221,7 @@ def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: bool = False) -> str:
     rows = answer.get("rows")
     if not isinstance(rows, list):
-        raise FailedError("the daemon's answer has no rows: is it another version than this pimctl?", TIMEOUT)
+        raise Failure(FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT))
     if not settings.json:
         from pimpy.cli.tables import render
 
@@ -189,9 +232,16 @@ def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: boo
     return "[\n" + ",\n".join(map(encode, rows)) + "\n]\n"
 
 
+def _ask(client: Client, line: str) -> dict[str, Any]:
+    try:
+        return client.ask(line)
+    except FailedError as error:
+        raise Failure(error) from None
+
+
 def _simple(settings: Settings, command: str) -> None:
     """A command that is answered by a line."""
-    text = str(Client(find(settings.ipc, settings.ident)).ask(command).get("text", ""))
+    text = str(_ask(settings.client(), command).get("text", ""))
     if settings.json:
         _print(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     elif text:
@@ -256,20 +306,10 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _fail(text: str, code: int) -> NoReturn:
-    sys.stderr.write(f"pimctl: {text}\n")
-    sys.exit(code)
-
-
 def main() -> NoReturn:
     """The command line. Never returns."""
     try:
         code = cli.main(prog_name="pimctl", standalone_mode=False)
-    except FailedError as error:
-        _fail(error.text, error.code)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(USAGE)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

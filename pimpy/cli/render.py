@@ -37,24 +37,38 @@ GAP = 2
 
 
 def table(columns: Sequence[Column], rows: Sequence[Cells], style: Style, title: str = "") -> str:
-    """The table as text, every line ended. Nothing but the headings if there are no rows."""
+    """The table as text, every line ended. Nothing but the headings if there are no rows.
+
+    Where the terminal is narrow, columns that can be spared are left out; where even the others do not fit, each
+    row is told field by field, one below the other.
+    """
     cells = [[column.text(row) for row in rows] for column in columns]
     widths = [max(map(len, [column.heading, *texts])) for column, texts in zip(columns, cells, strict=True)]
     shown = _chosen(columns, widths, style.width)
+    if shown is None:
+        return _blocks(columns, cells, style, title)
     columns = [columns[index] for index in shown]
-    cells = [cells[index] for index in shown]
     widths = [widths[index] for index in shown]
-    lines = _heading([column.heading for column in columns], columns, widths, title, style)
-    layout = [
-        _layout(column, width, last=index == len(columns) - 1)
-        for index, (column, width) in enumerate(zip(columns, widths, strict=True))
-    ]
-    template = (" " * GAP).join(layout)
-    body = [template.format(*line) for line in zip(*cells, strict=True)]
+    lines = _heading(columns, widths, title, style)
+    last = len(columns) - 1
+    template = (" " * GAP).join(
+        _layout(column, width, index == last) for index, (column, width) in enumerate(zip(columns, widths, strict=True))
+    )
+    body = [template.format(*line) for line in zip(*(cells[index] for index in shown), strict=True)]
     if style.width is not None:
         body = _fitted(body, columns, widths, style.width)
     lines += [line.rstrip() for line in body]
     return "\n".join(lines) + "\n"
+
+
+def _blocks(columns: Sequence[Column], cells: Sequence[Sequence[str]], style: Style, title: str) -> str:
+    """Rows as blocks of lines, for terminals on which no table fits."""
+    width = max(len(column.heading) for column in columns)
+    parts = [f"{title}\n"] if title and style.headings else []
+    for line in zip(*cells, strict=True):
+        fields = zip(columns, line, strict=True)
+        parts.append("".join(f"{column.heading:<{width}} : {text}\n" for column, text in fields if text))
+    return "\n".join(parts)
 
 
 def _layout(column: Column, width: int, last: bool) -> str:
@@ -63,20 +77,15 @@ def _layout(column: Column, width: int, last: bool) -> str:
     return "{}" if last else f"{{:<{width}}}"
 
 
-def _chosen(columns: Sequence[Column], widths: Sequence[int], limit: int | None) -> list[int]:
-    """The columns that fit: the spare ones leave, the last one counts as its heading if it wraps."""
+def _chosen(columns: Sequence[Column], widths: Sequence[int], limit: int | None) -> list[int] | None:
+    """The columns that fit: spare ones leave, the last one counts as its heading if it wraps. None if nothing helps."""
     shown = list(range(len(columns)))
     if limit is None:
         return shown
-
-    def needed() -> int:
-        real = [_least(columns[index], widths[index]) for index in shown]
-        return sum(real) + GAP * (len(shown) - 1)
-
-    while needed() > limit:
+    while sum(_least(columns[index], widths[index]) for index in shown) + GAP * (len(shown) - 1) > limit:
         spare = [index for index in shown if columns[index].spare]
         if not spare:
-            break
+            return None
         shown.remove(max(spare, key=lambda index: (columns[index].spare, index)))
     return shown
 
@@ -106,14 +115,12 @@ def _wrapped(line: str, indent: int, limit: int) -> list[str]:
     return [*found, current]
 
 
-def _heading(
-    headings: Sequence[str], columns: Sequence[Column], widths: Sequence[int], title: str, style: Style
-) -> list[str]:
+def _heading(columns: Sequence[Column], widths: Sequence[int], title: str, style: Style) -> list[str]:
     if not style.headings:
         return []
     aligned = [
-        text.rjust(width) if column.right else text.ljust(width)
-        for text, column, width in zip(headings, columns, widths, strict=True)
+        column.heading.rjust(width) if column.right else column.heading.ljust(width)
+        for column, width in zip(columns, widths, strict=True)
     ]
     line = (" " * GAP).join(aligned)
     if style.width is not None and len(line) > style.width:

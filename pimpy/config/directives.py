@@ -8,8 +8,8 @@ from typing import Any
 
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, suggest
-from pimpy.config.model import Phyint
-from pimpy.wire.family import family_of, format_address, parse_address, parse_prefix
+from pimpy.config.model import Phyint, StaticRp
+from pimpy.wire.family import Family, Prefix, family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
 
@@ -110,6 +110,81 @@ def _ssm_range(builder: Builder, line: Line) -> None:
 def _reason(word: str, error: ValueError) -> str:
     text = str(error)
     return text if len(text) <= 120 and text.isprintable() else f"{quote(word)} is no range of groups"
+
+
+def _rp_address(builder: Builder, line: Line) -> None:
+    """`rp-address ADDR [GROUP[/LEN]] [priority N]`: a group without length means /16, none at all every group."""
+    words = list(line.words[1:])
+    if not words:
+        builder.error(line, None, "rp-address needs the address of an RP")
+        return
+    try:
+        rp = parse_address(words[0])
+        family = family_of(rp)
+    except ValueError:
+        builder.error(line, words[0], f"rp-address: {quote(words[0])} is no address")
+        return
+    if not family.is_unicast(rp) or family.is_link_local(rp):
+        builder.error(line, words[0], f"rp-address: {quote(words[0])} cannot be reached from other links")
+        return
+    words.pop(0)
+    prefix = family.multicast
+    if words and words[0].lower() != "priority":
+        found = _groups(builder, line, words.pop(0), family)
+        if found is None:
+            return
+        prefix = found
+    priority = 1
+    if words and words[0].lower() == "priority":
+        value = integer(builder, line, words[1] if len(words) > 1 else None, "rp-address priority", 0, 255)
+        if value is None:
+            return
+        priority = value
+        words = words[2:]
+    if words:
+        builder.error(line, words[0], f"rp-address: {quote(words[0])} is too much")
+        return
+    static = StaticRp(rp, prefix, priority)
+    if static not in builder.rp_addresses:
+        builder.rp_addresses.append(static)
+
+
+def _groups(builder: Builder, line: Line, word: str, family: Family) -> Prefix | None:
+    """A range of groups of `family`; without a length pimd's /16, in IPv6 the group alone."""
+    text = word if "/" in word else f"{word}/{16 if family.size == 4 else family.bits}"
+    try:
+        network, _, length = text.partition("/")
+        if "/" not in word and family.size == 4:
+            network = format_address(parse_address(network)[:2] + bytes(2))
+        prefix = parse_prefix(f"{network}/{length}")
+    except ValueError as error:
+        builder.error(line, word, f"{line.name}: {_reason(word, error)}")
+        return None
+    if not family.multicast.covers(prefix.network) or prefix.length < family.multicast.length:
+        builder.error(
+            line, word, f"{line.name}: {quote(word)} is not inside {family.multicast}, the multicast addresses"
+        )
+        return None
+    return prefix
+
+
+def _spt_threshold(builder: Builder, line: Line) -> None:
+    """`spt-threshold infinity | packets N [interval S] | rate KBPS [interval S]`; 0 means with the first packet."""
+    word = _argument(line)
+    if word is None:
+        builder.error(line, None, "spt-threshold needs infinity, packets N or rate KBPS")
+    elif word.lower() == "infinity":
+        if _ends(builder, line, 2):
+            builder.set(line, "spt_threshold", "infinity")
+    elif word.lower() in ("packets", "rate"):
+        argument = line.words[2] if len(line.words) > 2 else None
+        value = integer(builder, line, argument, f"spt-threshold {word.lower()}", 0, MAX_METRIC)
+        if value is not None:
+            builder.set(line, "spt_threshold", "immediate")
+            if value > 0:
+                builder.note(line, argument, f"spt-threshold {word.lower()} {value}: taken as 0 by this version")
+    else:
+        builder.error(line, word, f"spt-threshold: {quote(word)} is none of infinity, packets and rate")
 
 
 def _metrics(builder: Builder, line: Line) -> None:
@@ -261,6 +336,10 @@ DIRECTIVES: dict[str, Directive] = {
     "default_igmp_query_interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "igmp-robustness": _number("igmp_robustness", 1, 7),
     "ssm-range": _ssm_range,
+    "rp-address": _rp_address,
+    "rp_address": _rp_address,
+    "spt-threshold": _spt_threshold,
+    "spt_threshold": _spt_threshold,
     "metrics": _metrics,
 }
 """What has an effect."""
@@ -281,9 +360,7 @@ UNBUILT = frozenset(
         "mroute",
         "proxy",
         "register-limit",
-        "rp-address",
         "rp-candidate",
-        "spt-threshold",
         "state-limit",
         "watch",
         # 2.3.2's spellings
@@ -295,8 +372,6 @@ UNBUILT = frozenset(
         "default_source_metric",
         "default_source_preference",
         "group_prefix",
-        "rp_address",
-        "spt_threshold",
         "switch_data_threshold",
         "switch_register_threshold",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pimpy.config.model import Config, Phyint
-from pimpy.wire.family import Prefix
+from pimpy.wire.family import Prefix, format_address
 
 _NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval")
 
@@ -20,6 +20,10 @@ def print_config(config: Config) -> str:
         if value != getattr(defaults, name):
             lines.append(f"{_word(name)} {_number(value)}")
     lines += _ranges(config, defaults)
+    for static in config.rp_addresses:
+        lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}")
+    if config.spt_threshold != defaults.spt_threshold:
+        lines.append(f"spt-threshold {config.spt_threshold}")
     if config.metrics is not None:
         host, port = config.metrics
         lines.append(f"metrics [{host}]:{port}" if ":" in host else f"metrics {host}:{port}")

@@ -284,9 +284,7 @@ def _not_admitted(
     return None
 
 
-def _assert_not_admitted(
-    router: Router, interface: PimInterface, source: Address, message: wire.Assert
-) -> str | None:
+def _assert_not_admitted(router: Router, interface: PimInterface, source: Address, message: wire.Assert) -> str | None:
     """Why an Assert is not for us (A22, TH32, TH34)."""
     if source not in interface.neighbors:
         return "assert_non_nbr"
@@ -303,9 +301,10 @@ def _no_cache(router: Router, event: events.NoCache) -> None:
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is None and _is_of_interest(router, event.vif, event.source, event.group):
         sg = trees.obtain_limited(router.pim, event.source, event.group, "-", "data", "sg_limit")
-    if sg is None or sg.tree is None:
+    if sg is None or (sg.tree is None and sg.path.route is not None):
         router.forwarding.no_cache(event.vif, event.source, event.group)
-        return
+    if sg is None or sg.tree is None:
+        return  # a channel's entry follows when its route is known; until then the kernel holds the packet
     data.arrives(sg, event.vif)
     router.settle()
     router.forwarding.tell_again(event.source, event.group)

@@ -19,13 +19,14 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice, pairwise
+from typing import Any
 
 from attrs import frozen
 
 from pimpy.daemon import commands, pimd_text
 from pimpy.daemon.backend import Backend
-from pimpy.daemon.rows import AnyRow, as_dicts, sort_key
+from pimpy.daemon.rows import AnyRow, as_json, sort_key
 
 log = logging.getLogger("pimpy.control")
 
@@ -266,15 +267,10 @@ class _Client:
 
     async def _rows(self, rows: list[AnyRow]) -> None:
         """The rows in order, slice by slice, so that the loop has its turn between them."""
-        runs: list[list[AnyRow]] = []
-        for start in range(0, len(rows), _SLICE * 5):
-            runs.append(sorted(rows[start : start + _SLICE * 5], key=sort_key))
-            await asyncio.sleep(0)
-        ordered: Iterator[AnyRow] = merge(*runs, key=sort_key) if len(runs) > 1 else iter(runs[0] if runs else ())
+        ordered = await _ordered(rows)
         before = b'{"rows":['
         while piece := list(islice(ordered, _SLICE)):
-            body = json.dumps(as_dicts(piece), separators=(",", ":"), ensure_ascii=False)
-            await self._write(before + body[1:-1].encode("utf-8", errors="replace"))
+            await self._write(before + as_json(piece).encode("utf-8", errors="replace"))
             await asyncio.sleep(0)
             before = b","
         await self._write(b"]}\n" if before == b"," else b'{"rows":[]}\n')
@@ -283,6 +279,18 @@ class _Client:
         self.writer.write(data)
         async with asyncio.timeout(self.server.limits.write):
             await self.writer.drain()
+
+
+async def _ordered(rows: list[AnyRow]) -> Iterator[AnyRow]:
+    """The rows in order: sorted by pieces, which are merged as they are asked for."""
+    runs: list[list[tuple[tuple[Any, ...], int]]] = []
+    for start in range(0, len(rows), _SLICE * 5):
+        piece = rows[start : start + _SLICE * 5]
+        runs.append(sorted(zip(map(sort_key, piece), range(start, len(rows)), strict=False)))
+        await asyncio.sleep(0)
+    joined = all(before[-1] < after[0] for before, after in pairwise(runs))
+    merged = chain.from_iterable(runs) if joined else merge(*runs)
+    return (rows[index] for _, index in merged)
 
 
 def _command(request: bytes) -> str:

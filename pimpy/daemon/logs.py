@@ -16,6 +16,7 @@ import logging
 import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -116,20 +117,29 @@ class Sink(Protocol):
 
 
 class Stderr:
-    """Standard error, of which nothing is assumed: it may be a file, a pipe, a terminal or journald's socket."""
+    """Standard error, of which nothing is assumed: it may be a file, a pipe, a terminal or journald's socket.
+
+    It is shared with other programs, so it cannot be made non-blocking: a terminal or pipe is opened a second time.
+    """
 
     def __init__(self, ident: str, descriptor: int = 2, borrowed: bool = False) -> None:
         """`borrowed`: it is given back when the daemon is ready, and leads nowhere from then on."""
         self._ident = ident
+        self._shared = descriptor
         self._borrowed = borrowed
-        self._descriptor = descriptor
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
         self._journal = _is_journal(descriptor)
+        self._torn = False
+        self._own: int | None = None
+        mode = os.fstat(descriptor).st_mode
+        self._is_socket = stat.S_ISSOCK(mode)
+        if not borrowed and (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):  # the caller waits for the end of its pipe
+            with contextlib.suppress(OSError):
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+                self._own = os.open(f"/proc/self/fd/{descriptor}", flags)
 
     def send(self, severity: int, line: str) -> bool:
         """Write the line if that does not block; at most 4096 bytes of it, which a pipe takes in one piece."""
-        if self._borrowed and os.fstat(self._descriptor).st_rdev == _DEV_NULL:
+        if self._borrowed and os.fstat(self._shared).st_rdev == _DEV_NULL:
             return False
         if self._journal:
             text = f"<{severity}>{line}"
@@ -137,17 +147,31 @@ class Stderr:
             now = time.time()
             stamp = time.strftime("%H:%M:%S", time.localtime(now))
             text = f"{self._ident}: {stamp}.{int(now * 1000) % 1000:03} {line}"
-        data = text.encode("utf-8", errors="replace")[:4095] + b"\n"
+        data = b"\n" * self._torn + text.encode("utf-8", errors="replace")[:4094] + b"\n"
         try:
-            if not any(state & select.POLLOUT for _, state in self._poll.poll(0)):
-                return False
-            os.write(self._descriptor, data)
+            written = self._write(data)
         except OSError:
             return False
+        self._torn = written < len(data)
         return True
 
+    def _write(self, data: bytes) -> int:
+        if self._own is not None:
+            return os.write(self._own, data)
+        if self._is_socket:
+            with socket.socket(fileno=os.dup(self._shared)) as shared:
+                return shared.send(data, socket.MSG_DONTWAIT)
+        poll = select.poll()
+        poll.register(self._shared, select.POLLOUT)
+        if not any(state & select.POLLOUT for _, state in poll.poll(0)):
+            raise BlockingIOError
+        return os.write(self._shared, data)
+
     def close(self) -> None:
-        """Standard error stays open."""
+        """Standard error itself stays open."""
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
 
 
 class Syslog:

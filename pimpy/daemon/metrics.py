@@ -117,10 +117,11 @@ class MetricsServer:
         if self._process is None:
             self._process = CollectorRegistry()
             ProcessCollector(registry=self._process)
+        text = generate_latest(self._process)
         if not names:
-            return generate_latest(self._process)
-        restricted = self._process.restricted_registry(list(names))
-        return generate_latest(restricted)
+            return text
+        blocks = text.split(b"# HELP ")[1:]
+        return b"".join(b"# HELP " + block for block in blocks if block.split()[0].decode() in names)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -113,7 +113,7 @@ def _interface(backend: Backend, families: tuple[str, ...]) -> str:
             continue
         none = "0.0.0.0" if row.address_family == "ipv4" else "::"
         priority = row.dr_priority if row.is_dr else priorities.get((row.interface, row.dr_address or ""))
-        shown = " N/A" if not row.dr_address else f"{'' if priority is None else priority:>10}"
+        shown = _priority(priority) if row.dr_address else " N/A"
         lines.append(
             f"{row.interface:<16}  {'Up' if row.oper_status == 'up' else 'Down':<8}  {row.address or none:<15}  "
             f"{row.dr_priority:>10}  {row.hello_interval:>5.0f}  {row.neighbor_count:>3}  "
@@ -128,10 +128,10 @@ def _neighbor(backend: Backend, families: tuple[str, ...]) -> str:
         "Interface         Address            Priority  Mode  Uptime/Expires               =",
     ]
     for row in _rows(backend, "neighbors", NeighborRow, families):
-        priority = "   N" if row.dr_priority is None else str(row.dr_priority)
+        priority = _priority(row.dr_priority)
         times = f"{duration(row.up_time)}/{'Never' if row.expiration is None else duration(row.expiration)}"
         mode = "DR" if row.is_dr else ""
-        lines.append(f"{row.interface:<16}  {row.address:<15}  {priority:>10}  {mode:<4}  {times:<28}")
+        lines.append(f"{row.interface:<16}  {row.address:<15}  {priority}  {mode:<4}  {times:<28}")
     return _text(lines)
 
 
@@ -249,6 +249,11 @@ def duration(seconds: float) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     return f"{f'{days}d' if days else ''}{hour}h{minute}m{second}s"
+
+
+def _priority(value: int | None) -> str:
+    """A DR priority in ten columns; in four if none was told."""
+    return "   N" if value is None else f"{value:>10}"
 
 
 def _rows(backend: Backend, kind: str, cls: type[R], families: tuple[str, ...]) -> list[R]:

@@ -12,18 +12,22 @@ from contextlib import suppress
 from attrs import define, field
 
 from pimpy.core.engine.effects import (
+    AddRegisterVif,
     AddVif,
     DelMfc,
     DelVif,
     Effect,
     ForgetRpf,
+    ForwardPacket,
     JoinGroup,
     LeaveGroup,
+    ReadCounters,
     ResolveRpf,
     SendPacket,
     SetMfc,
 )
 from pimpy.core.engine.events import (
+    CountersRead,
     EffectFailed,
     Event,
     LinkGone,
@@ -36,8 +40,9 @@ from pimpy.core.engine.events import (
 from pimpy.kernel import _mroute
 from pimpy.kernel.mroute import Change, Table
 from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import Memberships, Sockets
+from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.wire.family import Address, Family
+from pimpy.wire.ip import decrement_ttl
 
 BATCH = 256
 """Messages of one socket that one call of `receive` takes."""
@@ -69,9 +74,11 @@ class _Plan:
     """Effects sorted into batches; of several for the same thing the last one counts."""
 
     joins: dict[tuple[int, Address], JoinGroup | LeaveGroup] = field(factory=dict)
-    vifs: dict[int, AddVif | DelVif] = field(factory=dict)
+    vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
     mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
     packets: dict[str, list[SendPacket]] = field(factory=dict)
+    forwards: list[ForwardPacket] = field(factory=list)
+    counters: bool = False
     routes: dict[Address, ResolveRpf | ForgetRpf] = field(factory=dict)
 
     def sort(self, effects: Sequence[Effect]) -> None:
@@ -85,7 +92,11 @@ class _Plan:
                 self.packets.setdefault(effect.protocol, []).append(effect)
             elif isinstance(effect, (ResolveRpf, ForgetRpf)):
                 self.routes[effect.address] = effect
-            elif isinstance(effect, (AddVif, DelVif)):
+            elif isinstance(effect, ForwardPacket):
+                self.forwards.append(effect)
+            elif isinstance(effect, ReadCounters):
+                self.counters = True
+            elif isinstance(effect, (AddVif, AddRegisterVif, DelVif)):
                 self.vifs[effect.vif] = effect
             elif isinstance(effect, (JoinGroup, LeaveGroup)):
                 self.joins[effect.ifindex, effect.group] = effect
@@ -140,8 +151,12 @@ class Adapter:
         events += self._change_table(plan)
         for protocol, packets in plan.packets.items():
             events += self._send(protocol, packets)
+        for forward in plan.forwards:
+            self._forward(forward)
         events += self._join(plan, LeaveGroup)
         events += self._route(plan)
+        if plan.counters:
+            events.append(self._count())
         return events
 
     def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int]]:
@@ -191,7 +206,7 @@ class Adapter:
 
     def _change_table(self, plan: _Plan) -> list[Event]:
         """Old entries go, virtual interfaces come, entries are set, virtual interfaces go."""
-        adds = [effect for effect in plan.vifs.values() if isinstance(effect, AddVif)]
+        adds = [effect for effect in plan.vifs.values() if isinstance(effect, (AddVif, AddRegisterVif))]
         failed: list[Event] = []
         changes = list(plan.mfc.values())
         if adds:  # one of them may take over an index that entries to be deleted still name
@@ -202,13 +217,15 @@ class Adapter:
         failed += self._change_vifs([effect for effect in plan.vifs.values() if isinstance(effect, DelVif)])
         return failed
 
-    def _change_vifs(self, effects: Sequence[AddVif | DelVif]) -> list[Event]:
+    def _change_vifs(self, effects: Sequence[AddVif | AddRegisterVif | DelVif]) -> list[Event]:
         failed: list[Event] = []
         for effect in effects:
             ifindex = effect.ifindex if isinstance(effect, AddVif) else None
             try:
                 if isinstance(effect, AddVif):
                     self.table.add_vif(effect.vif, effect.ifindex, effect.threshold)
+                elif isinstance(effect, AddRegisterVif):
+                    self.table.add_register_vif(effect.vif)
                 else:
                     self.table.del_vif(effect.vif)
             except OSError as error:
@@ -248,6 +265,21 @@ class Adapter:
         destination = packet.destination
         on_link = self.family.is_multicast(destination) or self.family.is_link_local(destination)
         return packet.ifindex if on_link else 0
+
+    def _forward(self, effect: ForwardPacket) -> None:
+        """Send a packet on that the kernel did not: out of each interface, its TTL less by one. What fails is lost."""
+        packet = decrement_ttl(self.family, effect.packet)
+        if packet is None:
+            return
+        for vif, held in self.table.vifs.items():
+            if effect.oifs >> vif & 1 and held.ifindex:
+                with suppress(OSError):
+                    send_raw(self._sockets.raw, self.family, held.ifindex, packet)
+
+    def _count(self) -> CountersRead:
+        """The kernel's counters, packets of the wrong interface left out."""
+        counters = self.counters()
+        return CountersRead(tuple((*key, packets - wrong) for key, (packets, _, wrong) in counters.items()))
 
     def _route(self, plan: _Plan) -> list[Event]:
         wanted = []

@@ -74,6 +74,12 @@ class Table:
         self.vifs[vif] = wanted
         self._thresholds[vif] = threshold
 
+    def add_register_vif(self, vif: int) -> None:
+        """Make the register tunnel (`pimreg`) the virtual interface `vif`; nothing if it is."""
+        if vif not in self.vifs:
+            _mroute.add_vif(self._fd, self._family, vif, 0, 1, True)
+            self.vifs[vif] = Vif(0, 1)
+
     def del_vif(self, vif: int) -> None:
         """Remove a virtual interface; nothing if there is none."""
         self.vifs.pop(vif, None)

@@ -32,11 +32,13 @@ from socket import (
     IPPROTO_IP,
     IPPROTO_IPV6,
     IPPROTO_PIM,
+    IPPROTO_RAW,
     IPV6_HOPOPTS,
     IPV6_JOIN_GROUP,
     IPV6_LEAVE_GROUP,
     IPV6_MULTICAST_HOPS,
     IPV6_MULTICAST_LOOP,
+    IPV6_PKTINFO,
     IPV6_RECVHOPLIMIT,
     IPV6_RECVHOPOPTS,
     IPV6_RECVPKTINFO,
@@ -47,6 +49,7 @@ from socket import (
     SOCK_NONBLOCK,
     SOCK_RAW,
     SOL_SOCKET,
+    inet_ntop,
     socket,
 )
 
@@ -97,6 +100,8 @@ class Sockets:
     mroute: int
     """Owns the table; receives upcalls, and sends and receives IGMP or MLD."""
     pim: int
+    raw: int
+    """Sends whole IP packets of others."""
 
     @property
     def kernel_table(self) -> int:
@@ -108,8 +113,8 @@ class Sockets:
         return sum(_drops(fd) for fd in (self.mroute, self.pim))
 
     def close(self) -> None:
-        """Close both; with the last copy of `mroute` the kernel empties the table."""
-        for fd in (self.mroute, self.pim):
+        """Close them; with the last copy of `mroute` the kernel empties the table."""
+        for fd in (self.mroute, self.pim, self.raw):
             os.close(fd)
 
 
@@ -121,14 +126,20 @@ def open_sockets(family: Family, table: int = 0) -> Sockets:
         try:
             _prepare(mroute, family, membership=True)
             _prepare(pim, family, membership=False)
-            _take_table(mroute, family, table)
+            raw = _open_raw(family, IPPROTO_RAW)
+            try:
+                _turn_loop_off(raw, family)
+                _take_table(mroute, family, table)
+            except BaseException:
+                raw.close()
+                raise
         except BaseException:
             pim.close()
             raise
     except BaseException:
         mroute.close()
         raise
-    return Sockets(family, table, mroute.detach(), pim.detach())
+    return Sockets(family, table, mroute.detach(), pim.detach(), raw.detach())
 
 
 def _open_raw(family: Family, protocol: int) -> socket:
@@ -198,6 +209,28 @@ def _prepare(opened: socket, family: Family, membership: bool) -> None:
     # So that a Hello that takes leave can still come from an address that has just been removed (RFC 7761 4.3.1).
     with suppress(OSError):
         opened.setsockopt(*transparent, 1)
+
+
+def _turn_loop_off(raw: socket, family: Family) -> None:
+    """What we forward by hand must not come back to us."""
+    if family.size == 4:
+        raw.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, 0)
+    else:
+        raw.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0)
+
+
+def send_raw(fd: int, family: Family, ifindex: int, packet: bytes) -> None:
+    """Send a whole IP packet, its header included, out of an interface; OSError if that fails."""
+    borrowed = socket(fileno=os.dup(fd))
+    try:
+        if family.size == 4:
+            told = (IPPROTO_IP, _IP_PKTINFO, struct.pack("=iII", ifindex, 0, 0))
+            borrowed.sendmsg([packet], [told], 0, (inet_ntop(AF_INET, packet[16:20]), 0))
+        else:
+            told = (IPPROTO_IPV6, IPV6_PKTINFO, bytes(16) + struct.pack("=I", ifindex))
+            borrowed.sendmsg([packet], [told], 0, (inet_ntop(AF_INET6, packet[24:40]), 0, 0, 0))
+    finally:
+        borrowed.close()
 
 
 def _filter(types: tuple[int, ...]) -> bytes:

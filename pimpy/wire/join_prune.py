@@ -111,11 +111,14 @@ def read(family: Family, reader: Reader) -> JoinPrune:
     holdtime = reader.u16()
     layout, data, pos = _LAYOUTS[family], reader.data[: reader.end], reader.pos
     notes: list[str] = []
+    singles: list[GroupSet] = []
     try:
-        groups = _read_single(layout, data, pos, count) or _read_plain(layout, data, pos, count)
+        singles = _read_single(layout, data, pos, count)
+        groups = singles or _read_plain(layout, data, pos, count)
     except (KeyError, error):
         groups = list(_read_careful(family, reader, count, notes))
-    if _is_odd(groups):
+    # A group stands there twice, or the table of RFC 7761 4.9.5.1 says `no`.
+    if len(set(map(_first, groups))) != len(groups) or (not singles and _contradict(groups)):
         notes.append("jp_odd_combo")
     return JoinPrune(upstream_neighbor, holdtime, tuple(groups), tuple(dict.fromkeys(notes)))
 
@@ -187,17 +190,12 @@ def _read_entries(family: Family, reader: Reader, count: int, notes: list[str]) 
             yield source.address, kind
 
 
-def _is_odd(groups: list[GroupSet]) -> bool:
-    """Whether the table of RFC 7761 4.9.5.1 says `no` to what was received, or a group stands there twice."""
-    if len(set(map(_first, groups))) != len(groups):
-        return True
-    return any(_contradict(joins, prunes) for _, joins, prunes in groups if joins and prunes)
-
-
-def _contradict(joins: tuple[SourceEntry, ...], prunes: tuple[SourceEntry, ...]) -> bool:
-    if not set(joins).isdisjoint(prunes):
-        return True
-    return _has_star(joins) and _has_star(prunes)
+def _contradict(groups: list[GroupSet]) -> bool:
+    """Whether a set joins and prunes the same: a (*,G) of any RP, or an (S,G) or (S,G,rpt) of one source."""
+    for _, joins, prunes in groups:
+        if joins and prunes and (not set(joins).isdisjoint(prunes) or (_has_star(joins) and _has_star(prunes))):
+            return True
+    return False
 
 
 def _has_star(entries: Iterable[SourceEntry]) -> bool:
@@ -211,8 +209,6 @@ def write(family: Family, message: JoinPrune) -> bytes:
     """The body of `message`; ValueError if a number does not fit its field or an address is of another family."""
     layout = _LAYOUTS[family]
     group_prefix, prefixes = layout.group_prefix, layout.source_prefixes
-    if len(message.groups) > MAX_GROUPS:
-        raise ValueError(f"a Join/Prune message has at most {MAX_GROUPS} groups, not {len(message.groups)}")
     parts = [write_unicast(family, message.upstream_neighbor)]
     size = layout.base + len(message.groups) * layout.head
     try:

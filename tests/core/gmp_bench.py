@@ -133,33 +133,25 @@ class Bench:
         return ("exclude" if self.m.wants_any(group) else "include", wanted, excluded)
 
     def timers(self, group: Address | None = None) -> tuple[float | None, dict[int, float | None]]:
-        """Seconds left of the group timer and of each source's, by the rows; (None, {}) without a record."""
-        group_left: float | None = None
-        sources: dict[int, float | None] = {}
+        """Seconds left of the group timer and of each source's; (None, {}) without a record."""
+        record = self.m.link.groups.get(self.G if group is None else group)
+        if record is None:
+            return None, {}
         base = int.from_bytes(self._source, "big")
-        wanted = self.G if group is None else group
-        for row in self.rows():
-            if parse_address(row.group_address) != wanted:
-                continue
-            if row.row == "group":
-                group_left = row.expire
-            else:
-                sources[int.from_bytes(parse_address(row.source_address), "big") - base] = row.expire
-        return group_left, sources
+        sources = record.sources.values()
+        left = {int.from_bytes(one.address, "big") - base: one.timer.left(self.now) for one in sources}
+        return record.timer.left(self.now), left
 
     def rows(self) -> list:  # type: ignore[type-arg]
         return list(self.m.group_rows("eth0", self.now))
 
     def status(self) -> dict[tuple[Address, Address | None], str]:
-        """Everything that `changed` is about, by (group, source)."""
+        """Everything that `changed` is about, by (group, source), as the public face tells it."""
         found: dict[tuple[Address, Address | None], str] = {}
-        for row in self.rows():
-            group = parse_address(row.group_address)
-            if row.row == "group":
-                if self.m.wants_any(group):
-                    found[group, None] = "any"
-                continue
-            source = parse_address(row.source_address)
-            found[group, source] = "wanted" if self.m.wants(group, source) else "excluded"
-            assert self.m.excludes(group, source) is not self.m.wants(group, source)
+        for group, record in self.m.link.groups.items():
+            if self.m.wants_any(group):
+                found[group, None] = "any"
+            for source in record.sources:
+                found[group, source] = "wanted" if self.m.wants(group, source) else "excluded"
+                assert self.m.excludes(group, source) is not self.m.wants(group, source)
         return found

@@ -6,7 +6,7 @@ worked out again from the machines and the memberships, the kernel's table from 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -82,7 +82,9 @@ def check_kernel(node: Node, router: Router) -> None:
         named = {vif for vif in range(32) if oifs >> vif & 1} | {iif}
         assert named <= kernel.vifs.keys(), f"{node.name}: {channel} names the vifs {named}, there are {kernel.vifs}"
     for interface in router.pim.interfaces.values():
-        assert kernel.vifs.get(interface.vif, (0, 0))[0] == interface.ifindex, f"{node.name}: {interface.name} has no vif"
+        assert kernel.vifs.get(interface.vif, (0, 0))[0] == interface.ifindex, (
+            f"{node.name}: {interface.name} has no vif"
+        )
 
 
 def wanted_entry(router: Router, sg: SG) -> tuple[int, int] | None:
@@ -173,7 +175,7 @@ def check_entry(router: Router, sg: SG) -> None:
 def check_interface(node: Node, router: Router, interface: PimInterface) -> None:
     """Each state on it has its one expiry, and the counts stay below their caps."""
     settings = router.pim.settings
-    assert node.ports[interface.name].running, f"{node.name}: PIM runs on {interface.name}, which is down"
+    assert node.ports[node.link_at(interface.ifindex)].running, f"{node.name}: PIM runs on {interface.name}, it is down"
     assert len(interface.neighbors) <= settings.max_neighbors and len(router.pim.tib.sg) <= settings.max_sg
     assert not (interface.passive and interface.neighbors), "a passive interface has no neighbours"
     assert bool(router.pim.dr & interface.mask) == i_am_dr(interface), "the DR is not who it should be"
@@ -202,40 +204,36 @@ def check_downstream(router: Router, interface: PimInterface, sg: SG, machine: D
 
 def check_timers(router: Router) -> None:
     """No timer runs without an owner that lives, none is overdue, and one that runs is in the heap in time."""
-    alive = {id(timer) for timer in timers_of(router)}
-    for when, bucket in router.heap._buckets.items():
-        assert when in router.heap._times
+    heap = router.heap
+    running = {id(timer): timer for timer in timers_of(router) if timer is not None and timer.deadline != NEVER}
+    assert len(heap._times) == len(heap._buckets), "a bucket that will not come up"
+    for when, bucket in heap._buckets.items():
         for timer in bucket:
-            if timer.queued == when and timer.running:
-                assert id(timer) in alive, f"a timer of nobody: {timer.owner}"
-    for timer in timers_of(router):
-        if timer.running:
-            assert timer.queued <= timer.deadline, "a timer that the heap will miss"
-            assert timer in router.heap._buckets[timer.queued], "a timer that the heap does not know"
-            assert timer.deadline >= router.heap.now, f"overdue: {timer.owner}"
+            if timer.deadline != NEVER:
+                assert id(timer) in running or timer.queued != when, f"a timer of nobody: {timer.owner}"
+                if timer.queued == when:
+                    assert heap.now <= timer.deadline, f"overdue: {timer.owner}"
+                    assert when <= timer.deadline, "a timer that the heap will miss"
+                    running.pop(id(timer), None)
+    assert not running, f"timers that the heap does not know: {running}"
 
 
-def timers_of(router: Router) -> list[Timer]:
+def timers_of(router: Router) -> list[Timer | None]:
     """Every timer that has a living owner."""
     timers: list[Timer | None] = [sg.join_timer for sg in router.pim.tib.sg.values()]
     for interface in router.pim.interfaces.values():
         timers += (interface.hello_timer, interface.triggered_hello)
         for neighbor in interface.neighbors.values():
-            timers += _attributes(neighbor)
+            timers += (neighbor.liveness, neighbor.restart_answer)
         for machine in interface.downstream.values():
             timers += (machine.expiry, machine.prune_pending)
     for membership in router.memberships.values():
-        timers += _attributes(membership.querier)
+        timers += (membership.querier.general_timer, membership.querier.present_timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
     timers += [negative.timer for negative in router.forwarding.negatives()]
-    return [timer for timer in timers if timer is not None]
-
-
-def _attributes(owner: Any) -> list[Timer]:
-    """The timers among the attributes of an object."""
-    slots = [name for kind in type(owner).__mro__ for name in getattr(kind, "__slots__", ())]
-    return [value for name in slots if isinstance(value := getattr(owner, name, None), Timer)]
+    timers.append(router._vifs_released)
+    return timers
 
 
 def check_nothing_left(router: Router) -> None:
@@ -278,8 +276,3 @@ def check_join_prune(message: JoinPrune) -> None:
         assert len(set(joins)) == len(joins) and len(set(prunes)) == len(prunes), "an entry twice"
         assert not set(joins) & set(prunes), "Join and Prune of one source"
         assert {flags for _, flags in joins + prunes} == {SG_FLAGS}
-
-
-def silent(timer: Timer) -> bool:
-    """Whether a timer does not run."""
-    return timer.deadline == NEVER

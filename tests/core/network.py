@@ -22,7 +22,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 from fake_routing import shortest_paths
 from invariants import Checker
 from node import Node, Port
@@ -94,13 +94,18 @@ class Link:
         if self.up and other in self.others:
             other.receive(packet)
 
-    def pim(self, sender: str = "", kind: type = object) -> list[tuple[float, Any]]:
-        """(time, message) of the PIM messages of one kind that a router sent here."""
+    def spoken(self, sender: str) -> list[tuple[float, Packet, pim.Message]]:
+        """(time, packet, message) of the PIM messages that a router sent here."""
         family = self.net.family
-        sent = [
-            (when, packet.pim(family)) for when, name, packet in self.log if name == sender and packet.protocol == "pim"
+        return [
+            (when, packet, packet.pim(family))
+            for when, name, packet in self.log
+            if name == sender and packet.protocol == "pim"
         ]
-        return [(when, message) for when, message in sent if isinstance(message, kind)]
+
+    def pim(self, sender: str, kind: type = object) -> list[tuple[float, Any]]:
+        """(time, message) of those of one kind."""
+        return [(when, message) for when, _, message in self.spoken(sender) if isinstance(message, kind)]
 
     def forget(self) -> None:
         """Begin the log anew."""
@@ -123,6 +128,8 @@ class Net:
         """Seconds that a change of the topology takes to reach the routes, at most."""
         self.global_next_hops = False
         """Whether routes name global IPv6 next hops (N17)."""
+        self.batches = True
+        """Whether effects are drained once for all events of one instant, or after each event."""
         self.checker = Checker()
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
@@ -174,6 +181,11 @@ class Net:
         """The address that Hellos come from: in IPv6 a link-local one, the same on all links (N12)."""
         return self.address(link, number) if self.family.size == 4 else parse_address(f"fe80::{number:x}")
 
+    @property
+    def subnet_bits(self) -> int:
+        """The length of the subnets of `address`."""
+        return 24 if self.family.size == 4 else 64
+
     def start(self) -> None:
         """Start all routers that are not started."""
         for node in self.nodes.values():
@@ -222,8 +234,11 @@ class Net:
         raise AssertionError(f"a storm at {self.now}: {self._queue[:3]}")
 
     def touch(self, node: Node) -> None:
-        """A router has effects to be drained, once the events of this instant are handled."""
-        self._dirty[node.name] = node
+        """A router has effects to be drained, now or once the events of this instant are handled."""
+        if self.batches:
+            self._dirty[node.name] = node
+        else:
+            node.drain()
 
     # Unicast routing.
 
@@ -296,7 +311,7 @@ class Net:
         return present
 
     def packet(self, source: Address, group: Address) -> list[str]:
-        """Send one data packet; the links it reaches at once, once for each copy. Kernels tell what they do not know."""
+        """Send one data packet; the links it reaches at once, once for each copy. Kernels tell of what is new."""
         start = self.sources[source]
         return self.carry((source, group), [start] if self.links[start].up else [])
 
@@ -314,11 +329,3 @@ class Net:
 def describe(channel: Channel) -> str:
     """A channel in words."""
     return f"({format_address(channel[0])}, {format_address(channel[1])})"
-
-
-def with_phyints(config: Config, *phyints: Any) -> Config:
-    """The configuration with these lines added."""
-    return evolve(config, phyints=config.phyints + phyints)
-
-
-__all__ = ["START", "Channel", "Host", "Link", "Net", "Node", "Packet", "Peer", "Port", "describe", "pim", "with_phyints"]

@@ -92,6 +92,7 @@ class Node:
     told: dict[Address, RouteResolved | None] = field(factory=dict)
     """The addresses whose routes the router wants to hear of, and what it was told last."""
     _next_ifindex: int = 2
+    _link_at: dict[int, str] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._new_kernel()
@@ -104,11 +105,12 @@ class Node:
     def attach(self, link: Link) -> Port:
         """A port on a link, with the addresses that go with the router's number."""
         net = self.net
-        addresses: tuple[tuple[Address, int], ...] = ((net.link_local(link.name, self.number), net.family.bits * 3 // 4),)
+        addresses: tuple[tuple[Address, int], ...] = ((net.address(link.name, self.number), net.subnet_bits),)
         if net.family.size == 16:
-            addresses = ((addresses[0][0], 64), (net.address(link.name, self.number), 64))
+            addresses = ((net.link_local(link.name, self.number), 64), *addresses)
         port = Port(self, link, self._next_ifindex, addresses)
         self._next_ifindex += 1
+        self._link_at[port.ifindex] = link.name
         self.ports[link.name] = link.ports[self.name] = port
         assert isinstance(self.kernel.devices, set)
         self.kernel.devices.add(port.ifindex)
@@ -119,6 +121,7 @@ class Node:
     def detach(self, link: str) -> None:
         """The interface is no more."""
         port = self.ports.pop(link)
+        del self._link_at[port.ifindex]
         del port.link.ports[self.name]
         assert isinstance(self.kernel.devices, set)
         self.kernel.devices.discard(port.ifindex)
@@ -132,7 +135,7 @@ class Node:
 
     def link_at(self, ifindex: int) -> str:
         """The name of the link behind an interface."""
-        return next((name for name, port in self.ports.items() if port.ifindex == ifindex), f"gone-{ifindex}")
+        return self._link_at.get(ifindex, f"gone-{ifindex}")
 
     def vif(self, link: str) -> int | None:
         """The kernel's vif of a port."""
@@ -258,7 +261,7 @@ class Node:
     def static_route(self, address: Address, link: str | None, next_hop: Address | None = None) -> None:
         """Lay down how an address is reached; link None: not at all."""
         self.statics[address] = StaticRoute(link, next_hop)
-        self.routes_changed()
+        self._tell_route(address)
 
     def routes_changed(self) -> None:
         """Tell the daemon of every route that is another one now."""

@@ -79,6 +79,7 @@ def test_I3_each_query_of_the_winner_starts_the_wait_anew(family: Family) -> Non
     for time in (10.0, 135.0, 260.0):
         bench.to(time)
         bench.query(bench.LOW, robustness=2, interval=125.0)
+    assert [reason for _, reason, _ in bench.notices] == ["querier_change"]
     bench.to(514.99)
     assert bench.sent == []
     bench.to(515.0)
@@ -117,7 +118,7 @@ def test_M3_TH10_any_query_elects_in_mld() -> None:
 
 
 def test_M3_all_64_bits_of_the_interface_id_are_compared() -> None:
-    for address, wins in (("fe80::1:0:0:4", False), ("fe80::0:0:0:4", True), ("fe80::0:0:1:4", False)):
+    for address, wins in (("fe80::1:0:0:4", False), ("fe80::4", True), ("fe80::1:4", False), ("fe80:0:0:1::4", True)):
         bench = Bench(IPV6)
         bench.query(parse_address(address))
         assert bench.m.interface_row("eth0", 0.0).is_querier is not wins
@@ -165,6 +166,33 @@ def test_I4_a_robustness_of_our_own_stands_in_for_0(family: Family) -> None:
     assert (row.robustness_variable, row.query_interval, row.querier_expiration) == (4, 20.0, 81.0)
 
 
+def test_I4_a_querier_adopts_nothing() -> None:
+    bench = Bench(IPV4)
+    bench.query(bench.LOW, bench.G, robustness=5, interval=300.0)
+    row = bench.m.interface_row("eth0", 0.0)
+    assert (row.is_querier, row.robustness_variable, row.query_interval) == (True, 2, 125.0)
+
+
+@both
+def test_I4_what_was_adopted_is_over_with_the_other_querier(family: Family) -> None:
+    bench = Bench(family, GmpSettings(robustness=3))
+    bench.query(bench.LOW, robustness=2, interval=60.0)
+    bench.to(125.0)
+    assert times(bench) == [125.0]
+    bench.m.reconfigure(GmpSettings(robustness=4))
+    row = bench.m.interface_row("eth0", bench.now)
+    assert (row.is_querier, row.robustness_variable, row.query_interval) == (True, 4, 125.0)
+    assert row.query_expiration == 125.0
+
+
+@both
+def test_I2_one_who_takes_over_sends_no_startup_queries(family: Family) -> None:
+    bench = Bench(family, GmpSettings(startup_query_count=5))
+    bench.query(bench.LOW, robustness=2, interval=125.0)
+    bench.to(500.0)
+    assert times(bench) == [255.0, 380.0]
+
+
 def test_I4_a_specific_query_of_the_querier_is_adopted_too() -> None:
     bench = Bench(IPV4)
     bench.query(bench.LOW, robustness=2, interval=125.0)
@@ -206,8 +234,9 @@ def test_readdress(family: Family, other: str) -> None:
         bench.m.readdress(bench.HIGH)
         assert (bench.sent, bench.m.interface_row("eth0", 10.0).is_querier) == ([], False)
         bench.m.readdress((int.from_bytes(bench.LOW, "big") - 1).to_bytes(family.size, "big"))
-        assert times(bench) == [10.0]
         assert bench.m.interface_row("eth0", 10.0).is_querier
+        bench.to(300.0)
+        assert times(bench) == [10.0, 135.0, 260.0]
     else:
         bench.query(bench.HIGH)
         bench.m.readdress(bench.US)
@@ -277,6 +306,9 @@ def test_M10_start_again_after_stop(family: Family) -> None:
     assert times(bench) == [50.0]
     bench.to(100.0)
     assert times(bench) == [50.0, 81.25]
+    assert {query.robustness for query in bench.take_sent()} == {2}
+    bench.m.reconfigure(GmpSettings(query_response_interval=5.0))
+    assert bench.m.interface_row("eth0", bench.now).robustness_variable == 2
 
 
 def test_M11_the_families_share_nothing() -> None:
@@ -326,6 +358,13 @@ def test_I15_M12_a_query_of_another_version_warns_and_switches_nothing(family: F
     assert bench.m.interface_row("eth0", 0.0).version == ours
     bench.to(160.0)
     assert {query.version for query in bench.take_sent()} == {ours}
+
+
+@both
+def test_I15_a_specific_query_of_another_version_does_not_warn(family: Family) -> None:
+    bench = Bench(family)
+    bench.query(bench.HIGH, bench.G, version=bench.newest - 1)
+    assert bench.notices == []
 
 
 @both

@@ -109,6 +109,7 @@ def test_I10_sources_that_end_soon_are_not_asked_for(family: Family) -> None:
     bench.record(BLOCK, [1, 2])
     assert bench.asked() == [(268.5, False, {2})]
     assert bench.timers()[1] == {1: 1.5, 2: 2.0}
+    bench.record(BLOCK, [1, 2])
     bench.to(269.0)
     bench.record(BLOCK, [1, 2])
     assert len(bench.asked()) == 1
@@ -154,6 +155,15 @@ def test_I11_a_received_query_with_S_clear_lowers_with_S_set_does_not(family: Fa
     bench.query(bench.LOW, bench.G2)
     bench.to(2.0)
     assert bench.lists() == ("include", {3}, set())
+
+
+@both
+def test_I11_T29_LMQT_follows_the_adopted_robustness(family: Family) -> None:
+    bench = Bench(family)
+    bench.query(bench.LOW, robustness=2, interval=125.0)
+    bench.record(IS_EX)
+    bench.query(bench.LOW, bench.G, robustness=3)
+    assert bench.timers() == (3.0, {})
 
 
 @both
@@ -280,6 +290,32 @@ def test_I26_a_deleted_source_is_not_asked_for_again(family: Family) -> None:
     bench.record(ALLOW, [1])
     bench.to(10.0)
     assert bench.asked() == [(0.0, False, {1, 2}), (1.0, False, {2})]
+
+
+@both
+def test_I26_after_a_stall_nothing_is_asked_for_that_is_over(family: Family) -> None:
+    """All timers fire late and at once: the first retransmission, then the ends, with a sending still to come."""
+    bench = Bench(family, GmpSettings(last_member_query_count=3))
+    bench.record(IS_EX, [3])
+    bench.record(ALLOW, [1])
+    bench.record(TO_IN)
+    bench.record(ALLOW, [2])
+    bench.heap.fire(5.0)
+    assert bench.lists() == ("include", {2}, set())
+    bench.to(20.0)
+    assert bench.asked() == [(0.0, False, ALL), (0.0, False, {1}), (5.0, False, ALL), (5.0, False, {1})]
+
+
+@both
+def test_I26_what_was_pending_at_a_stop_is_not_sent_after_a_start(family: Family) -> None:
+    bench = Bench(family)
+    bench.record(IS_EX)
+    bench.leave()
+    bench.to(0.5)
+    bench.m.stop()
+    bench.m.start(bench.US)
+    bench.to(10.0)
+    assert len(bench.asked()) == 1
 
 
 def test_RFC2236_7_an_answer_ends_the_asking_in_version_2() -> None:

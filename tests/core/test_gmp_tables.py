@@ -35,7 +35,9 @@ for line in TABLES.strip().splitlines():
     before, received, after, actions = (part.strip() for part in line.split("|"))
     ROWS[before.split()[0], TYPES[received.split()[0]]] = (before, received, after, actions.split("; "))
 
+OLD_REPORTS = {"report 1": 1, "report 2": 2}
 GMI = 270.0
+OLDER_HOST = 260.0
 LMQT = 2.0
 LMQI = 1.0
 COUNT = 2
@@ -62,6 +64,8 @@ class Oracle:
     """When the timer of each source ends; 0 for one whose timer is zero."""
     now: float = 0.0
     asked_until: float = 0.0
+    older: dict[int, float] = field(factory=dict)
+    """When the timer of each older version ends."""
 
     def sets(self) -> tuple[set[int], set[int]]:
         running = {source for source, end in self.ends.items() if end}
@@ -81,7 +85,26 @@ class Oracle:
                 self.mode, self.group_ends = "INCLUDE", 0.0
             if self.mode == "INCLUDE":
                 self.ends = {source: end for source, end in self.ends.items() if end}
+            self.forget()
         self.now = now
+
+    def forget(self) -> None:
+        """Without a record there is no version either."""
+        if self.mode == "INCLUDE" and not self.ends:
+            self.older.clear()
+
+    def hear(self, kind: int | str, listed: set[int], newest: int) -> None:
+        """7.3.2, Tables 12 to 14: any message, as the version of the group has it."""
+        if kind in OLD_REPORTS:
+            self.older[OLD_REPORTS[str(kind)]] = self.now + OLDER_HOST
+            kind, listed = IS_EX, set()
+        elif kind == "leave":
+            kind, listed = TO_IN, set()
+        version = min([newest, *(older for older, end in self.older.items() if end > self.now)])
+        ignored = {2: (BLOCK,), 1: (BLOCK, TO_IN) if newest == 3 else (BLOCK,), newest: ()}[version]
+        if kind not in ignored:
+            self.receive(int(kind), set() if kind == TO_EX and version < newest else listed)
+        self.forget()
 
     def receive(self, kind: int, listed: set[int]) -> tuple[set[int], bool]:
         """One record; what Q(G,X) and Q(G) are due for it, at first sending."""
@@ -196,7 +219,7 @@ def test_the_tables_above_are_complete() -> None:
 
 EVENT = st.tuples(
     st.sampled_from([0.0, 0.3, 1.0, 1.7, 2.0, 30.0, 135.0, 269.0, 270.0]),
-    st.sampled_from(sorted(TYPES.values())),
+    st.sampled_from([*sorted(TYPES.values()), *sorted(TYPES.values()), *OLD_REPORTS, "leave"]),
     st.sets(st.integers(1, 5), max_size=4),
 )
 
@@ -204,7 +227,9 @@ EVENT = st.tuples(
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @settings(max_examples=150, deadline=None)
 @given(querier=st.booleans(), events=st.lists(EVENT, max_size=25))
-def test_I5_I6_I7_I8_histories(family: Family, querier: bool, events: list[tuple[float, int, set[int]]]) -> None:
+def test_I5_I6_I7_I8_I12_M4_histories(
+    family: Family, querier: bool, events: list[tuple[float, int | str, set[int]]]
+) -> None:
     bench, oracle = Bench(family), Oracle(querier=querier)
     if not querier:
         bench.query(bench.LOW, robustness=2, interval=125.0)
@@ -217,8 +242,14 @@ def test_I5_I6_I7_I8_histories(family: Family, querier: bool, events: list[tuple
         compare(bench, oracle)
         check_changes(bench, before, after := bench.status(), exact=False)
         bench.changes.clear()
-        bench.record(kind, listed)
-        oracle.receive(kind, listed)
+        if kind == "leave":
+            bench.leave()
+        elif kind in OLD_REPORTS:
+            kind = kind if OLD_REPORTS[str(kind)] < bench.newest else "report 1"
+            bench.old_report(OLD_REPORTS[str(kind)])
+        else:
+            bench.record(int(kind), listed)
+        oracle.hear(kind, listed, bench.newest)
         compare(bench, oracle)
         check_changes(bench, after, bench.status(), exact=True)
     assert not bench.rows()

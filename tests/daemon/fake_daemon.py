@@ -81,7 +81,7 @@ def mroute(source: str = "10.0.1.10", group: str = "232.1.1.1", **change: object
         "is_spt": True,
         "incoming_interface": "a2",
         "rpf_neighbor": "fe80::12:2" if ":" in group else "10.0.12.2",
-        "rpf_state": "joined",
+        "rpf_state": "neighbor",
         "join_expiration": 41.0,
         "up_time": 77.25,
         "outgoing_count": 1,

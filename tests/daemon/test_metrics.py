@@ -85,7 +85,7 @@ def test_the_families() -> None:
     assert value(text, "pimpy_state_entries", af="ipv4", kind="sg") == 2
     assert value(text, "pimpy_state_entries", af="ipv4", kind="gmp_group") == 2
     assert value(text, "pimpy_state_entries", af="ipv6", kind="gmp_source") == 1
-    assert value(text, "pimpy_vifs", af="ipv4") == 3
+    assert value(text, "pimpy_vifs", af="ipv4") == 2
     assert value(text, "pimpy_vifs_limit", af="ipv4") == 32
     assert value(text, "pimpy_gmp_groups", interface="b2", protocol="igmp") == 2
     assert value(text, "pimpy_gmp_is_querier", interface="b1", protocol="igmp") == 0
@@ -201,31 +201,28 @@ def test_an_occupied_address_is_named() -> None:
             asyncio.run(second())
 
 
-def test_twenty_thousand_entries_do_not_hold_the_loop() -> None:
+def test_twenty_thousand_entries_leave_the_loop_to_others() -> None:
     rows = [mroute(group=f"232.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(20_000)]
 
-    async def scrape() -> tuple[float, bytes]:
+    async def scrape() -> tuple[int, bytes]:
         server = MetricsServer(("127.0.0.1", 0), FakeDaemon({"mroute": rows}))
-        await server.page()  # imports
-        worst, last, ended = 0.0, time.monotonic(), False
+        turns = 0
 
-        async def tick() -> None:
-            nonlocal worst, last
-            while not ended:
+        async def others() -> None:
+            nonlocal turns
+            while True:
                 await asyncio.sleep(0)
-                worst, last = max(worst, time.monotonic() - last), time.monotonic()
+                turns += 1
 
-        ticker = asyncio.create_task(tick())
-        await asyncio.sleep(0)
+        task = asyncio.create_task(others())
         body = await server.page()
-        ended = True
-        await ticker
-        return worst, body
+        task.cancel()
+        return turns, body
 
-    worst, body = asyncio.run(scrape())
+    turns, body = asyncio.run(scrape())
     assert b'pimpy_mroute_entries{af="ipv4",state="resolved"} 20000' in body
     assert len(body) < 20_000
-    assert worst < 0.1
+    assert turns >= 40
 
 
 def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ from pimpy.daemon import commands, rows
 NAMES = sorted(schemas.COMMANDS)
 
 
+def objects(found: list[rows.AnyRow] | None) -> list[dict[str, Any]]:
+    return list(json.loads(f"[{rows.as_json(found or [])}]"))
+
+
 def shipped(name: str) -> dict[str, Any]:
     found = json.loads((Path(schemas.FOLDER) / f"show-{name}.json").read_text())
     assert isinstance(found, dict)
@@ -41,15 +45,14 @@ def test_every_show_command_and_every_row_has_a_schema() -> None:
 def test_answers_are_valid(command: str) -> None:
     found, _ = commands.answer(FakeDaemon(), f"show {command}")
     assert found
-    objects = json.loads(json.dumps(rows.as_dicts(found)))
-    jsonschema.Draft202012Validator(shipped(command.partition(" ")[0])).validate(objects)
+    jsonschema.Draft202012Validator(shipped(command.partition(" ")[0])).validate(objects(found))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_objects_are_flat_and_complete(name: str) -> None:
     found, _ = commands.answer(FakeDaemon(), f"show {name}")
     validator = jsonschema.Draft202012Validator(shipped(name))
-    for row in rows.as_dicts(found or []):
+    for row in objects(found):
         assert all(value is None or isinstance(value, (str, int, float, bool)) for value in row.values())
         assert all(key == key.lower() and "-" not in key for key in row)
         for key in row:
@@ -74,10 +77,17 @@ EXTREMES: list[tuple[str, rows.AnyRow]] = [
 
 @pytest.mark.parametrize(("name", "row"), EXTREMES)
 def test_rows_with_nothing_to_say_are_valid(name: str, row: rows.AnyRow) -> None:
-    jsonschema.Draft202012Validator(shipped(name)).validate(rows.as_dicts([row]))
+    jsonschema.Draft202012Validator(shipped(name)).validate(objects([row]))
 
 
 def test_addresses_are_sorted_as_numbers() -> None:
     texts = ["10.0.0.10", "10.0.0.9", "9.255.0.1", "fe80::10", "fe80::9"]
     found = sorted((neighbor("a", text) for text in reversed(texts)), key=rows.sort_key)
     assert [row.address for row in found] == ["9.255.0.1", "10.0.0.9", "10.0.0.10", "fe80::9", "fe80::10"]
+
+
+def test_text_is_escaped_and_numbers_are_rounded() -> None:
+    strange = 'a"b\\c\n\x00\u2028\ud800%s{}'
+    (row,) = objects([neighbor(strange, up_time=1.23456, expiration=float("nan"), dr_priority=2**40)])
+    assert (row["interface"], row["up_time"], row["expiration"]) == (strange, 1.235, None)
+    assert row["dr_priority"] == 2**40

@@ -28,11 +28,10 @@ MEASURED = 3.0
 LAST_LISTENER = 2.0
 """Last Member Query Time, RFC 3376 8.8: two queries, a second each."""
 SLACK = 1.5
-SKETCH = """
+SKETCH = """\
     src --- r1 --- r2 --- r3 --- far
                     |
-                   near
-"""
+                   near"""
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Demo:
     def build(self) -> None:
         lab = self.lab
         title("Three routers in network namespaces, a source, two receivers")
-        print(SKETCH)
+        print(SKETCH + "\n")
         self.src, self.near, self.far = lab.host("src"), lab.host("near"), lab.host("far")
         self.routers = [lab.router(f"r{number}") for number in (1, 2, 3)]
         r1, r2, r3 = self.routers
@@ -109,7 +108,7 @@ class Demo:
             )
             self.families.append(Family(version, source, group, sender, near, far, *watchers))
             for name, receiver in (("near", near), ("far", far)):
-                receiver.wait_for(1, 20)
+                wait_until(lambda one=receiver: one.received(), 20, "the stream arrives")  # type: ignore[misc]
                 delay = receiver.stream().first_time - receiver.joined_at
                 print(f"  IPv{version}: {name} joined ({source}, {group}): first packet after {delay * 1000:.0f} ms")
 
@@ -183,7 +182,7 @@ def explain_keep(demo: Demo) -> None:
     print(f"  ip netns exec {r2.node.namespace} ip mroute show table all")
     print(f"  ip netns exec {demo.far.namespace} bash              # a shell at the far receiver")
     print(f"  less {r2.process.log}")
-    print("\n`make demo DOWN=1` takes it down.")
+    print("\nThe source goes on sending, the near receiver listens. `make demo DOWN=1` takes it all down.")
 
 
 def end_kindly(number: int, frame: FrameType | None) -> None:

@@ -73,7 +73,7 @@ class _Tool:
     def __init__(self, node: Node, name: str, spec: dict[str, Any], script: Path = TOOL) -> None:
         number = len(list(node.folder.glob(f"{name}*.log")))
         self.process: Process = node.start(f"{name}{number}", sys.executable, "-I", "-S", str(script), pipe=True)
-        self.first = self.ask(spec)
+        self.first = self.ask({**spec, "stays": node.lab.keep})
 
     def ask(self, request: dict[str, Any], timeout: float = 30) -> dict[str, Any]:
         self.process.check_alive()

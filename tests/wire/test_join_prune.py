@@ -312,7 +312,7 @@ def refuse(*_: object) -> list[GroupSet]:
     raise KeyError
 
 
-@settings(max_examples=1500)
+@settings(max_examples=800)
 @given(st.sampled_from(FAMILIES), st.integers(0, 2**32))
 def test_the_short_way_reads_what_the_careful_one_does(family: Family, seed: int) -> None:
     number, sets = random_sets(family, Random(seed))
@@ -326,6 +326,24 @@ def test_usual_messages_take_the_short_way(family: Family, monkeypatch: pytest.M
     assert len(usual) == 4
     for message in usual:
         assert body(family, 3, encode(family, message)[4:]) == message
+
+
+def test_messages_of_single_joins_take_the_shortest_way(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_prune, "_read_plain", refuse)
+    monkeypatch.setattr(join_prune, "_read_careful", refuse)
+    singles = messages(family)["join_prune singles"]
+    assert body(family, 3, encode(family, singles)[4:]) == singles
+    assert body(family, 3, encode(family, singles)[4:] + b"trailing") == singles
+
+
+def test_notes_are_not_part_of_the_message(family: Family) -> None:
+    net = NETS[family]
+    data, group_set = good_set(family)
+    bad = masked(family, net.group, 0, 8) + counts(0, 0)
+    noted = read(family, 2, data, bad)
+    clean = JoinPrune(net.neighbor, 210, (group_set,))
+    assert noted.notes and noted == clean
+    assert encode(family, noted) == encode(family, clean)
 
 
 # Writing

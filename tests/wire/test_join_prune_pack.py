@@ -247,7 +247,7 @@ def random_sets(family: Family, random: Random) -> list[GroupSet]:
     return [GroupSet(address(net.group, random.randint(1, 6)), entries(), entries()) for _ in range(count)]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(st.sampled_from(FAMILIES), st.integers(0, 2**32))
 def test_any_sets(family: Family, seed: int) -> None:
     """Whatever is packed into whatever size: it fits, it is allowed, and no more is lost than the rules say."""

@@ -99,11 +99,8 @@ def fields_of(packet: ElementTree.Element) -> Fields:
 
 def complaints(packet: ElementTree.Element) -> list[str]:
     """What tshark finds wrong in any layer of the packet."""
-    found = [field.get("showname") or field.get("show", "") for field in packet.iter("field")]
-    names = [field.get("name", "") for field in packet.iter("field")]
-    protocols = [proto.get("name", "") for proto in packet.iter("proto")]
-    expert = [text for name, text in zip(names, found, strict=True) if name.startswith("_ws.expert")]
-    return expert + [name for name in protocols if name.startswith("_ws.")]
+    names = [(each.get("name", ""), each.get("showname", "")) for each in packet.iter()]
+    return [f"{name}: {text}" for name, text in names if name.startswith(("_ws.expert", "_ws.malformed", "_ws.short"))]
 
 
 # What tshark should tell of a message: field -> values in order. Address fields have another name for IPv6.
@@ -135,14 +132,15 @@ def numbers(*values: int | None) -> list[str]:
 def _(message: pim.Hello, family: Family) -> Fields:
     delay = message.lan_prune_delay
     present = (message.holdtime, delay, message.dr_priority, message.generation_id, message.addresses)
+    delays = [] if delay is None else [delay]
     types = [number for number, value in zip((1, 2, 19, 20, 24), present, strict=True) if value is not None]
     return {
         "pim.type": ["0"],
         "pim.optiontype": numbers(*types),
         "pim.holdtime": numbers(message.holdtime),
-        "pim.t": numbers(delay and delay.t_bit),
-        "pim.propagation_delay": numbers(delay and delay.propagation_delay),
-        "pim.override_interval": numbers(delay and delay.override_interval),
+        "pim.t": numbers(*(each.t_bit for each in delays)),
+        "pim.propagation_delay": numbers(*(each.propagation_delay for each in delays)),
+        "pim.override_interval": numbers(*(each.override_interval for each in delays)),
         "pim.dr_priority": numbers(message.dr_priority),
         "pim.generation_id": numbers(message.generation_id),
         name(family, "pim.address_list"): texts(*(message.addresses or ())),

@@ -261,7 +261,8 @@ class Membership:
         if group is None:
             if not self.family.is_multicast(address):
                 return "bad_group"
-            if not self._is_usable(address) or not (to_exclude or listed):
+            wishes = to_exclude or (listed and kind != RecordType.BLOCK_OLD_SOURCES)
+            if not wishes or not self._is_usable(address):
                 return ""
         if to_exclude and self.is_ssm(address):
             return self._tell("ssm_bad_record", address)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord
 
 NOTICE_INTERVAL = 60.0
-"""Seconds between two notices of one reason and interface (TH principles, d)."""
+"""Seconds between two notices of one reason and interface."""
 
 
 class Codec(Protocol):
@@ -62,8 +62,30 @@ class Traits:
 
 
 TRAITS = {
-    IPV4: Traits("IGMP", igmp, 3, 1, True, False, False, "igmp_ttl", "igmp_no_ra", "igmp_src_subnet"),
-    IPV6: Traits("MLD", mld, 2, 0, False, True, True, "mld_hl", "mld_no_ra", "mld_src"),
+    IPV4: Traits(
+        name="IGMP",
+        codec=igmp,
+        newest=3,
+        leaveless=1,
+        election_by_general=True,
+        link_local_source=False,
+        router_alert=False,
+        bad_ttl="igmp_ttl",
+        no_router_alert="igmp_no_ra",
+        bad_source="igmp_src_subnet",
+    ),
+    IPV6: Traits(
+        name="MLD",
+        codec=mld,
+        newest=2,
+        leaveless=0,
+        election_by_general=False,
+        link_local_source=True,
+        router_alert=True,
+        bad_ttl="mld_hl",
+        no_router_alert="mld_no_ra",
+        bad_source="mld_src",
+    ),
 }
 
 

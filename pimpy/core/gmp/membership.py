@@ -88,7 +88,6 @@ class GroupRecord:
 def source_expired(source: SourceRecord) -> None:
     """No member wants this source any more (Table 7): gone in mode INCLUDE, excluded in mode EXCLUDE (6.3)."""
     group = source.group
-    source.queries = 0
     group.pending.pop(source.address, None)
     if group.mode is INCLUDE:
         del group.sources[source.address]

@@ -23,7 +23,7 @@ def ask(group: GroupRecord, sources: Iterable[SourceRecord], whole: bool) -> Non
     thousand members that leave together cost no more queries than one.
     """
     link = group.link
-    if not link.is_querier or link.version <= link.traits.leaveless:
+    if not link.is_querier:
         return
     limit = link.heap.now + link.variables.last_member_query_time
     count = link.variables.last_member_query_count

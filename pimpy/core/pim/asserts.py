@@ -372,4 +372,3 @@ def _my_metric(entry: Entry, interface: PimInterface) -> Metric:
 
 def _rpf_mask(entry: Entry) -> int:
     return macros.rpf_mask(entry) if isinstance(entry, SG) else macros.rp_mask(entry.pim, entry.tree)
-

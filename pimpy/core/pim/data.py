@@ -16,6 +16,7 @@ from pimpy.core.pim.tib import Flow
 if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
 
+
 def switch_to_spt_desired(sg: SG) -> bool:
     """SwitchToSptDesired(S,G): whether data of S should come by its own tree (4.2.1)."""
     return sg.pim.spt_threshold is SptThreshold.IMMEDIATE
@@ -104,4 +105,3 @@ def _flow_ends(sg: SG) -> None:
     """Nothing was counted for so long that the source counts as silent."""
     sg.flow = None
     sg.pim.touched.touch(sg)
-

@@ -143,9 +143,9 @@ def inherited_olist_rpt(sg: SG) -> int:
     star = _star(sg)
     if star is None:
         return 0
-    return (
-        (joins_star(star) & ~prunes_rpt(sg)) | (pim_include_star(star) & ~pim_exclude(sg))
-    ) & ~(lost_assert_star(star) | lost_assert_rpt(sg))
+    return ((joins_star(star) & ~prunes_rpt(sg)) | (pim_include_star(star) & ~pim_exclude(sg))) & ~(
+        lost_assert_star(star) | lost_assert_rpt(sg)
+    )
 
 
 def inherited_olist(sg: SG) -> int:
@@ -316,14 +316,11 @@ def lost_assert(sg: SG) -> int:
     """
     if not sg.asserts:
         return 0
-    return (
-        _union(
-            interface.mask
-            for interface, state in sg.asserts.items()
-            if not state.won and metric.better(state.metric, metric.spt_assert_metric(sg, interface))
-        )
-        & ~rpf_mask(sg)
-    )
+    return _union(
+        interface.mask
+        for interface, state in sg.asserts.items()
+        if not state.won and metric.better(state.metric, metric.spt_assert_metric(sg, interface))
+    ) & ~rpf_mask(sg)
 
 
 def could_assert(sg: SG) -> int:
@@ -390,9 +387,9 @@ def _downstream_of_both(sg: SG) -> int:
     star = _star(sg)
     if star is None:
         return 0
-    return (
-        (joins_star(star) & ~prunes_rpt(sg)) | (pim_include_star(star) & ~pim_exclude(sg))
-    ) & ~lost_assert_star(star)
+    return ((joins_star(star) & ~prunes_rpt(sg)) | (pim_include_star(star) & ~pim_exclude(sg))) & ~lost_assert_star(
+        star
+    )
 
 
 def _assert_winner_there(entry: SG | StarG, interface: PimInterface | None) -> Neighbor | None:

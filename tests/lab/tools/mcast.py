@@ -1,8 +1,8 @@
 """Sends and receives numbered multicast packets inside a node of the lab.
 
 Run as a script: the first line of its input is what to do, as JSON; each further line is a command; each answer is
-a line of JSON. It imports nothing but Python's own, so that it starts in a few hundredths of a second. The library's
-side of it is traffic.py.
+a line of JSON. The end of its input ends it, unless it is told that it `stays`. It imports nothing but Python's
+own, so that it starts in a few hundredths of a second. The library's side of it is traffic.py.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Stream:
     """What arrived of one (source, group)."""
 
     def __init__(self) -> None:
-        self.seen: set[int] = set()
+        self.seen = bytearray()  # a bit for each sequence number
+        self.distinct = 0
         self.received = self.reordered = 0
-        self.first_seq = self.last_seq = -1
-        self.highest = -1
+        self.first_seq = self.last_seq = self.lowest = self.highest = -1
         self.first_time = self.last_time = 0.0
         self.highest_sent = 0.0
         self.largest_gap = self.outage = 0.0
@@ -55,7 +55,8 @@ class Stream:
 
     def take(self, sequence: int, sent: float, arrived: float, ttl: int) -> None:
         if not self.received:
-            self.first_seq, self.first_time = sequence, arrived
+            self.first_seq = self.lowest = sequence
+            self.first_time = arrived
         else:
             self.largest_gap = max(self.largest_gap, arrived - self.last_time)
         self.received += 1
@@ -65,16 +66,26 @@ class Stream:
             if self.highest >= 0 and sequence > self.highest + 1:
                 self.outage = max(self.outage, sent - self.highest_sent)
             self.highest, self.highest_sent = sequence, sent
-        elif sequence not in self.seen:
+            self.mark(sequence)
+        elif self.mark(sequence):
             self.reordered += 1
-        self.seen.add(sequence)
+            self.lowest = min(self.lowest, sequence)
+
+    def mark(self, sequence: int) -> bool:
+        """Notes that it has arrived; whether that is new."""
+        place, bit = sequence >> 3, 1 << (sequence & 7)
+        if place >= len(self.seen):
+            self.seen.extend(bytes(place + 64 - len(self.seen)))
+        new = not self.seen[place] & bit
+        self.seen[place] |= bit
+        self.distinct += new
+        return new
 
     def report(self) -> Json:
-        lowest = min(self.seen)
         return {
             "received": self.received,
-            "lost": self.highest - lowest + 1 - len(self.seen),
-            "duplicates": self.received - len(self.seen),
+            "lost": self.highest - self.lowest + 1 - self.distinct,
+            "duplicates": self.received - self.distinct,
             "reordered": self.reordered,
             "first_seq": self.first_seq,
             "last_seq": self.last_seq,
@@ -94,6 +105,7 @@ class Receiver:
         self.kind = socket.AF_INET if self.family == 4 else socket.AF_INET6
         self.index = socket.if_nametoindex(spec["interface"])
         self.port: int = spec["port"]
+        self.stays: bool = spec["stays"]
         self.sockets: dict[int, socket.socket] = {}
         self.poll = select.poll()
         self.poll.register(sys.stdin, select.POLLIN)
@@ -206,7 +218,10 @@ class Receiver:
                     continue
                 line = sys.stdin.readline()
                 if not line:
-                    return
+                    if not self.stays:
+                        return
+                    self.poll.unregister(sys.stdin)
+                    continue
                 for sock in self.sockets.values():
                     self.read(sock)
                 answer(self.obey(json.loads(line)))
@@ -250,6 +265,7 @@ class Sender:
         self.groups: list[str] = spec["groups"]
         self.rate: float = spec["rate"]
         self.count: int | None = spec["count"]
+        self.stays: bool = spec["stays"]
         self.sequence = 0
         self.first_time = self.last_time = 0.0
         self.padding = b"\0" * max(0, spec["size"] - PACKET.size)
@@ -294,10 +310,12 @@ class Sender:
             if finished or pause > 0.0005 or self.sequence % 64 == 0:
                 if poll.poll(None if finished else max(0.0, pause) * 1000):
                     line = sys.stdin.readline()
-                    if not line or json.loads(line)["do"] == "stop":
-                        answer(self.report())
-                        return
+                    if not line and self.stays:
+                        poll.unregister(sys.stdin)
+                        continue
                     answer(self.report())
+                    if not line or json.loads(line)["do"] == "stop":
+                        return
                     continue
                 if pause > 0:
                     continue

@@ -1,0 +1,120 @@
+"""What tests of the daemon beside its peers share: rows of nodes, one stream, and a route as each side tells it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .frr import Frr
+from .kernel import mfc
+from .pimpyd import Pimpyd, Row
+from .topology import Lab, Node, Port
+from .traffic import Receiver, Sender, ssm_group
+
+
+def in_a_row(lab: Lab, *names: str) -> list[Node]:
+    """Host, routers, host, each linked to the next; the lab is started."""
+    first, *between, last = names
+    nodes = [lab.host(first), *(lab.router(name) for name in between), lab.host(last)]
+    for left, right in itertools.pairwise(nodes):
+        lab.link(left, right)
+    lab.start()
+    return nodes
+
+
+@dataclass
+class Flow:
+    """A stream on its way from one host to another."""
+
+    source: str
+    group: str
+    sender: Sender
+    receiver: Receiver
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source, self.group
+
+    def assert_arrived(self, hops: int) -> None:
+        """That all arrived once, in order, over so many routers (the lab's senders begin with TTL 16)."""
+        stream = self.receiver.stream(*self.key)
+        assert (stream.lost, stream.duplicates, stream.reordered) == (0, 0, 0), stream
+        assert stream.ttls == (16 - hops,), stream
+
+    def assert_nothing_lost(self, more: int = 200) -> None:
+        """That after `more` further packets none is missing, and none came twice."""
+        self.receiver.wait_for(more)
+        stream = self.receiver.stream(*self.key)
+        assert (stream.lost, stream.duplicates, stream.reordered) == (0, 0, 0), stream
+
+
+def start_flow(sending: Port, receiving: Port, family: int, rate: float = 500, number: int = 1) -> Flow:
+    """Sends, joins, and waits until the stream has arrived."""
+    source, group = sending.address(family), ssm_group(family, number)
+    receiver = Receiver(receiving, [(source, group)])
+    flow = Flow(source, group, Sender(sending, [group], rate=rate), receiver)
+    receiver.wait_for(100, 60)
+    return flow
+
+
+@dataclass(frozen=True)
+class Route:
+    """An (S,G) entry as a router has it. Interfaces are names."""
+
+    incoming: str
+    upstream: str | None
+    """The neighbour that is asked for it; None where the source is on the link."""
+    outgoing: frozenset[str]
+
+
+def our_route(daemon: Pimpyd, source: str, group: str) -> Route | None:
+    """What pimpyd says, None if it has no such entry."""
+    entry = daemon.entry(source, group)
+    if entry is None or entry["upstream_state"] != "joined":
+        return None
+    return Route(entry["incoming_interface"], entry["rpf_neighbor"], daemon.outgoing(source, group))
+
+
+def frr_route(frr: Frr, source: str, group: str) -> Route | None:
+    """What FRR says, None if it has no such entry, or has not joined it."""
+    family = 6 if ":" in group else 4
+    whats = ("pim upstream", "pim rpf", "mroute")
+    upstream, rpf, entry = (frr.show(family, what).get(group, {}).get(source) for what in whats)
+    if upstream is None or upstream["joinState"] != "Joined" or rpf is None or entry is None:
+        return None
+    neighbor = rpf["rpfAddress"] if rpf["rpfAddress"] not in ("0.0.0.0", "::", source) else None
+    return Route(entry["iif"], neighbor, frozenset(entry.get("oil", ())))
+
+
+def kernel_forwards(node: Node, source: str, group: str) -> tuple[str | None, frozenset[str]]:
+    """The incoming and the outgoing interfaces of the kernel's entry; (None, empty) if there is none."""
+    entry = mfc(node, 6 if ":" in group else 4).get((source, group))
+    return (None, frozenset()) if entry is None else (entry.iif, entry.oifs)
+
+
+def interface_row(daemon: Pimpyd, family: int, name: str) -> Row:
+    """The row of `show interfaces`; empty if there is none."""
+    rows = [row for row in daemon.show("interfaces", family) if row["interface"] == name]
+    return rows[0] if rows else {}
+
+
+def is_up(daemon: Pimpyd, family: int, name: str) -> bool:
+    return bool(interface_row(daemon, family, name).get("oper_status") == "up")
+
+
+def querier(daemon: Pimpyd, family: int, name: str) -> str | None:
+    """Whom pimpyd takes for the querier on an interface."""
+    rows: list[Row] = daemon.show("igmp interfaces" if family == 4 else "mld interfaces", family)
+    return next((row["querier"] for row in rows if row["interface"] == name), None)
+
+
+def reconfigure(daemon: Pimpyd, text: str) -> None:
+    """Writes the file anew and has it read."""
+    daemon.config.write_text(text)
+    daemon.pimctl("reload")
+
+
+def eventually(daemon: Pimpyd, look: Callable[[], object], what: str, timeout: float = 30) -> None:
+    """Until `look()` is true, as long as the daemon lives."""
+    daemon.wait_for(lambda _: look(), timeout, what)
