@@ -73,6 +73,13 @@ def apply_rules(sg: SG) -> None:
         asserts.data_arrives(sg, interface)
 
 
+def take_connected(sg: SG) -> None:
+    """Data of a connected source that nobody wanted is wanted now: as if its next packet had arrived (4.2.2)."""
+    flow = sg.flow
+    if flow is not None and not sg.spt_bit and macros.source_connected(sg):
+        sg.spt_bit = macros.spt_bit_may_be_set(sg, 1 << flow.vif)
+
+
 def check_switch_to_spt(sg: SG) -> None:
     """CheckSwitchToSpt(S,G) (4.2.1): restarting the Keepalive Timer results in the SPT switch."""
     if macros.last_hop_wants(sg) and switch_to_spt_desired(sg):
