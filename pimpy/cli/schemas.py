@@ -38,7 +38,11 @@ ENUMS: dict[type, dict[str, list[str]]] = {
         "upstream_state": ["joined", "not_joined"],
         "rpf_state": ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"],
     },
-    views.OutgoingRow: {"row": ["outgoing"], "jp_state": ["no_info", "join", "prune_pending"]},
+    views.OutgoingRow: {
+        "row": ["outgoing"],
+        "jp_state": ["no_info", "join", "prune_pending"],
+        "assert_state": ["winner", "loser"],
+    },
     views.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
     views.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     views.GmpSourceRow: {"row": ["source"]},

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from pimpy.core.interface import Interface
+from pimpy.core.engine.timers import Timer
+from pimpy.core.interface import REGISTER_VIF, Interface
 from pimpy.core.pim import macros
-from pimpy.core.pim.tib import SG
-from pimpy.wire.family import format_address
+from pimpy.core.pim.tib import SG, StarG
+from pimpy.core.rpf import Path
+from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
     from pimpy.core.forwarding import Negative
-    from pimpy.core.pim.neighbor import PimInterface
+    from pimpy.core.pim.neighbor import Neighbor, PimInterface
     from pimpy.core.router import Router
 
 
@@ -81,15 +83,20 @@ class InterfaceRow:
 
 @frozen
 class MrouteRow:
-    """An (S,G) entry, `show mroute`."""
+    """A (*,G) or (S,G) entry, `show mroute`."""
 
     row: str
     """Always `entry`."""
     address_family: str
     group: str
     source_address: str
+    """`*` for (*,G)."""
+    is_rpt: bool
+    """Whether the entry is of the shared tree, (*,G)."""
     mode: str
     """`pim_ssm`, `pim_asm` outside the SSM range, or `negative` for a stream that nobody wants."""
+    rp_address: str | None
+    """RP(G); None in the SSM range, and while no RP is known."""
     upstream_state: str
     """`joined` or `not_joined`."""
     is_spt: bool
@@ -100,6 +107,10 @@ class MrouteRow:
     """`neighbor`, `connected`, `local`, `no_route`, `no_neighbor`, `no_interface` or `pending`."""
     join_expiration: float | None
     """Seconds until the next Join."""
+    keepalive_expiration: float | None
+    """Seconds until the source counts as silent (RFC 7761 4.1.3); None if no data keeps the entry."""
+    register_state: str | None
+    """`join`, `join_pending` or `prune` (RFC 7761 4.4.1); None where this router registers nothing."""
     up_time: float
     outgoing_count: int
     packets: int | None
@@ -122,6 +133,12 @@ class OutgoingRow:
     """`no_info`, `join` or `prune_pending` (RFC 7761 4.5.2)."""
     member: bool
     """Whether a member on that link is served by us."""
+    inherited: bool
+    """Whether the (*,G) entry brings it in (RFC 7761 4.1.5)."""
+    rpt_pruned: bool
+    """Whether somebody there pruned the source off the shared tree (RFC 7761 4.5.3)."""
+    assert_state: str | None
+    """`winner` or `loser` (RFC 7761 4.6); None if nobody else forwards there."""
     forwarding: bool
     """Whether it stands in the kernel's entry."""
     expiration: float | None
@@ -266,22 +283,26 @@ def _pim_interface(router: Router, link: Interface, pim: PimInterface) -> Interf
     )
 
 
-def _rpf_state(router: Router, sg: SG) -> str:
-    route = sg.path.route
-    if route is None:
+def _rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) -> str:
+    route = path.route if path is not None else None
+    if path is None or route is None:
         return "pending"
     if route.ifindex is None:
         return "no_route"
-    if macros.rpf_interface(router.pim, sg.path) is None:
+    if macros.rpf_interface(router.pim, path) is None:
         return "no_interface"
     if route.local:
         return "local"
-    if macros.rpf_prime(sg) is not None:
+    if rpf_prime is not None:
         return "neighbor"
-    return "connected" if sg.path.connected else "no_neighbor"
+    return "connected" if path.connected else "no_neighbor"
 
 
 def _mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
+    trees = [tree.star for tree in router.pim.tib.groups.values() if tree.star is not None]
+    for star in sorted(trees, key=lambda star: star.group):
+        yield _star_entry(router, star)
+        yield from _star_outgoing(router, star)
     for sg in sorted(router.pim.tib.sg.values(), key=lambda sg: (sg.group, sg.source)):
         yield _entry(router, sg)
         yield from _outgoing(router, sg)
@@ -289,22 +310,55 @@ def _mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
         yield _negative(router, negative)
 
 
+def _star_entry(router: Router, star: StarG) -> MrouteRow:
+    tree = star.tree
+    interface = macros.rpf_interface(router.pim, tree.path)
+    rpf_prime = macros.rpf_prime_star(star)
+    return MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(star.group),
+        source_address="*",
+        is_rpt=True,
+        mode="pim_asm",
+        rp_address=_text(tree.rp),
+        upstream_state="joined" if star.joined else "not_joined",
+        is_spt=False,
+        incoming_interface="register" if tree.i_am_rp else _name(interface),
+        rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
+        rpf_state="local" if tree.i_am_rp else _rpf_state(router, tree.path, rpf_prime),
+        join_expiration=_left(star.join_timer, router),
+        keepalive_expiration=None,
+        register_state=None,
+        up_time=router.heap.now - star.created,
+        outgoing_count=macros.immediate_olist_star(star).bit_count(),
+        packets=None,
+        bytes=None,
+        wrong_if=None,
+    )
+
+
 def _entry(router: Router, sg: SG) -> MrouteRow:
     interface = macros.rpf_interface(router.pim, sg.path)
     installed = router.forwarding.entry(sg.source, sg.group)
     rpf_prime = macros.rpf_prime(sg)
+    tree = sg.tree
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
         group=format_address(sg.group),
         source_address=format_address(sg.source),
-        mode="pim_ssm" if router.ssm.holds(sg.group) else "pim_asm",
+        is_rpt=False,
+        mode="pim_ssm" if tree is None else "pim_asm",
+        rp_address=_text(tree.rp if tree is not None else None),
         upstream_state="joined" if sg.joined else "not_joined",
-        is_spt=installed is not None,
-        incoming_interface=None if interface is None else interface.name,
-        rpf_neighbor=None if rpf_prime is None else format_address(rpf_prime.address),
-        rpf_state=_rpf_state(router, sg),
-        join_expiration=None if sg.join_timer is None else sg.join_timer.left(router.heap.now),
+        is_spt=installed is not None if tree is None else sg.spt_bit,
+        incoming_interface=_incoming(router, sg, installed) or _name(interface),
+        rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
+        rpf_state=_rpf_state(router, sg.path, rpf_prime),
+        join_expiration=_left(sg.join_timer, router),
+        keepalive_expiration=_left(sg.keepalive, router),
+        register_state=sg.register.state.value if sg.register is not None else None,
         up_time=router.heap.now - sg.created,
         outgoing_count=0 if installed is None else installed[1].bit_count(),
         packets=None,
@@ -313,26 +367,66 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
     )
 
 
+def _incoming(router: Router, sg: SG, installed: tuple[int, int] | None) -> str | None:
+    """The name of the interface by which the kernel takes the stream in; None if it has no entry."""
+    if installed is None or sg.tree is None:
+        return None
+    if installed[0] == REGISTER_VIF:
+        return "register"
+    return next(iter(router.vifs.names(1 << installed[0])), None)
+
+
+def _name(interface: PimInterface | None) -> str | None:
+    return None if interface is None else interface.name
+
+
+def _text(address: Address | None) -> str | None:
+    return None if address is None else format_address(address)
+
+
+def _left(timer: Timer | None, router: Router) -> float | None:
+    return None if timer is None else timer.left(router.heap.now)
+
+
+def _star_outgoing(router: Router, star: StarG) -> Iterator[OutgoingRow]:
+    served, olist = macros.pim_include_star(star), macros.immediate_olist_star(star)
+    told = star.joins | star.members | macros.assert_won(star) | macros.assert_lost(star)
+    for interface in router.pim.interfaces.values():
+        if interface.mask & told:
+            yield _outgoing_row(router, star, interface, served, olist, inherited=0, pruned=0)
+
+
 def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
     installed = router.forwarding.entry(sg.source, sg.group)
     oifs = 0 if installed is None else installed[1]
-    served = macros.pim_include(sg)
+    served, inherited = macros.pim_include(sg), macros.inherited_olist_rpt(sg)
+    pruned = macros.prunes_rpt(sg)
+    told = sg.joins | sg.members | oifs | pruned | macros.assert_won(sg) | macros.assert_lost(sg)
     for interface in router.pim.interfaces.values():
-        if not interface.mask & (sg.joins | sg.members):
-            continue
-        machine = interface.downstream.get(sg)
-        yield OutgoingRow(
-            row="outgoing",
-            address_family=router.family.name,
-            group=format_address(sg.group),
-            source_address=format_address(sg.source),
-            outgoing_interface=interface.name,
-            jp_state="no_info" if machine is None else machine.state.value,
-            member=bool(served & interface.mask),
-            forwarding=bool(oifs & interface.mask),
-            expiration=None if machine is None else machine.expiry.left(router.heap.now),
-            up_time=None if machine is None else router.heap.now - machine.since,
-        )
+        if interface.mask & told:
+            yield _outgoing_row(router, sg, interface, served, oifs, inherited, pruned)
+
+
+def _outgoing_row(
+    router: Router, entry: SG | StarG, interface: PimInterface, served: int, oifs: int, inherited: int, pruned: int
+) -> OutgoingRow:
+    mask, machine = interface.mask, interface.downstream.get(entry)
+    state = entry.asserts.get(interface) if entry.asserts else None
+    return OutgoingRow(
+        row="outgoing",
+        address_family=router.family.name,
+        group=format_address(entry.group),
+        source_address=format_address(entry.source) if isinstance(entry, SG) else "*",
+        outgoing_interface=interface.name,
+        jp_state="no_info" if machine is None else machine.state.value,
+        member=bool(served & mask),
+        inherited=bool(inherited & mask),
+        rpt_pruned=bool(pruned & mask),
+        assert_state=None if state is None else ("winner" if state.won else "loser"),
+        forwarding=bool(oifs & mask),
+        expiration=None if machine is None else machine.expiry.left(router.heap.now),
+        up_time=None if machine is None else router.heap.now - machine.since,
+    )
 
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:
@@ -342,13 +436,17 @@ def _negative(router: Router, negative: Negative) -> MrouteRow:
         address_family=router.family.name,
         group=format_address(negative.group),
         source_address=format_address(negative.source),
+        is_rpt=False,
         mode="negative",
+        rp_address=None,
         upstream_state="not_joined",
         is_spt=False,
         incoming_interface=names[0] if names else None,
         rpf_neighbor=None,
         rpf_state="pending",
         join_expiration=None,
+        keepalive_expiration=None,
+        register_state=None,
         up_time=0.0,
         outgoing_count=0,
         packets=None,
