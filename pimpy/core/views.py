@@ -293,6 +293,7 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
     interface = macros.rpf_interface(router.pim, sg.path)
     installed = router.forwarding.entry(sg.source, sg.group)
     rpf_prime = macros.rpf_prime(sg)
+    traffic = router.traffic.get((sg.source, sg.group), _NO_TRAFFIC)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -307,10 +308,13 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
         join_expiration=None if sg.join_timer is None else sg.join_timer.left(router.heap.now),
         up_time=router.heap.now - sg.created,
         outgoing_count=0 if installed is None else installed[1].bit_count(),
-        packets=None,
-        bytes=None,
-        wrong_if=None,
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
     )
+
+
+_NO_TRAFFIC = (None, None, None)
 
 
 def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
@@ -337,6 +341,7 @@ def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:
     names = router.vifs.names(1 << negative.vif)
+    traffic = router.traffic.get((negative.source, negative.group), _NO_TRAFFIC)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -351,9 +356,9 @@ def _negative(router: Router, negative: Negative) -> MrouteRow:
         join_expiration=None,
         up_time=0.0,
         outgoing_count=0,
-        packets=None,
-        bytes=None,
-        wrong_if=None,
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
     )
 
 
