@@ -17,7 +17,7 @@ import click
 from pimpy import __version__
 from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError, find
 from pimpy.cli.render import Style
-from pimpy.daemon.commands import ALIASES, SHOW
+from pimpy.daemon.commands import ALIASES, COMMAND_ALIASES, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
@@ -121,7 +121,13 @@ class Show(Prefixes):
     aliases = ALIASES
 
 
-@click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class Top(Prefixes):
+    """The first words, with pimd's."""
+
+    aliases = COMMAND_ALIASES
+
+
+@click.group(cls=Top, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, "-v", "--version", message="pimctl version %(version)s")
 @common
 @click.pass_context

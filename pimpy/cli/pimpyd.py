@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -170,6 +171,9 @@ def _run(said: argparse.Namespace) -> int:
     from pimpy.daemon import app
     from pimpy.daemon.options import Options
 
+    if not said.foreground:
+        said.config = said.config and os.path.abspath(said.config)  # it is read again, when / is the working directory
+        said.pidfile, said.ipc = _absolute(said.pidfile), _absolute(said.ipc)
     options = Options(
         config=said.config,
         foreground=said.foreground,
@@ -191,6 +195,11 @@ def _run(said: argparse.Namespace) -> int:
     )
 
     return app.run(options)
+
+
+def _absolute(name: str | None) -> str | None:
+    """A path that does not depend on the working directory; a name without a slash is under /run anyway."""
+    return os.path.abspath(name) if name and "/" in name else name
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ def _rpf(row: Cells) -> str:
 def _state(row: Cells) -> str:
     if row["mode"] == "negative":
         return "unwanted"
-    return "joined" if row["upstream_state"] == "joined" else "not joined"
+    flags = ["SPT"] if row["is_spt"] and row["mode"] == "pim_asm" else []
+    if row["register_state"] is not None:
+        flags.append({"join": "registering", "prune": "register stopped"}.get(row["register_state"], "probing"))
+    return ", ".join(["joined" if row["upstream_state"] == "joined" else "not joined", *flags])
 
 
 def _outgoing(row: Cells) -> str:
@@ -70,6 +73,12 @@ def why(row: Cells) -> str:
     reasons = ["member"] if row["member"] else []
     if row["jp_state"] != "no_info":
         reasons.append("join" if row["jp_state"] == "join" else "pruning")
+    if row["inherited"]:
+        reasons.append("tree")
+    if row["rpt_pruned"]:
+        reasons.append("pruned")
+    if row["assert_state"] is not None:
+        reasons.append("assert won" if row["assert_state"] == "winner" else "assert lost")
     text = f"{row['outgoing_interface']} ({'+'.join(reasons) or 'none'})"
     return text if row["forwarding"] else f"[{text}]"
 
@@ -104,6 +113,7 @@ MROUTE = (
     Column("Source", _say("source_address")),
     Column("Incoming", _say("incoming_interface")),
     Column("RPF neighbour", _rpf, spare=1),
+    Column("RP", lambda row: row["rp_address"] or "-", spare=4),
     Column("State", _state, spare=2),
     Column("Packets", _say("packets"), right=True, spare=3),
     Column("Outgoing", _outgoing, wrap=True),

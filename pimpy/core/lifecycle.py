@@ -209,6 +209,7 @@ def _membership(router: Router, interface: Interface, pim_interface: PimInterfac
     def send(destination: Address, data: bytes) -> None:
         source = pim_interface.address
         router.emit(SendPacket(router.family.gmp, interface.ifindex, source, destination, data))
+        router.counters.add(interface.name, router.family.gmp, "tx", "query")
 
     def count(kind: str, reason: str) -> None:
         router.counters.add(interface.name, router.family.gmp, "rx", kind, reason)

@@ -49,6 +49,8 @@ class Router:
         self.memberships: dict[int, Membership] = {}
         """IGMP or MLD on the interfaces that take part, by ifindex."""
         self.vifs = VifTable()
+        self.traffic: dict[tuple[Address, Address], tuple[int, int, int]] = {}
+        """The kernel's (packets, bytes, wrong interface) by (source, group), lent by whoever asks for rows."""
         self.departing: list[int] = []
         """Vifs that the kernel is to give up once no entry names them."""
         self.waiting: dict[int, Interface] = {}

@@ -343,6 +343,7 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
     installed = router.forwarding.entry(sg.source, sg.group)
     rpf_prime = macros.rpf_prime(sg)
     tree = sg.tree
+    traffic = router.traffic.get((sg.source, sg.group), _NO_TRAFFIC)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -361,10 +362,13 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
         register_state=sg.register.state.value if sg.register is not None else None,
         up_time=router.heap.now - sg.created,
         outgoing_count=0 if installed is None else installed[1].bit_count(),
-        packets=None,
-        bytes=None,
-        wrong_if=None,
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
     )
+
+
+_NO_TRAFFIC = (None, None, None)
 
 
 def _incoming(router: Router, sg: SG, installed: tuple[int, int] | None) -> str | None:
@@ -431,6 +435,7 @@ def _outgoing_row(
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:
     names = router.vifs.names(1 << negative.vif)
+    traffic = router.traffic.get((negative.source, negative.group), _NO_TRAFFIC)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -449,9 +454,9 @@ def _negative(router: Router, negative: Negative) -> MrouteRow:
         register_state=None,
         up_time=0.0,
         outgoing_count=0,
-        packets=None,
-        bytes=None,
-        wrong_if=None,
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
     )
 
 

@@ -14,14 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from pimpy import __version__
 from pimpy.config.model import Config
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import Configured, Shutdown
 from pimpy.core.router import Router
-from pimpy.core.views import MrouteRow, Row
+from pimpy.core.views import Row
 from pimpy.daemon import background, configfile, logs
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
@@ -34,7 +32,7 @@ from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, open_sockets
-from pimpy.wire.family import FAMILIES, Family, format_address
+from pimpy.wire.family import FAMILIES, Family
 
 if TYPE_CHECKING:
     from pimpy.daemon.metrics import MetricsServer
@@ -80,6 +78,7 @@ class Daemon:
         self.control: ControlServer | None = None
         self.metrics: MetricsServer | None = None
         self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Serve until somebody ends it."""
@@ -183,11 +182,17 @@ class Daemon:
         if self.config.metrics is not None:
             from pimpy.daemon.metrics import MetricsServer
 
-            self.metrics = MetricsServer(self.config.metrics, self)
+            self.metrics = MetricsServer(self.config.metrics, self, self.control)
             try:
                 await self.metrics.start()
             except OSError as problem:
                 log.error("metrics: %s", problem, extra={"reason": "metrics"})
+
+    async def _restart_metrics(self) -> None:
+        if self.metrics is not None:
+            await self.metrics.close()
+            self.metrics = None
+        await self._start_metrics()
 
     async def _stop(self) -> None:
         """Say good-bye, and leave the kernel as it was."""
@@ -226,16 +231,10 @@ class Daemon:
         return found
 
     def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
-        counters = self.adapters[family].counters()
-        texts = {
-            (format_address(source), format_address(group)): numbers for (source, group), numbers in counters.items()
-        }
-        rows: list[Row] = []
-        for row in driver.router.rows("mroute"):
-            if isinstance(row, MrouteRow) and (numbers := texts.get((row.source_address, row.group))) is not None:
-                packets, size, wrong = numbers
-                row = evolve(row, packets=packets, bytes=size, wrong_if=wrong)
-            rows.append(row)
+        """The entries with the kernel's counters, which are read once for all of them."""
+        driver.router.traffic = self.adapters[family].counters()
+        rows = list(driver.router.rows("mroute"))
+        driver.router.traffic = {}
         return rows
 
     def status(self) -> StatusRow:
@@ -285,9 +284,11 @@ class Daemon:
         self.config_ok = result.model is not None
         if result.model is None:
             raise RefusedError("; ".join(str(error) for error in result.errors) + "; the old configuration stays")
-        self.path, self.config, self.config_time = path, result.model, time.time()
+        old, self.path, self.config, self.config_time = self.config, path, result.model, time.time()
         for driver in self.drivers.values():
             driver.feed([Configured(self.config)])
+        if old.metrics != self.config.metrics:
+            self._task = asyncio.get_running_loop().create_task(self._restart_metrics())
         background.touch_pidfile(self.options.pidfile_path)
         return f"{path or 'the defaults'} read"
 

@@ -33,6 +33,9 @@ ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 
 COMMANDS = ("kill", "log", "reload", "show", "version")
 
+COMMAND_ALIASES = {"restart": "reload"}
+"""pimd's word; ours loses nothing that did not change."""
+
 MATCHED = {
     "neighbors": ("interface", "address"),
     "mroute": ("group", "source_address"),
@@ -91,7 +94,7 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     words = command.split()
     if not words:
         raise RefusedError(f"an empty command; known are {', '.join(COMMANDS)}", USAGE)
-    name = complete(words[0], COMMANDS, {}, "command")
+    name = complete(words[0], COMMANDS, COMMAND_ALIASES, "command")
     if name == "show":
         return show(backend, words[1:]), ""
     most = 1 if name == "log" else 0

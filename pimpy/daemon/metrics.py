@@ -20,6 +20,8 @@ from pimpy.daemon.exposition import Family
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from pimpy.daemon.control import ControlServer
+
 log = logging.getLogger("pimpy.metrics")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,9 +45,11 @@ _STATUS = {
 class MetricsServer:
     """Serves the metrics of one daemon at (host, port). `port` is the real one once it is started."""
 
-    def __init__(self, listen: tuple[str, int], backend: Backend) -> None:
+    def __init__(self, listen: tuple[str, int], backend: Backend, control: ControlServer | None = None) -> None:
+        """`control` is the control socket whose bad clients are told too."""
         self.host, self.port = listen
         self.backend = backend
+        self.control = control
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._scraping = asyncio.Lock()
@@ -91,6 +95,7 @@ class MetricsServer:
             *exposition.of_counters(backend),
             *exposition.of_memberships(backend),
             *self._of_log(),
+            self._of_control(),
         ]
         await asyncio.sleep(0)
         self._traffic.begin(status.address_families.split())
@@ -109,6 +114,12 @@ class MetricsServer:
                 suppressed.add(handler.limit.suppressed)
                 lost.add(handler.lost)
         return [suppressed, lost]
+
+    def _of_control(self) -> Family:
+        errors = Family("control_errors_total", "counter", "What clients of the control socket did wrong, by reason.")
+        for reason, count in sorted(self.control.bad.items() if self.control is not None else ()):
+            errors.add(count, reason=reason)
+        return errors
 
     def _of_process(self, names: Collection[str]) -> bytes:
         """process_*: memory, processor time, open files, start."""

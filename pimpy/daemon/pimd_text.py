@@ -23,6 +23,7 @@ HELP = (
     ("kill", "Kill the running daemon"),
     ("log [? | none | LEVEL]", "Show or set the log level"),
     ("reload", "Read the configuration again and apply what changed"),
+    ("restart", "The same as reload"),
     ("version", "Show the version of the daemon"),
     ("show status", "Show the status of the daemon"),
     ("show igmp", "Show IGMP interfaces and group memberships"),
@@ -46,7 +47,7 @@ def answer(backend: Backend, line: str) -> str:
     words = line.replace("\0", " ").split()
     if not words:
         raise RefusedError(_UNKNOWN, USAGE)
-    name = _match(words[0], ("help", "kill", "log", "reload", "version", "show"))
+    name = _match(words[0], ("help", "kill", "log", "reload", "restart", "version", "show"))
     if name == "help":
         return "".join(f"{command}\t{text}\n" for command, text in HELP)
     if name == "version":
@@ -56,7 +57,7 @@ def answer(backend: Backend, line: str) -> str:
         return _show(backend, words[1:])
     if name == "log":
         return LOG_WORDS if words[1:] == ["?"] else backend.command("log", words[1:2])
-    return backend.command(name, [])
+    return backend.command("reload" if name == "restart" else name, [])
 
 
 def _match(word: str, known: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ the descriptor `Sockets.mroute` is open.
 Capabilities: CAP_NET_RAW opens the sockets and owns the table. CAP_NET_ADMIN makes the receive buffers larger
 than `net.core.rmem_max`. Joining a group needs neither.
 
-Sysctls: none is set here. The kernel itself sets `mc_forwarding` while a table is held. `forwarding_problems()`
-tells of those that somebody else has to set.
+Sysctls: none is set here, so none has to be restored. The kernel itself sets `mc_forwarding` while a table is
+held. `advice()` tells of those that somebody else may want to set.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from socket import (
@@ -175,6 +176,8 @@ def _take_table(mroute: socket, family: Family, table: int) -> None:
             ) from error
         if error.errno in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
             raise KernelRefusal(f"this kernel cannot give the {name}", _kernel_options(family, table)) from error
+        if error.errno == errno.EINVAL:
+            raise KernelRefusal(f"there can be no {name}", "choose a number below 100000000") from error
         raise KernelRefusal(f"the {name} was refused: {error.strerror}", "see the kernel's log") from error
 
 
@@ -315,15 +318,40 @@ class Memberships:
             member.setsockopt(IPPROTO_IPV6, IPV6_JOIN_GROUP if join else IPV6_LEAVE_GROUP, request)
 
 
-def forwarding_problems(family: Family) -> list[str]:
-    """What keeps this host from forwarding, each as the command that changes it."""
-    name = "net.ipv4.ip_forward" if family.number != AF_INET6 else "net.ipv6.conf.all.forwarding"
-    path = Path("/proc/sys", *name.split("."))
+@frozen
+class Advice:
+    """A setting of this host that may be in the way: a stable word, and a text that names the remedy."""
+
+    reason: str
+    text: str
+
+
+def advice(family: Family, interfaces: Iterable[str]) -> list[Advice]:
+    """What an operator may want to set; nothing is set here.
+
+    Multicast itself is forwarded whatever `ip_forward` says, but the Registers and the joined sources of others
+    do not pass a host that forwards no unicast. Strict reverse path filtering drops packets of a source before
+    they reach multicast routing if the route back to it leads elsewhere, without a trace but a counter.
+    """
+    found = []
+    key = "net.ipv4.ip_forward" if family.size == 4 else "net.ipv6.conf.all.forwarding"
+    if _sysctl(key) == 0:
+        found.append(Advice("unicast_forwarding_off", f"this host forwards no unicast: sysctl -w {key}=1"))
+    if family.size == 4:
+        everywhere = _sysctl("net.ipv4.conf.all.rp_filter") or 0
+        for name in interfaces:
+            if max(everywhere, _sysctl("net.ipv4.conf", name, "rp_filter") or 0) == 1:
+                text = f"{name} drops sources whose route leads elsewhere: sysctl -w net.ipv4.conf.{name}.rp_filter=2"
+                found.append(Advice("rp_filter_strict", text))
+    return found
+
+
+def _sysctl(key: str, *more: str) -> int | None:
+    """A number below /proc/sys, None if it cannot be read. `more` is for interface names, which may have dots."""
     try:
-        value = path.read_text(encoding="ascii").strip()
-    except OSError:
-        return []
-    return [] if value != "0" else [f"sysctl -w {name}=1"]
+        return int(Path("/proc/sys", *key.split("."), *more).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _holders(family: Family) -> str:

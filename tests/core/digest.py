@@ -1,7 +1,8 @@
 """The whole state of a router as one value, so that "dropped = unchanged" can be asserted (reliability.md, G3).
 
 Everything that hangs on the router is walked, timers and the state of the random numbers included; left out are
-the counters, the effects not drained yet, and what keeps notices from being repeated.
+the counters, the effects not drained yet, what keeps notices from being repeated, what a message was counted for,
+and the time of the last event.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-NOT_STATE = frozenset({"counters", "_effects", "silenced", "quiet"})
+NOT_STATE = frozenset({"counters", "_effects", "silenced", "quiet", "now", "notes", "__weakref__"})
 
 
 def digest(router: object) -> str:
@@ -30,7 +31,7 @@ class _Walker:
         if isinstance(value, Random):
             return [f"{path} = random state {hash(value.getstate())}"]
         if isinstance(value, partial):
-            return [f"{path} = partial {value.func!r}"]
+            return [f"{path} = partial {value.func.__qualname__}"]
         if isinstance(value, type) or callable(value):
             return [f"{path} = {getattr(value, '__qualname__', value)}"]
         if id(value) in self.seen:

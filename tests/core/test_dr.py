@@ -193,6 +193,19 @@ def test_U7_a_join_timer_that_is_shorter_stays(family: Family) -> None:
     assert [when for when, _, _ in stand.said()] == [60.0] and stand.join_timer(channel) == 60
 
 
+def test_TH19_N7_a_join_between_two_answers_has_its_hello_in_front(family: Family) -> None:
+    stand = Stand(family)
+    nine = stand.peer("up", 9)
+    nine.hello(generation_id=0x7001)
+    stand.run(4.9)
+    nine.hello(generation_id=0x7002)
+    stand.run(0)
+    stand.mark()
+    stand.peer("down", 2).join(stand.us(), stand.channel())
+    stand.run(0)
+    assert [type(message).__name__ for _, message in stand.up.pim("r1")] == ["Hello", "JoinPrune"]
+
+
 def test_TH19_restarts_that_follow_too_soon_are_answered_together(family: Family) -> None:
     stand = Stand(family)
     (channel,) = stand.joined()

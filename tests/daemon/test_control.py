@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fake_daemon import FakeDaemon, mroute, outgoing, serving
+from lab import needs
 
 from pimpy.daemon.control import ControlServer, Limits, SocketHeldError, listen
 
@@ -172,6 +173,7 @@ def test_a_text_request_ends_at_newline_end_or_silence(path: str) -> None:
 
 
 def test_socat_can_ask(path: str) -> None:
+    needs.need_program("socat")
     with serving(path, FakeDaemon()):
         done = subprocess.run(
             ["socat", "-", f"UNIX:{path}"], input=b"show neighbor\n", capture_output=True, timeout=10, check=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fake_daemon import FakeDaemon, interface, mroute, neighbor
+from fake_daemon import FakeDaemon, interface, mroute, neighbor, serving
+from lab import needs
 from prometheus_client.parser import text_string_to_metric_families
 
 from pimpy.daemon.exposition import Family, Traffic
@@ -57,8 +58,6 @@ def value(text: str, metric: str, **labels: str) -> float:
 
 
 def raw(server: MetricsServer, data: bytes) -> bytes:
-    import socket
-
     with socket.create_connection(("127.0.0.1", server.port), timeout=15) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
@@ -113,12 +112,10 @@ def test_only_some_names() -> None:
 
 
 def test_promtool_has_no_complaint() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (Debian package prometheus)")
+    needs.need_program("promtool")
     with served(FakeDaemon()) as server:
         text = page(server)
-    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -191,6 +188,18 @@ def test_a_bug_in_the_daemon_is_an_error_of_the_scrape(caplog: pytest.LogCapture
         assert raw(server, b"GET /metrics HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 500 ")
 
 
+def test_bad_clients_of_the_control_socket_are_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "p.sock")
+    with serving(path, FakeDaemon()) as control, served(FakeDaemon()) as server:
+        server.control = control
+        assert "pimpy_control_errors_total" not in page(server)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(b"bogus\n")
+            client.recv(100)
+        assert value(page(server), "pimpy_control_errors_total", reason="refused") == 1
+
+
 def test_an_occupied_address_is_named() -> None:
     with served(FakeDaemon()) as server:
 
@@ -226,9 +235,7 @@ def test_twenty_thousand_entries_leave_the_loop_to_others() -> None:
 
 
 def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
-    prometheus = shutil.which("prometheus")
-    if prometheus is None:
-        pytest.skip("prometheus is not installed (Debian package prometheus)")
+    needs.need_program("prometheus")
     with served(FakeDaemon()) as server:
         config = tmp_path / "prometheus.yml"
         config.write_text(
@@ -237,7 +244,7 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
         )
         port = free_port()
         command = [
-            prometheus,
+            "prometheus",
             f"--config.file={config}",
             f"--storage.tsdb.path={tmp_path}/data",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -253,8 +260,6 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

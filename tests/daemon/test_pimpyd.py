@@ -42,8 +42,8 @@ def test_no_flags_are_the_defaults(asked: list[Options]) -> None:
 
 
 FLAGS: list[tuple[list[str], dict[str, object]]] = [
-    (["-f", "x.conf"], {"config": "x.conf"}),
-    (["--config", "x.conf"], {"config": "x.conf"}),
+    (["-n", "-f", "x.conf"], {"config": "x.conf", "foreground": True}),
+    (["--config", "/x.conf"], {"config": "/x.conf"}),
     (["-n"], {"foreground": True}),
     (["--foreground"], {"foreground": True}),
     (["-i", "studio"], {"ident": "studio"}),
@@ -75,6 +75,17 @@ FLAGS: list[tuple[list[str], dict[str, object]]] = [
 def test_flags(asked: list[Options], args: list[str], fields: dict[str, object]) -> None:
     assert main(*args) == 0
     assert asked == [Options(**fields)]  # type: ignore[arg-type]
+
+
+def test_paths_do_not_depend_on_the_working_directory_in_the_background(
+    asked: list[Options], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main("-f", "x.conf", "-u", "./x.sock", "-p", "x.pid") == 0
+    (options,) = asked
+    assert options.config == f"{tmp_path}/x.conf"
+    assert options.socket_path == f"{tmp_path}/x.sock"
+    assert options.pidfile_path == "/run/x.pid"
 
 
 def test_every_field_has_a_flag() -> None:

@@ -223,6 +223,19 @@ def test_allowed_combinations_stay_as_they_are(family: Family) -> None:
         assert one(family, joins, prunes) == [GroupSet(net.group, joins, prunes)]
 
 
+@pytest.mark.parametrize("left", [0, 1, 2, 9])
+def test_a_long_set_begins_in_the_current_message(family: Family, left: int) -> None:
+    net = NETS[family]
+    capacity = 181 if family is IPV4 else 70
+    # What the first set may hold so that the second finds room for its head and `left` entries.
+    room = (MTU - family.ip_header - 4 - 6 - family.size - 2 * (8 + family.size)) // (4 + family.size) - left
+    before = GroupSet(net.group, sources(family, room, SG), ())
+    long = GroupSet(net.other_group, sources(family, capacity + 30, SG), ())
+    result = packed(family, [before, long])
+    assert [len(each.joins) for each in result[0].groups] == ([room, left] if left else [room])
+    assert told(all_sets(result)) == told([before, long])
+
+
 def test_too_small_a_limit_is_refused(family: Family) -> None:
     smallest = 4 + 6 + family.size + 8 + family.size + 4 + family.size
     (group_set,) = singles(family, 1)

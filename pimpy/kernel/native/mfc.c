@@ -64,17 +64,15 @@ static int apply4(int fd, const struct change *change, const unsigned char *thre
 static int apply6(int fd, const struct change *change)
 {
     struct mf6cctl control;
-    int vif;
 
+    _Static_assert(sizeof control.mf6cc_ifset.ifs_bits[0] * 8 == VIFS, "one word holds an interface mask");
     memset(&control, 0, sizeof control);
     control.mf6cc_origin.sin6_family = AF_INET6;
     memcpy(&control.mf6cc_origin.sin6_addr, change->source, 16);
     control.mf6cc_mcastgrp.sin6_family = AF_INET6;
     memcpy(&control.mf6cc_mcastgrp.sin6_addr, change->group, 16);
     control.mf6cc_parent = (mifi_t)change->iif;
-    for (vif = 0; vif < VIFS; vif++)
-        if (change->oifs >> vif & 1)
-            IF_SET(vif, &control.mf6cc_ifset);
+    control.mf6cc_ifset.ifs_bits[0] = change->oifs; /* IF_SET() would shift into the sign bit */
     return setsockopt(fd, IPPROTO_IPV6, change->deletes ? MRT6_DEL_MFC : MRT6_ADD_MFC, &control, sizeof control);
 }
 

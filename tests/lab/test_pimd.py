@@ -1,0 +1,200 @@
+"""pimd 2.3.2 as the router above ours, below ours, between two of ours, and beside ours on a LAN; it knows IPv4 only.
+
+What it does in its own way: it ticks every 5 s; for its first 20 s it takes no Join for a source that is not on a link
+of its own, so ours repeat theirs every 5 s here; it drops a Hello whose first option it does not know; and as a first
+hop it sends SSM streams to its register interface too, and to hosts on a LAN where another one is the DR.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .capture import assert_clean
+from .helpers import (
+    Flow,
+    Route,
+    eventually,
+    in_a_row,
+    interface_row,
+    kernel_forwards,
+    our_route,
+    querier,
+    start_flow,
+)
+from .pimd import Pimd
+from .pimpyd import QUICK, Pimpyd
+from .topology import Lab, Node
+from .traffic import Watcher
+
+pytestmark = pytest.mark.usefixtures("pimd", "pimpyd", "captures")
+OFTEN = f"{QUICK}join-prune-interval 5\n"
+
+
+def start_beside(daemons: list[Pimpyd], pimd: Pimd) -> None:
+    """Starts all; until pimd and each of ours know each other, and tell the same of each other."""
+    for daemon in daemons:
+        daemon.launch()
+    pimd.start()
+    for daemon in daemons:
+        daemon.wait_ready()
+        theirs, ours = pimd.node.port(daemon.node).ipv4, daemon.node.port(pimd.node)
+        eventually(daemon, lambda one=daemon, a=theirs: a in one.neighbors(4), "pimd is a neighbour")  # type: ignore[misc]
+        eventually(daemon, lambda a=ours.ipv4: a in pimd.neighbors(), "pimd has a neighbour")  # type: ignore[misc]
+        (row,) = daemon.show("neighbors", 4)
+        assert (row["interface"], row["address"], row["dr_priority"]) == (ours.name, theirs, 1)
+        assert not row["lan_prune_delay"] and row["gen_id"]
+        # Without LAN Prune Delay at the neighbour the defaults hold (RFC 7761 4.3.3).
+        interface = interface_row(daemon, 4, ours.name)
+        assert (interface["propagation_delay"], interface["override_interval"]) == (0.5, 2.5)
+        assert interface["is_dr"] == (daemon.node.number > pimd.node.number) == (pimd_flags(pimd, theirs) == "PIM")
+
+
+def pimd_flags(pimd: Pimd, address: str) -> str:
+    """The flags of one of its interfaces: `DR PIM`, `PIM`, `DR NO-NBR`."""
+    (row,) = re.findall(rf"^ *\d+  {re.escape(address)} +\S+/\d+ +\d+  (.*)$", pimd.dump(), re.MULTILINE)
+    return " ".join(word for word in row.split() if not re.match(r"\d", word))
+
+
+def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, frozenset[str]] | None:
+    """The incoming and outgoing interfaces of its entry, by name; None if it has none."""
+    vifs, _, table = pimd.dump().partition("Multicast Routing Table")
+    names = {port.ipv4: port.name for port in pimd.node.ports.values()}
+    rows = re.findall(r"^ *(\d+)  (\S+) +(\S+)/\d+ ", vifs, re.MULTILINE)
+    numbers = {int(vif): names[address] for vif, address, _ in rows}
+    _, found, entry = table.partition(f"{source:<15}  {group:<15}  SSM")
+    if not found:
+        return None
+    lines = {name: re.search(rf"^{name} *: (\S+)", entry, re.MULTILINE) for name in ("Outgoing oifs", "Incoming")}
+    marks = {name: line.group(1) if line else "" for name, line in lines.items()}
+    outgoing = {name for vif, name in numbers.items() if marks["Outgoing oifs"][vif] != "."}
+    incoming = [name for vif, name in numbers.items() if marks["Incoming"][vif] != "."]
+    return (incoming[0] if incoming else None), frozenset(outgoing)
+
+
+def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, frozenset[str]]:
+    """What the kernel does there, the register interface left out."""
+    incoming, outgoing = kernel_forwards(node, *flow.key)
+    return incoming, outgoing - {"pimreg"}
+
+
+def wait_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
+    """Until nobody forwards the stream any more. pimd keeps an entry that goes nowhere for a while."""
+    for daemon in ours:
+        eventually(daemon, lambda one=daemon: our_route(one, *flow.key) is None, "the entry ends")  # type: ignore[misc]
+    pimd.node.lab.wait(lambda: not pimd_forwards(pimd.node, flow)[1], 60, "pimd forwards no more")
+    route = pimd_route(pimd, *flow.key)
+    assert route is None or not route[1]
+
+
+def test_pimd_above_ours(lab: Lab) -> None:
+    """src - p - r - h: pimd is the first hop and takes our Join and our Prune."""
+    src, p, r, h = in_a_row(lab, "src", "p", "r", "h")
+    lab.capture_all()
+    pimd, daemon = Pimd(p), Pimpyd(r, OFTEN)
+    start_beside([daemon], pimd)
+    flow = start_flow(src.port(p), h.port(r), 4)
+    assert our_route(daemon, *flow.key) == Route("p", p.port(r).ipv4, frozenset({"h"}))
+    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("src", frozenset({"r"}))
+    flow.assert_arrived(hops=2)
+    watcher = Watcher(r.port(p), 4)
+    flow.receiver.leave()
+    wait_gone(flow, pimd, daemon)
+    watcher.wait_silent(0.5)
+    assert_clean(lab, r)
+
+
+def test_pimd_below_ours(lab: Lab) -> None:
+    """src - r - p - h: pimd is the last hop; we take its Join and its Prune."""
+    src, r, p, h = in_a_row(lab, "src", "r", "p", "h")
+    lab.capture_all()
+    pimd, daemon = Pimd(p), Pimpyd(r, OFTEN)
+    start_beside([daemon], pimd)
+    flow = start_flow(src.port(r), h.port(p), 4)
+    assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"p"}))
+    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("r", frozenset({"h"}))
+    flow.assert_arrived(hops=2)
+    watcher = Watcher(p.port(r), 4)
+    flow.receiver.leave()
+    wait_gone(flow, pimd, daemon)
+    watcher.wait_silent(0.5)
+    assert_clean(lab, r)
+
+
+def test_pimd_between_ours(lab: Lab) -> None:
+    """src - r1 - p - r2 - h: pimd passes on what we ask for, and what we no longer want."""
+    src, r1, p, r2, h = in_a_row(lab, "src", "r1", "p", "r2", "h")
+    lab.capture_all()
+    pimd, ours = Pimd(p), [Pimpyd(r1, OFTEN), Pimpyd(r2, OFTEN)]
+    start_beside(ours, pimd)
+    flow = start_flow(src.port(r1), h.port(r2), 4)
+    assert our_route(ours[0], *flow.key) == Route("src", None, frozenset({"p"}))
+    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"r2"}))
+    assert our_route(ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
+    flow.assert_arrived(hops=3)
+    flow.receiver.leave()
+    wait_gone(flow, pimd, *ours)
+    assert_clean(lab, r1, r2)
+
+
+class SharedLan:
+    """src - r0 - LAN with pimd and ours - LAN with h. `low` has the lower addresses, `high` the higher ones."""
+
+    def __init__(self, lab: Lab, ours_low: bool) -> None:
+        self.src, self.r0 = lab.host("src"), lab.router("r0")
+        self.low, self.high = (lab.router(name) for name in ("rp" if ours_low else "pr"))
+        self.r, self.p = (self.low, self.high) if ours_low else (self.high, self.low)
+        self.h = lab.host("h")
+        lab.link(self.src, self.r0)
+        lab.lan("up", self.r0, self.low, self.high)
+        lab.lan("lan", self.low, self.high, self.h)
+        lab.start()
+        lab.capture_all()
+        self.first, self.daemon, self.pimd = Pimpyd(self.r0, OFTEN).launch(), Pimpyd(self.r, OFTEN), Pimd(self.p)
+        for one in (self.pimd, self.daemon) if ours_low else (self.daemon, self.pimd):
+            one.start()  # the querier last, so that the other hears its first query
+
+    def wait_agreed(self) -> None:
+        """Until all three know each other, and ours and pimd name the same DR and querier."""
+        address = {node: node.port("lan").ipv4 for node in (self.r, self.p, self.low, self.high)}
+        self.first.wait_ready()
+        for daemon in (self.first, self.daemon):
+            eventually(daemon, lambda one=daemon: len(one.neighbors(4)) > 1, "the neighbours")  # type: ignore[misc]
+        eventually(self.daemon, lambda: address[self.r] in self.pimd.neighbors(), "pimd has a neighbour")
+        eventually(self.daemon, lambda: querier(self.daemon, 4, "lan") == address[self.low], "the lowest queries")
+        assert interface_row(self.daemon, 4, "lan")["dr_address"] == address[self.high]
+        assert pimd_flags(self.pimd, address[self.p]) == ("DR PIM" if self.p is self.high else "PIM")
+
+
+@pytest.mark.parametrize("ours_low", [True, False], ids=["pimd-dr", "ours-dr"])
+def test_pimd_beside_ours(lab: Lab, ours_low: bool) -> None:
+    """The highest address is the DR and forwards alone, the lowest is the querier; both say so."""
+    lan = SharedLan(lab, ours_low)
+    lan.wait_agreed()
+    flow = start_flow(lan.src.port("r0"), lan.h.port("lan"), 4)
+    flow.assert_arrived(hops=2)
+    assert pimd_forwards(lan.high, flow) == ("up", frozenset({"lan"}))
+    assert pimd_forwards(lan.low, flow)[1] == frozenset()
+    assert our_route(lan.first, *flow.key) == Route("src", None, frozenset({"up"}))
+    route = our_route(lan.daemon, *flow.key)
+    assert route == (None if ours_low else Route("up", lan.r0.port("up").ipv4, frozenset({"lan"})))
+    watcher = Watcher(lan.h.port("lan"), 4)
+    flow.receiver.leave()
+    wait_gone(flow, lan.pimd, lan.daemon, lan.first)
+    watcher.wait_silent(0.5)
+    assert_clean(lab, lan.r, lan.r0)
+
+
+def test_our_hello_begins_with_what_pimd_knows(lab: Lab) -> None:
+    """Holdtime comes first: pimd drops a Hello whose first option it does not know, LAN Prune Delay say."""
+    _, r, p, _ = in_a_row(lab, "src", "r", "p", "h")
+    capture = lab.links[1].capture()
+    daemon, pimd = Pimpyd(r), Pimd(p)
+    start_beside([daemon], pimd)
+    assert daemon.stop() == 0
+    lab.wait(lambda: not pimd.neighbors(), 30, "pimd forgets us")
+    hellos = capture.fields(f"pim.type == 0 and eth.src == {r.port(p).mac} and ip", "pim.optiontype", "pim.holdtime")
+    assert len(hellos) >= 2
+    assert all(options.split(",")[0] == "1" for options, _ in hellos), hellos
+    assert hellos[-1][1] == "0", hellos
