@@ -73,11 +73,16 @@ def apply_rules(sg: SG) -> None:
         asserts.data_arrives(sg, interface)
 
 
-def take_connected(sg: SG) -> None:
-    """Data of a connected source that nobody wanted is wanted now: as if its next packet had arrived (4.2.2)."""
+def expect_next_packet(sg: SG) -> None:
+    """Data passes, and the kernel tells of no further packet: what the next one would do to the SPTbit is done now.
+
+    Only where nothing can be lost by it: the source is connected, nobody wants it from the shared tree, or both
+    trees come from the same neighbour. A packet that proves the SPT complete is waited for (4.2.2).
+    """
     flow = sg.flow
-    if flow is not None and not sg.spt_bit and macros.source_connected(sg):
-        sg.spt_bit = macros.spt_bit_may_be_set(sg, 1 << flow.vif)
+    if flow is None or sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
+        return
+    sg.spt_bit = macros.source_connected(sg) or macros.inherited_olist_rpt(sg) == 0 or macros.both_trees_meet(sg)
 
 
 def check_switch_to_spt(sg: SG) -> None:

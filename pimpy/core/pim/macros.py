@@ -263,15 +263,20 @@ def spt_bit_may_be_set(sg: SG, iif: int) -> bool:
     """
     if not iif or iif != rpf_mask(sg) or not join_desired(sg):
         return False
-    star = _star(sg)
     return (
         source_connected(sg)
         or sg.tree is None
         or iif != rp_mask(sg.pim, sg.tree)
         or inherited_olist_rpt(sg) == 0
-        or (star is not None and rpf_prime(sg) is not None and rpf_prime(sg) is rpf_prime_star(star))
+        or both_trees_meet(sg)
         or bool(iif & assert_lost(sg))
     )
+
+
+def both_trees_meet(sg: SG) -> bool:
+    """( RPF'(S,G) == RPF'(*,G) ) AND ( RPF'(S,G) != NULL ) (4.2.2)"""
+    star = _star(sg)
+    return star is not None and rpf_prime(sg) is not None and rpf_prime(sg) is rpf_prime_star(star)
 
 
 def last_hop_wants(sg: SG) -> bool:

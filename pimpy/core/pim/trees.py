@@ -147,7 +147,7 @@ def _settle_sg(sg: SG) -> None:
         if unread and sg.flow is not None:
             sg.flow.unread = False
             data.apply_rules(sg)
-        data.take_connected(sg)
+        data.expect_next_packet(sg)
         upstream_rpt.settle(sg)
     asserts.settle(sg)
     _forward(sg)
