@@ -87,10 +87,6 @@ class Forwarding:
         if key in self._wanted:
             self._changed[key] = source, group
 
-    def is_new(self, source: Address, group: Address) -> bool:
-        """Whether the entry was changed since the kernel was last told."""
-        return source + group in self._changed
-
     def entry(self, source: Address, group: Address) -> tuple[int, int] | None:
         """(incoming vif, mask of outgoing vifs) as wanted, None if nothing is."""
         return self._wanted.get(source + group)
@@ -113,6 +109,12 @@ class Forwarding:
             if negative.vif == vif:
                 self._drop_negative(key)
                 self._changed[key] = negative.source, negative.group
+
+    def forget_negatives(self) -> None:
+        """The kernel is to ask again for every unwanted stream."""
+        for key, negative in list(self._negatives.items()):
+            self._drop_negative(key)
+            self._changed[key] = negative.source, negative.group
 
     def rewrite(self) -> None:
         """Somebody emptied the kernel's table: tell it everything again."""

@@ -10,7 +10,7 @@ from pimpy.core.engine.effects import AddVif, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.gmp import GmpSettings, Membership
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
-from pimpy.core.pim import asserts, downstream, downstream_rpt, neighbor, trees
+from pimpy.core.pim import asserts, data, downstream, downstream_rpt, neighbor, trees
 from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
 from pimpy.core.pim.policy import SptThreshold
@@ -41,6 +41,7 @@ def configure(router: Router, config: Config) -> None:
     if mappings != router.pim.rp_set.mappings:
         router.pim.rp_set.replace(mappings)
         trees.remap(router.pim)
+        router.forwarding.forget_negatives()  # there may be an RP for them now
     if ranges_changed:
         _ssm_ranges_changed(router)
 
@@ -55,12 +56,14 @@ def _ssm_ranges_changed(router: Router) -> None:
         for star in changed_stars:
             _take_from(pim_interface, star)
     for sg in changed:
-        sg.flow = None
+        data.forget(sg)
         if sg.keepalive is not None:
             sg.keepalive.cancel()
     router.settle()
-    for membership in router.memberships.values():
+    for ifindex, membership in router.memberships.items():
         membership.ssm_changed()
+        for group, source in membership.wishes():
+            router.member_changed(router.pim.interfaces[ifindex], group, source)
 
 
 def _take_from(interface: PimInterface, entry: SG | StarG) -> None:
@@ -122,6 +125,7 @@ def link_gone(router: Router, ifindex: int) -> None:
     if interface is not None:
         stop(router, interface, reachable=False, give_up_vif=True)
         router.waiting.pop(ifindex, None)
+        _own_addresses_changed(router)
 
 
 def addresses_changed(router: Router, event: AddressesChanged) -> None:
@@ -234,7 +238,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
     pim_interface = router.pim.interfaces.get(interface.ifindex)
     if pim_interface is not None:
         router.memberships[interface.ifindex].stop()
-        close_machines(pim_interface)
+        close_machines(pim_interface, reachable=reachable)
         neighbor.stop(pim_interface, reachable=reachable)
         for group in _groups(router, pim_interface.passive):
             router.emit(LeaveGroup(interface.ifindex, group))
@@ -243,13 +247,16 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)
+        for sg in router.pim.tib.sg.values():
+            if sg.flow is not None and interface.vif in (sg.flow.vif, sg.flow.arrived):
+                data.forget(sg)
         router.departing.append(interface.vif)
         router.vifs.free(interface)
 
 
-def close_machines(interface: PimInterface) -> None:
+def close_machines(interface: PimInterface, *, reachable: bool) -> None:
     """All downstream and Assert state of an interface goes; where we won, others are told (A16)."""
-    asserts.cancel_all(interface)
+    asserts.cancel_all(interface, reachable=reachable)
     for machine in list(interface.downstream.values()):
         downstream.close(machine)
     for rpt in list(interface.downstream_rpt.values()):
@@ -273,9 +280,9 @@ def shutdown(router: Router) -> None:
     """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
     for pim_interface in router.pim.interfaces.values():
         router.memberships[pim_interface.ifindex].stop()
-        close_machines(pim_interface)
+        close_machines(pim_interface, reachable=True)
     for sg in router.pim.tib.sg.values():
-        sg.flow = None
+        data.forget(sg)
         if sg.keepalive is not None:
             sg.keepalive.cancel()
         router.pim.touched.touch(sg)

@@ -301,7 +301,9 @@ def _no_cache(router: Router, event: events.NoCache) -> None:
     if not router.ssm.usable(event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
-    if sg is None and _is_of_interest(router, event.vif, event.source, event.group):
+    if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
+        sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
+    elif sg is None and _is_of_interest(router, event.vif, event.source, event.group):
         sg = trees.obtain_limited(router.pim, event.source, event.group, "-", "data", "sg_limit")
     if sg is None or (sg.tree is None and sg.path.route is not None):
         router.forwarding.no_cache(event.vif, event.source, event.group)
@@ -325,7 +327,7 @@ def _is_of_interest(router: Router, vif: int, source: Address, group: Address) -
         return True
     connected = macros.directly_connected(interface, source)
     if interface is None:
-        return vif == REGISTER_VIF and pim.is_mine(pim.rp_set.rp(group))
+        return vif == REGISTER_VIF
     return connected and pim.rp_set.rp(group) is not None
 
 
@@ -342,14 +344,14 @@ def _whole_packet(router: Router, event: events.WholePacket) -> None:
     """For the register tunnel, or the packet that the WrongVif before it spoke of.
 
     The latter, if it made us take the entry's incoming interface to be its own, would be lost: it is sent on
-    by us, since the kernel did not.
+    by us, since the kernel did not. That may be in a later batch than the WrongVif's.
     """
     router.counters.add("-", "kernel", "rx", "wrvifwhole" if event.wrong_vif else "wholepkt")
     if not event.wrong_vif:
         register.whole_packet(router.pim, event.source, event.group, event.packet)
         return
     entry = router.forwarding.entry(event.source, event.group)
-    if entry is not None and entry[0] == event.vif and router.forwarding.is_new(event.source, event.group):
+    if entry is not None and entry[0] == event.vif:
         oifs = entry[1] & ~REGISTER_MASK
         if oifs:
             router.emit(ForwardPacket(oifs, event.packet))

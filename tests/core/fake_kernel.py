@@ -1,8 +1,9 @@
 """One multicast forwarding table as Linux keeps it; any misuse of it is an AssertionError.
 
 The rules are those of net/ipv4/ipmr.c: an unknown stream is held (four packets, ten seconds) and told once
-(NOCACHE); a packet from a wrong interface is told once in three seconds (WRONGVIF) and never forwarded; a
-device that goes takes its vif with it and leaves the entries that name it.
+(NOCACHE); a packet from a wrong interface is told, and handed up, once in three seconds (WRONGVIF, WRVIFWHOLE) and
+never forwarded; what is forwarded to the register tunnel is handed up whole (WHOLEPKT); a device that goes takes its
+vif with it and leaves the entries that name it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,24 @@ from __future__ import annotations
 from collections.abc import Container
 
 from attrs import define, field
+from datagrams import Channel, Datagram
 
-from pimpy.core.engine.effects import AddVif, DelMfc, DelVif, Effect, JoinGroup, LeaveGroup, SetMfc
-from pimpy.core.engine.events import NoCache, WrongVif
+from pimpy.core.engine.effects import (
+    AddRegisterVif,
+    AddVif,
+    DelMfc,
+    DelVif,
+    Effect,
+    JoinGroup,
+    LeaveGroup,
+    SetMfc,
+)
+from pimpy.core.engine.events import CountersRead, NoCache, WholePacket, WrongVif
 from pimpy.wire.family import Address, Family
 
-Channel = tuple[Address, Address]
-"""(source, group)."""
-
+REGISTER_DEVICE = -1
+"""The register tunnel's place among the devices."""
+Upcall = NoCache | WrongVif | WholePacket
 HELD_SECONDS = 10.0
 HELD_PACKETS = 4
 WRONG_VIF_SECONDS = 3.0
@@ -28,8 +39,17 @@ class Held:
     """Packets of a stream that waits for an entry."""
 
     since: float
-    vifs: list[int]
+    packets: list[tuple[int, Datagram]]
     """Where each of them came in."""
+
+
+@define
+class Counts:
+    """The counters of an entry."""
+
+    packets: int = 0
+    """Those from a wrong interface too."""
+    wrong: int = 0
 
 
 @define(eq=False)
@@ -47,15 +67,18 @@ class FakeKernel:
     """(ifindex, group)."""
     held: dict[Channel, Held] = field(factory=dict)
     told_wrong: dict[Channel, float] = field(factory=dict)
+    counts: dict[Channel, Counts] = field(factory=dict)
     upcalls: int = 0
 
-    def apply(self, effect: Effect, strict: bool = True) -> list[int]:
-        """Do what an effect asks for; the vifs of held packets that may leave now. Checks it if `strict`."""
+    def apply(self, effect: Effect, strict: bool = True) -> list[tuple[int, Datagram]]:
+        """Do what an effect asks for; the held packets, with their vifs, that may leave now. Checks it if `strict`."""
         if strict:
             self.check(effect)
         match effect:
             case AddVif(vif, ifindex, threshold):
                 self.vifs[vif] = (ifindex, threshold)
+            case AddRegisterVif(vif):
+                self.vifs[vif] = (REGISTER_DEVICE, 1)
             case DelVif(vif):
                 self.vifs.pop(vif, None)
             case JoinGroup(ifindex, group):
@@ -64,10 +87,12 @@ class FakeKernel:
                 self.joined.discard((ifindex, group))
             case SetMfc(source, group, iif, oifs):
                 self.mfc[source, group] = (iif, oifs)
+                self.counts.setdefault((source, group), Counts())
                 held = self.held.pop((source, group), None)
-                return held.vifs if held is not None else []
+                return held.packets if held is not None else []
             case DelMfc(source, group):
-                self.mfc.pop((source, group), None)
+                for table in (self.mfc, self.counts, self.told_wrong):
+                    table.pop((source, group), None)
         return []
 
     def check(self, effect: Effect) -> None:
@@ -80,6 +105,9 @@ class FakeKernel:
                 others = [v for v, (device, _) in self.vifs.items() if device == ifindex and v != vif]
                 assert not others, f"{effect}: the interface is vif {others} already"
                 assert vif in self.vifs or not self.naming(vif), f"{effect}: reused while entries name it"
+            case AddRegisterVif(vif):
+                assert self.vif_of(REGISTER_DEVICE) in (None, vif), f"{effect}: there is a register vif"
+                assert self.vifs.get(vif, (REGISTER_DEVICE, 0))[0] == REGISTER_DEVICE, f"{effect}: the vif is in use"
             case DelVif(vif):
                 assert not self.naming(vif), f"{effect}: entries name it: {self.naming(vif)}"
             case JoinGroup(_, group) | LeaveGroup(_, group):
@@ -111,25 +139,49 @@ class FakeKernel:
         entry = self.mfc.get(channel)
         if entry is None or vif is None or entry[0] != vif:
             return []
-        return [device for out, (device, _) in sorted(self.vifs.items()) if entry[1] >> out & 1]
+        return [device for out, (device, _) in sorted(self.vifs.items()) if entry[1] >> out & 1 and device > 0]
 
-    def packet(self, channel: Channel, vif: int, now: float) -> NoCache | WrongVif | None:
-        """A packet comes in that is not (or not only) forwarded: what the kernel tells of it, if anything."""
+    def packet(self, datagram: Datagram, vif: int, now: float) -> list[Upcall]:
+        """A packet comes in: what the kernel tells of it. Where it leaves to is in `outgoing`."""
+        told = self._judge(datagram, vif, now)
+        self.upcalls += any(not isinstance(upcall, WholePacket) for upcall in told)
+        return told
+
+    def _judge(self, datagram: Datagram, vif: int, now: float) -> list[Upcall]:
+        channel = datagram.channel
         entry = self.mfc.get(channel)
         if entry is None:
-            held = self.held.get(channel)
-            if held is not None and now < held.since + HELD_SECONDS:
-                if len(held.vifs) < HELD_PACKETS:
-                    held.vifs.append(vif)
-                return None
-            self.held[channel] = Held(now, [vif])
-            self.upcalls += 1
-            return NoCache(vif, *channel)
-        if entry[0] == vif or now < self.told_wrong.get(channel, float("-inf")) + WRONG_VIF_SECONDS:
-            return None
+            return self._hold(datagram, vif, now)
+        counts = self.counts[channel]
+        counts.packets += 1
+        if entry[0] == vif:
+            return self.for_tunnel(datagram, vif)
+        counts.wrong += 1
+        if now < self.told_wrong.get(channel, float("-inf")) + WRONG_VIF_SECONDS:
+            return []
         self.told_wrong[channel] = now
-        self.upcalls += 1
-        return WrongVif(vif, *channel)
+        return [WrongVif(vif, *channel), WholePacket(vif, *channel, True, datagram.to_bytes())]
+
+    def for_tunnel(self, datagram: Datagram, vif: int) -> list[Upcall]:
+        """What is handed up of a packet that is forwarded: all of it, if the register tunnel is among its ways out."""
+        tunnel = self.vif_of(REGISTER_DEVICE)
+        iif, oifs = self.mfc[datagram.channel]
+        if tunnel is None or iif != vif or not oifs >> tunnel & 1 or datagram.ttl <= self.vifs[tunnel][1]:
+            return []
+        return [WholePacket(tunnel, *datagram.channel, False, datagram.to_bytes())]
+
+    def _hold(self, datagram: Datagram, vif: int, now: float) -> list[Upcall]:
+        held = self.held.get(datagram.channel)
+        if held is not None and now < held.since + HELD_SECONDS:
+            if len(held.packets) < HELD_PACKETS:
+                held.packets.append((vif, datagram))
+            return []
+        self.held[datagram.channel] = Held(now, [(vif, datagram)])
+        return [NoCache(vif, *datagram.channel)]
+
+    def counters(self) -> CountersRead:
+        """All entries' packets, less those from a wrong interface."""
+        return CountersRead(tuple((*channel, c.packets - c.wrong) for channel, c in self.counts.items()))
 
     def contents(self) -> tuple[object, ...]:
         """All that effects can change, as a value that compares."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import define, field
+from rules import TUNNEL, Rules, mask, star_of
 
 from pimpy.core.engine.effects import SendPacket
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.pim.downstream import Downstream
 from pimpy.core.pim.downstream import State as DownstreamState
-from pimpy.core.pim.neighbor import PimInterface
-from pimpy.core.pim.tib import SG
+from pimpy.core.pim.downstream_rpt import RptDownstream
+from pimpy.core.pim.downstream_rpt import State as RptDownstreamState
+from pimpy.core.pim.neighbor import Neighbor, PimInterface
+from pimpy.core.pim.tib import SG, Group, RptState, SGRpt, StarG
 from pimpy.wire import pim
 from pimpy.wire.join_prune import SG as SG_FLAGS
-from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.join_prune import SG_RPT, STAR_G, JoinPrune
 
 if TYPE_CHECKING:
     from node import Node
@@ -44,11 +47,14 @@ class Checker:
         router = node.router
         if not self.on or router is None:
             return
-        check_kernel(node, router)
+        rules = Rules(router)
+        check_kernel(node, router, rules)
         for sg in router.pim.tib.sg.values():
-            check_entry(router, sg)
+            check_sg(router, rules, sg)
+        for tree in router.pim.tib.groups.values():
+            check_tree(router, rules, tree)
         for interface in router.pim.interfaces.values():
-            check_interface(node, router, interface)
+            check_interface(node, router, rules, interface)
         check_timers(router)
         check_nothing_left(router)
         self.check_counters(node, router)
@@ -70,9 +76,13 @@ class Checker:
 # The kernel's table.
 
 
-def check_kernel(node: Node, router: Router) -> None:
+def check_kernel(node: Node, router: Router, rules: Rules) -> None:
     """The MFC is what the machines want, names only vifs that are there, and never sends back where it came from."""
-    wanted = {(sg.source, sg.group): entry for sg in router.pim.tib.sg.values() if (entry := wanted_entry(router, sg))}
+    wanted = {
+        (sg.source, sg.group): (entry[0], mask(entry[1]))
+        for sg in router.pim.tib.sg.values()
+        if (entry := rules.kernel_entry(sg)) is not None
+    }
     negatives = {(n.source, n.group): (n.vif, 0) for n in router.forwarding.negatives()}
     assert not wanted.keys() & negatives.keys(), f"{node.name}: wanted and unwanted at once"
     kernel = node.kernel
@@ -81,122 +91,149 @@ def check_kernel(node: Node, router: Router) -> None:
         assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
         named = {vif for vif in range(32) if oifs >> vif & 1} | {iif}
         assert named <= kernel.vifs.keys(), f"{node.name}: {channel} names the vifs {named}, there are {kernel.vifs}"
+        at_rp = router.pim.rp_set.rp(channel[1]) in router.pim.own
+        assert iif != TUNNEL or not oifs or at_rp, f"{node.name}: {channel} from the tunnel, but this is not the RP"
     for interface in router.pim.interfaces.values():
         assert kernel.vifs.get(interface.vif, (0, 0))[0] == interface.ifindex, (
             f"{node.name}: {interface.name} has no vif"
         )
 
 
-def wanted_entry(router: Router, sg: SG) -> tuple[int, int] | None:
-    """(iif, oifs) for an (S,G): forwarded once it is joined and RPF_interface(S) is there (RFC 7761 4.2, 4.8)."""
-    iif = rpf_vif(router, sg)
-    olist = downstream_mask(router, sg) | include_mask(router, sg)
-    return None if iif is None or not olist else (iif, olist & ~(1 << iif))
+# Entries.
 
 
-def rpf_vif(router: Router, sg: SG) -> int | None:
-    """The vif of RPF_interface(S), None without a route or if PIM does not run there."""
-    route = sg.path.route
-    if route is None or route.ifindex is None:
-        return None
-    if route.local:
-        holders = [i for i in router.pim.interfaces.values() if sg.source in [a for a, _ in i.link.addresses]]
-        return holders[0].vif if holders else None
-    interface = router.pim.interfaces.get(route.ifindex)
-    return None if interface is None else interface.vif
-
-
-# An entry.
-
-
-def downstream_mask(router: Router, sg: SG) -> int:
-    """joins(S,G), from the machines."""
-    joined = (DownstreamState.JOIN, DownstreamState.PRUNE_PENDING)
-    return sum(
-        1 << interface.vif
-        for interface in router.pim.interfaces.values()
-        if interface.vif is not None and sg in interface.downstream and interface.downstream[sg].state in joined
-    )
-
-
-def member_mask(router: Router, sg: SG) -> int:
-    """The interfaces with local_receiver_include(S,G,I), from the memberships."""
-    return sum(
-        1 << interface.vif
-        for ifindex, interface in router.pim.interfaces.items()
-        if interface.vif is not None and router.memberships[ifindex].wants(sg.group, sg.source)
-    )
-
-
-def include_mask(router: Router, sg: SG) -> int:
-    """pim_include(S,G): members where I am the DR."""
-    return sum(
-        1 << interface.vif
-        for ifindex, interface in router.pim.interfaces.items()
-        if interface.vif is not None and i_am_dr(interface) and router.memberships[ifindex].wants(sg.group, sg.source)
-    )
-
-
-def i_am_dr(interface: PimInterface) -> bool:
-    """DR(I) == me, as the loop of RFC 7761 4.3.2 finds it."""
-    priorities = [neighbor.hello.dr_priority for neighbor in interface.neighbors.values()]
-    mine = (interface.dr_priority, interface.address)
-    for neighbor in interface.neighbors.values():
-        if None in priorities:
-            if neighbor.address > interface.address:
-                return False
-        elif (neighbor.hello.dr_priority, neighbor.address) > mine:
-            return False
-    return True
-
-
-def check_entry(router: Router, sg: SG) -> None:
-    """Its masks say what its machines and members say; upstream it is Joined exactly if that is desired."""
+def check_sg(router: Router, rules: Rules, sg: SG) -> None:
+    """Its masks say what its machines and members say; its upstream machines are where the macros want them."""
     assert router.pim.tib.sg[sg.source + sg.group] is sg
-    assert sg.joins == downstream_mask(router, sg), "joins(S,G) is not what the machines say"
-    assert sg.members == member_mask(router, sg), "the members are not what the memberships say"
-    assert sg.joins or sg.members, "an entry that nobody wants"
-    assert sg.joined == bool(sg.joins | include_mask(router, sg)), "Joined <=> JoinDesired"
+    downstream = {vif for vif in rules.vifs if rules.joined(sg, vif)}
+    assert sg.joins == mask(downstream | rules.tunnel(sg)), "joins(S,G) is not what the machines say"
+    assert sg.members == mask({v for v in rules.vifs if rules.wants(sg, v)}), "the members are not the memberships'"
+    assert sg.joined == rules.join_desired(sg), "Joined <=> JoinDesired"
     assert sg in sg.path.users and router.rpf.paths[sg.source] is sg.path, "its path is not kept up"
-    timer = sg.join_timer
-    runs = timer is not None and timer.running
-    assert runs == (sg.joined and sg.rpf is not None), "the Join Timer runs exactly in Joined with an RPF'"
-    if sg.rpf is not None:
-        neighbors = sg.rpf.interface.neighbors
-        assert neighbors.get(sg.rpf.address) is sg.rpf, "RPF' is no neighbour"
-        assert sg.rpf.interface.vif == rpf_vif(router, sg), "RPF' is not on RPF_interface(S)"
-    if router.ssm.holds(sg.group):
-        assert sg.group not in router.pim.tib.groups, "shared-tree state in the SSM range (S3)"
+    assert sg.rpf is rules.rpf_prime(sg) or point_to_point(sg.rpf), "RPF' is not what the macro says"
+    check_join_timer(sg)
+    if sg.tree is None:
+        assert sg.joins or sg.members or sg.asserts, "an entry that nobody wants"
+        assert sg.rpt is None and sg.register is None and sg.flow is None and sg.keepalive is None, "S3, S6"
+        assert router.ssm.holds(sg.group) and sg.group not in router.pim.tib.groups, "a shared tree in the SSM range"
+        return
+    assert not router.ssm.holds(sg.group) and router.pim.tib.groups[sg.group] is sg.tree and sg in sg.tree.sources
+    assert (sg.register is not None) == rules.could_register(sg), "registers <=> CouldRegister"
+    assert not sg.spt_bit or sg.joined, "the SPTbit outlives JoinDesired (F9)"
+    check_rpt(rules, sg)
+
+
+def check_rpt(rules: Rules, sg: SG) -> None:
+    """The (S,G,rpt) state of an entry."""
+    prunes = {vif for vif in rules.vifs if rules.pruned_rpt(sg, vif)}
+    pending = {vif for vif in rules.vifs if sg in rules.by_vif[vif].downstream_rpt} - prunes
+    excludes = {vif for vif in rules.vifs if rules.refuses(sg, vif)} if star_of(sg) is not None else None
+    rpt = sg.rpt or SGRpt()
+    assert (rpt.prunes, rpt.pending) == (mask(prunes), mask(pending)), "prunes(S,G,rpt) is not what the machines say"
+    assert excludes is None or rpt.excludes == mask(excludes), "local_receiver_exclude is not the memberships'"
+    if not rules.join_desired_star(star_of(sg)):
+        expected = RptState.NOT_JOINED
+    else:
+        expected = RptState.PRUNED if rules.prune_desired_rpt(sg) else RptState.NOT_PRUNED
+    assert rpt.state is expected, f"the (S,G,rpt) machine is in {rpt.state}, not in {expected}"
+    runs = rpt.override_timer is not None and rpt.override_timer.running
+    assert not runs or rpt.state is RptState.NOT_PRUNED, "OT runs in NotPruned only"
+
+
+def check_tree(router: Router, rules: Rules, tree: Group) -> None:
+    """The shared tree of a group, and its (*,G) entry if there is one."""
+    star = tree.star
+    assert star is not None or tree.sources, "a tree of nobody"
+    assert tree.rp == router.pim.rp_set.rp(tree.group) and tree.i_am_rp == (tree.rp in router.pim.own)
+    assert all(router.pim.tib.sg.get(sg.source + sg.group) is sg and sg.tree is tree for sg in tree.sources)
+    if tree.rp is not None and not tree.i_am_rp:
+        assert tree.path is not None and tree in tree.path.users and tree.path.address == tree.rp
+    else:
+        assert tree.path is None
+    if star is None:
+        return
+    assert star.joins == mask({v for v in rules.vifs if rules.joined(star, v)}), "joins(*,G) is not the machines'"
+    assert star.members == mask({v for v in rules.vifs if rules.wants_any(tree.group, v)}), "nor are the members"
+    assert star.joined == rules.join_desired_star(star), "Joined <=> JoinDesired(*,G)"
+    assert star.joined or star.joins or star.members or star.asserts, "a (*,G) that nobody wants"
+    assert star.rpf is rules.rpf_prime_star(star) or point_to_point(star.rpf), "RPF'(*,G) is not what the macro says"
+    check_join_timer(star)
+
+
+def point_to_point(neighbor: Neighbor | None) -> bool:
+    """Whether RPF' may be whoever is at the other end (N20)."""
+    return neighbor is not None and neighbor.interface.link.link.point_to_point
+
+
+def check_join_timer(entry: SG | StarG) -> None:
+    """JT runs exactly in state Joined with an RPF', which is a neighbour."""
+    runs = entry.join_timer is not None and entry.join_timer.running
+    assert runs == (entry.joined and entry.rpf is not None), "the Join Timer runs exactly in Joined with an RPF'"
+    if entry.rpf is not None:
+        assert entry.rpf.interface.neighbors.get(entry.rpf.address) is entry.rpf, "RPF' is no neighbour"
+
+
+def check_asserts(rules: Rules, vif: int, interface: PimInterface) -> None:
+    """A winner could assert, a loser has a reason to follow; each has its timer and stands with its entry."""
+    for state in interface.asserts:
+        entry = state.entry
+        assert state.interface is interface and entry.asserts is not None and entry.asserts[interface] is state
+        assert state.timer.running and state.won == (state.winner == interface.address)
+        if isinstance(entry, SG):
+            held = rules.could_assert(entry, vif) if state.won else rules.tracking(entry, vif)
+        else:
+            held = rules.could_assert_star(entry, vif) if state.won else rules.tracking_star(entry, vif)
+        assert held, f"an Assert {'winner' if state.won else 'loser'} without a reason"
+        assert state.won or state.winner in interface.neighbors, "lost to nobody"
 
 
 # An interface.
 
 
-def check_interface(node: Node, router: Router, interface: PimInterface) -> None:
+def check_interface(node: Node, router: Router, rules: Rules, interface: PimInterface) -> None:
     """Each state on it has its one expiry, and the counts stay below their caps."""
     settings = router.pim.settings
     assert node.ports[node.link_at(interface.ifindex)].running, f"{node.name}: PIM runs on {interface.name}, it is down"
     assert len(interface.neighbors) <= settings.max_neighbors and len(router.pim.tib.sg) <= settings.max_sg
     assert not (interface.passive and interface.neighbors), "a passive interface has no neighbours"
-    assert bool(router.pim.dr & interface.mask) == i_am_dr(interface), "the DR is not who it should be"
+    assert interface.vif is not None
+    assert bool(router.pim.dr & interface.mask) == rules.i_am_dr(interface.vif), "the DR is not who it should be"
     for address, neighbor in interface.neighbors.items():
         assert neighbor.alive and neighbor.address == address and neighbor.interface is interface
         forever = neighbor.hello.holdtime == HOLD_FOREVER
         assert neighbor.liveness.running != forever, "a neighbour without its liveness timer"
     for neighbor in interface.secondary_of.values():
         assert interface.neighbors.get(neighbor.address) is neighbor, "a secondary address of nobody"
-    for sg, machine in interface.downstream.items():
-        check_downstream(router, interface, sg, machine)
-    for sg in interface.members:
-        assert sg.members & interface.mask and router.pim.tib.sg.get(sg.source + sg.group) is sg
+    for entry, machine in interface.downstream.items():
+        check_downstream(router, interface, entry, machine)
+    for sg, rpt in interface.downstream_rpt.items():
+        check_downstream_rpt(router, interface, sg, rpt)
+    for entry in interface.members:
+        assert entry.members & interface.mask and lives(router, entry)
+    check_asserts(rules, interface.vif, interface)
 
 
-def check_downstream(router: Router, interface: PimInterface, sg: SG, machine: Downstream) -> None:
+def lives(router: Router, entry: SG | StarG) -> bool:
+    """Whether an entry is part of the TIB."""
+    if isinstance(entry, SG):
+        return router.pim.tib.sg.get(entry.source + entry.group) is entry
+    tree = router.pim.tib.groups.get(entry.group)
+    return tree is not None and tree.star is entry
+
+
+def check_downstream(router: Router, interface: PimInterface, entry: SG | StarG, machine: Downstream) -> None:
     """A machine in Join or Prune-Pending, of a living entry; a PPT runs in Prune-Pending and nowhere else."""
-    assert machine.sg is sg and machine.interface is interface and machine.state is not DownstreamState.NO_INFO
-    assert router.pim.tib.sg.get(sg.source + sg.group) is sg, "a machine of a dead entry"
+    assert machine.entry is entry and machine.interface is interface and machine.state is not DownstreamState.NO_INFO
+    assert lives(router, entry), "a machine of a dead entry"
     pending = machine.prune_pending is not None and machine.prune_pending.running
     assert pending == (machine.state is DownstreamState.PRUNE_PENDING), "PPT <=> Prune-Pending"
+
+
+def check_downstream_rpt(router: Router, interface: PimInterface, sg: SG, machine: RptDownstream) -> None:
+    """A machine in Prune or Prune-Pending: no message leaves one behind in a Tmp state."""
+    assert machine.sg is sg and machine.interface is interface and lives(router, sg)
+    assert machine.state in (RptDownstreamState.PRUNE, RptDownstreamState.PRUNE_PENDING), machine.state
+    assert machine.prune_pending.running == (machine.state is RptDownstreamState.PRUNE_PENDING)
 
 
 # All together.
@@ -220,29 +257,33 @@ def check_timers(router: Router) -> None:
 
 def timers_of(router: Router) -> list[Timer | None]:
     """Every timer that has a living owner."""
-    timers: list[Timer | None] = [sg.join_timer for sg in router.pim.tib.sg.values()]
+    timers: list[Timer | None] = [router._vifs_released, router.pim.poll]
+    for sg in router.pim.tib.sg.values():
+        timers += (sg.join_timer, sg.keepalive)
+        timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
+        timers.append(sg.register.timer if sg.register is not None else None)
+        timers.append(sg.flow.timer if sg.flow is not None else None)
+    timers += [tree.star.join_timer for tree in router.pim.tib.groups.values() if tree.star is not None]
     for interface in router.pim.interfaces.values():
         timers += (interface.hello_timer, interface.triggered_hello)
         for neighbor in interface.neighbors.values():
             timers += (neighbor.liveness, neighbor.restart_answer)
-        for machine in interface.downstream.values():
+        for machine in (*interface.downstream.values(), *interface.downstream_rpt.values()):
             timers += (machine.expiry, machine.prune_pending)
+        timers += [state.timer for state in interface.asserts]
     for membership in router.memberships.values():
         timers += (membership.querier.general_timer, membership.querier.present_timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
     timers += [negative.timer for negative in router.forwarding.negatives()]
-    timers.append(router._vifs_released)
     return timers
 
 
 def check_nothing_left(router: Router) -> None:
     """What points to entries points to living ones, and each path has a user."""
-    entries = set(router.pim.tib.sg.values())
+    entries: set[SG | Group] = {*router.pim.tib.sg.values(), *router.pim.tib.groups.values()}
     for path in router.rpf.paths.values():
         assert path.users and set(path.users) <= entries, "a path that nobody needs"
-    for group, members in router.pim.tib.groups.items():
-        assert members and all(sg in entries and sg.group == group for sg in members)
     masks = sum(interface.mask for interface in router.pim.interfaces.values())
     assert not router.pim.dr & ~masks, "the DR of an interface that is gone"
 
@@ -257,22 +298,32 @@ def check_sent(node: Node, effect: SendPacket) -> None:
     port = node.ports[link]
     config = node.config.phyint(link)
     assert len(effect.data) + node.net.family.ip_header <= port.link.mtu, f"{node.name}: larger than the MTU"
-    assert node.net.family.is_multicast(effect.destination), f"{node.name}: unicast"
     if effect.protocol != "pim":
+        assert node.net.family.is_multicast(effect.destination), f"{node.name}: unicast"
+        return
+    message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
+    if isinstance(message, (pim.Register, pim.RegisterStop)):
+        assert node.net.family.is_unicast(effect.destination), f"{node.name}: a Register to a group"
         return
     assert not config.passive, f"{node.name}: PIM on the passive {link}"
-    message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
     assert effect.destination == node.net.family.all_pim_routers
     if isinstance(message, JoinPrune):
-        check_join_prune(message)
+        check_join_prune(node, message)
 
 
-def check_join_prune(message: JoinPrune) -> None:
+def check_join_prune(node: Node, message: JoinPrune) -> None:
     """Sound encoding, no contradictions, and for SSM nothing of a shared tree (S3, U23)."""
     assert not message.notes, message.notes
     assert message.groups and len(message.groups) <= 255
-    for _, joins, prunes in message.groups:
+    assert len({group for group, _, _ in message.groups}) == len(message.groups), "a group twice"
+    router = node.router
+    assert router is not None
+    for group, joins, prunes in message.groups:
         assert joins or prunes
         assert len(set(joins)) == len(joins) and len(set(prunes)) == len(prunes), "an entry twice"
         assert not set(joins) & set(prunes), "Join and Prune of one source"
-        assert {flags for _, flags in joins + prunes} == {SG_FLAGS}
+        kinds = {flags for _, flags in joins + prunes}
+        assert kinds == {SG_FLAGS} or not router.ssm.holds(group), "of a shared tree in the SSM range"
+        stars = [flags for _, flags in joins + prunes].count(STAR_G)
+        assert stars <= 1, "several (*,G), or Join(*,G) with Prune(*,G)"
+        assert not (stars and SG_RPT in {flags for _, flags in joins}), "Join(S,G,rpt) beside (*,G)"

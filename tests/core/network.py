@@ -23,10 +23,11 @@ from random import Random
 from typing import Any
 
 from attrs import define, field
+from datagrams import Channel, Datagram
 from fake_routing import shortest_paths
 from invariants import Checker
 from node import Node, Port
-from speakers import Channel, Host, Packet, Peer
+from speakers import Host, Packet, Peer
 
 from pimpy.config.model import Config
 from pimpy.wire import pim
@@ -36,6 +37,9 @@ START = 1000.0
 """When the world begins: no clock of a real host starts at zero."""
 STORM = 20_000
 """So many events at one instant are no honest work."""
+
+HOPS = 32
+"""A unicast packet goes no further."""
 
 Attached = Node | Host | Peer
 
@@ -131,6 +135,10 @@ class Net:
         self.batches = True
         """Whether effects are drained once for all events of one instant, or after each event."""
         self.checker = Checker()
+        self.sent = 0
+        """The number of the last data packet."""
+        self.seen: dict[tuple[str, int], list[int]] = {}
+        """(link, number) of a data packet -> the TTL of each copy that was there."""
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
         self._dirty: dict[str, Node] = {}
@@ -310,20 +318,73 @@ class Net:
                     reached.append(onward)
         return present
 
-    def packet(self, source: Address, group: Address) -> list[str]:
-        """Send one data packet; the links it reaches at once, once for each copy. Kernels tell of what is new."""
-        start = self.sources[source]
-        return self.carry((source, group), [start] if self.links[start].up else [])
+    def packet(self, source: Address, group: Address, ttl: int = 32) -> list[str]:
+        """Send one data packet; the links it reaches at once, once for each copy. Kernels tell of what is new.
 
-    def carry(self, channel: Channel, links: list[str], ttl: int = 32) -> list[str]:
-        """A data packet is on `links`: where it comes from there, they included."""
-        seen: list[str] = []
-        while links and ttl:
-            seen += links
-            ttl -= 1
-            links = [onward for link in links for node in self.nodes.values() for onward in node.data(channel, link)]
-        assert ttl, f"{describe(channel)} goes round in circles"
-        return seen
+        All copies of it, those too that reach a link later, are found in `seen` by its number, `self.sent`.
+        """
+        start = self.sources[source]
+        self.sent += 1
+        datagram = Datagram(source, group, self.sent, ttl)
+        return self.carry(datagram, [(start, None)] if self.links[start].up else [])
+
+    def stream(self, source: Address, group: Address, seconds: float, interval: float = 0.1) -> range:
+        """Send a packet each `interval` and let time pass; their numbers."""
+        first, end = self.sent + 1, self.now + seconds
+        while self.now < end - 1e-9:
+            self.packet(source, group)
+            self.run(interval)
+        return range(first, self.sent + 1)
+
+    def carry(self, datagram: Datagram, links: list[tuple[str, Node | None]]) -> list[str]:
+        """A data packet is on links, each with the router that sent it there: where it comes from there, they included."""
+        reached: list[str] = []
+        for _ in range(datagram.ttl + 1):
+            for link, _ in links:
+                reached.append(link)
+                self.seen.setdefault((link, datagram.number), []).append(datagram.ttl)
+            links = [
+                (onward, node)
+                for link, sender in links
+                for node in self.nodes.values()
+                if node is not sender
+                for onward in node.data(datagram, link)
+            ]
+            if not links:
+                return reached
+            datagram = datagram.hop()
+        raise AssertionError(f"{describe(datagram.channel)} goes round in circles")
+
+    def carry_on(self, node: Node, datagram: Datagram, vif: int) -> None:
+        """A data packet comes in to a router by a vif that is no link."""
+        self.carry(datagram.hop(), [(link, node) for link in node.arrive(datagram, vif)])
+
+    def copies(self, link: str, number: int) -> int:
+        """How often a data packet was on a link."""
+        return len(self.seen.get((link, number), ()))
+
+    # Unicast packets.
+
+    def unicast(self, node: Node, packet: Packet) -> None:
+        """Bring a packet of a router to the host it is addressed to, hop by hop; every link notes it."""
+        self._unicast_hop(node, None, packet, node.name, HOPS)
+
+    def _unicast_hop(self, node: Node, came_by: str | None, packet: Packet, origin: str, hops: int) -> None:
+        if node.owns(packet.destination):
+            node.receive_unicast(came_by or next(iter(node.ports)), packet)
+            return
+        route = node.route(packet.destination)
+        if route.ifindex is None or not hops:
+            return
+        link = self.links[node.link_at(route.ifindex)]
+        if self.logging:
+            link.log.append((self.now, origin, packet))
+        if not node.ports[link.name].running or (link.loss and self.random.random() < link.loss):
+            return
+        target = packet.destination if route.next_hop is None else route.next_hop
+        following = next((p.node for p in link.ports.values() if target in [a for a, _ in p.addresses]), None)
+        if following is not None:
+            self.later(link.delay, self._unicast_hop, following, link.name, packet, origin, hops - 1)
 
 
 def describe(channel: Channel) -> str:

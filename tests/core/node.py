@@ -6,11 +6,21 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field, frozen
-from fake_kernel import Channel, FakeKernel
+from datagrams import Channel, Datagram, datagram_of
+from fake_kernel import REGISTER_DEVICE, FakeKernel
 from speakers import Packet
 
 from pimpy.config.model import Config
-from pimpy.core.engine.effects import Effect, ForgetRpf, Notice, ResolveRpf, SendPacket
+from pimpy.core.engine.effects import (
+    Effect,
+    ForgetRpf,
+    ForwardPacket,
+    Notice,
+    ReadCounters,
+    ResolveRpf,
+    SendPacket,
+    SetMfc,
+)
 from pimpy.core.engine.events import (
     AddressesChanged,
     Configured,
@@ -22,6 +32,7 @@ from pimpy.core.engine.events import (
     Shutdown,
 )
 from pimpy.core.router import Router
+from pimpy.wire import pim
 from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
@@ -235,22 +246,57 @@ class Node:
                 self.told.pop(address, None)
             case Notice():
                 self.notices.append(effect)
+            case ForwardPacket(oifs, packet):
+                self._forward_packet(oifs, datagram_of(self.net.family, packet))
+            case ReadCounters():
+                self.net.later(0.0, self._tell_counters)
+            case SetMfc():
+                for vif, datagram in self.kernel.apply(effect):
+                    self.net.later(0.0, self._release, datagram, vif)
             case _:
-                for vif in self.kernel.apply(effect):
-                    self._release(effect.source, effect.group, vif)
+                self.kernel.apply(effect)
 
-    def _release(self, source: Address, group: Address, vif: int) -> None:
-        """A held packet goes on."""
-        out = [self.link_at(device) for device in self.kernel.outgoing((source, group), vif)]
-        if out:
-            self.net.later(0.0, self.net.carry, (source, group), out)
+    def _tell_counters(self) -> None:
+        self.handle(self.kernel.counters())
+
+    def _release(self, datagram: Datagram, vif: int) -> None:
+        """A held packet goes on, if the entry that was made has the interface it came in by."""
+        if datagram.channel in self.kernel.mfc:
+            for upcall in self.kernel.for_tunnel(datagram, vif):
+                self.handle(upcall)
+        self.net.carry(datagram.hop(), [(link, self) for link in self._outgoing(datagram, vif)])
+
+    def _forward_packet(self, oifs: int, datagram: Datagram) -> None:
+        """The daemon itself sends a packet on."""
+        for vif, (device, _) in self.kernel.vifs.items():
+            if oifs >> vif & 1:
+                assert device > 0, "sent into the tunnel"
+                self.net.later(0.0, self.net.carry, datagram.hop(), [(self.link_at(device), self)])
 
     def _send(self, effect: SendPacket) -> None:
         self.net.checker.sent(self, effect)
+        if not self.net.family.is_multicast(effect.destination):
+            self.net.unicast(self, Packet(effect.protocol, effect.source, effect.destination, effect.data, 64))
+            return
         link = self.link_at(effect.ifindex)
         if link in self.ports and self.ports[link].running:
             packet = Packet(effect.protocol, effect.source, effect.destination, effect.data)
             self.ports[link].link.transmit(self, packet)
+
+    def owns(self, address: Address) -> bool:
+        """Whether a unicast packet to `address` is for this host."""
+        return any(address == own for port in self.ports.values() for own, _ in port.addresses)
+
+    def receive_unicast(self, link: str, packet: Packet) -> None:
+        """A PIM message to this host; what is in a Register comes in again by the register tunnel."""
+        port = self.ports.get(link)
+        if port is None or not port.running or self.router is None:
+            return
+        self.receive(port, packet)
+        tunnel = self.kernel.vif_of(REGISTER_DEVICE)
+        message = packet.pim(self.net.family)
+        if isinstance(message, pim.Register) and not message.null and tunnel is not None:
+            self.net.carry_on(self, datagram_of(self.net.family, message.packet), tunnel)
 
     def reasons(self) -> list[str]:
         """The reason words of all notices."""
@@ -305,16 +351,25 @@ class Node:
         devices = self.kernel.outgoing(channel, self.kernel.vif_of(port.ifindex))
         return {self.link_at(device) for device in devices if self._can_send(device)}
 
-    def data(self, channel: Channel, link: str) -> set[str]:
-        """A data packet comes in from `link`: where it goes; the daemon hears what the kernel does not know."""
+    def data(self, datagram: Datagram, link: str) -> list[str]:
+        """A data packet comes in from `link`: where it goes; the daemon hears what the kernel tells of it."""
         port = self.ports.get(link)
         vif = None if port is None else self.kernel.vif_of(port.ifindex)
         if port is None or vif is None or not port.running:
-            return set()
-        upcall = self.kernel.packet(channel, vif, self.net.now)
-        if upcall is not None:
+            return []
+        return self.arrive(datagram, vif)
+
+    def arrive(self, datagram: Datagram, vif: int) -> list[str]:
+        """A data packet comes in by a vif."""
+        out = self._outgoing(datagram, vif)
+        for upcall in self.kernel.packet(datagram, vif, self.net.now):
             self.handle(upcall)
-        return self.forwarded(channel, link)
+        return out
+
+    def _outgoing(self, datagram: Datagram, vif: int) -> list[str]:
+        if datagram.ttl <= 1:
+            return []
+        return [self.link_at(d) for d in self.kernel.outgoing(datagram.channel, vif) if self._can_send(d)]
 
     def _can_send(self, ifindex: int) -> bool:
         port = self.ports.get(self.link_at(ifindex))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from datagrams import Datagram
 from network import Net
 from node import Node
 from speakers import Channel, Host, Peer
@@ -19,7 +20,7 @@ from pimpy.core.pim.tib import SG
 from pimpy.core.router import Router
 from pimpy.wire.family import Address, Family, parse_address
 from pimpy.wire.join_prune import STAR_G, JoinPrune
-from pimpy.wire.pim import Hello
+from pimpy.wire.pim import Assert, Hello
 
 US = 5
 UPSTREAM = 9
@@ -107,6 +108,13 @@ class Stand:
         self.mark()
         return channels
 
+    def data(self, channel: Channel, link: str = "up", ttl: int = 32) -> int:
+        """A data packet of a channel is on a link; its number."""
+        self.net.sent += 1
+        self.net.carry(Datagram(*channel, self.net.sent, ttl), [(link, None)])
+        self.run(0)
+        return self.net.sent
+
     # Time, and what was said.
 
     def run(self, seconds: float) -> None:
@@ -131,6 +139,10 @@ class Stand:
     def messages(self, link: str = "up") -> list[tuple[float, JoinPrune]]:
         """The Join/Prune messages that the router sent."""
         return [(round(when - self.zero, 6), message) for when, message in self.net.links[link].pim("r1", JoinPrune)]
+
+    def asserts(self, link: str = "down") -> list[tuple[float, Assert]]:
+        """The Asserts that the router sent."""
+        return [(round(when - self.zero, 6), message) for when, message in self.net.links[link].pim("r1", Assert)]
 
     def said(self, link: str = "up", to: Address | None = None) -> list[Said]:
         """Each Join and Prune that the router sent on a link, to `to` if that is given."""

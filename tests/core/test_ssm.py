@@ -193,6 +193,7 @@ def test_S8_groups_that_leave_the_range_keep_their_sources_and_are_asked_for_mor
     stand.mark()
     stand.r1.configure(**ranges(family, "232.0.0.0/8" if family.size == 4 else "ff3e::/32"))
     stand.run(0)
+    stand.data((source, group))
     assert stand.forwards((source, group)) == {"down"}
     queries = [packet for _, name, packet in stand.down.log if name == "r1" and packet.protocol == family.gmp]
     assert [packet.destination for packet in queries] == [family.all_hosts], "a General Query at once"

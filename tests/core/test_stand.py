@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from datagrams import Datagram, datagram_of
 from digest import digest
 from fake_kernel import FakeKernel
 from stand import Stand
 
-from pimpy.core.engine.effects import AddVif, DelVif, SetMfc
-from pimpy.core.engine.events import NoCache, WrongVif
+from pimpy.core.engine.effects import AddRegisterVif, AddVif, DelVif, SetMfc
+from pimpy.core.engine.events import CountersRead, NoCache, WholePacket, WrongVif
 from pimpy.wire.family import IPV4, Family, parse_address
 
 S, G = parse_address("192.0.2.1"), parse_address("232.1.1.1")
@@ -54,14 +55,32 @@ def test_the_fake_kernel_refuses_a_vif_that_old_entries_name() -> None:
 
 def test_the_fake_kernel_tells_of_unknown_streams_once_and_of_wrong_interfaces_every_three_seconds() -> None:
     kernel = kernel_with_vifs()
-    assert kernel.packet((S, G), 0, 100.0) == NoCache(0, S, G)
-    assert kernel.packet((S, G), 0, 109.9) is None
-    assert kernel.apply(SetMfc(S, G, 0, 0b10)) == [0, 0], "both held packets leave"
+    packet = Datagram(S, G, 1)
+    assert kernel.packet(packet, 0, 100.0) == [NoCache(0, S, G)]
+    assert kernel.packet(packet, 0, 109.9) == []
+    assert kernel.apply(SetMfc(S, G, 0, 0b10)) == [(0, packet), (0, packet)], "both held packets leave"
     assert kernel.outgoing((S, G), 0) == [11]
-    assert kernel.packet((S, G), 1, 110.0) == WrongVif(1, S, G)
-    assert kernel.packet((S, G), 1, 112.9) is None
-    assert kernel.packet((S, G), 1, 113.0) == WrongVif(1, S, G)
+    told = [WrongVif(1, S, G), WholePacket(1, S, G, True, packet.to_bytes())]
+    assert kernel.packet(packet, 1, 110.0) == told
+    assert kernel.packet(packet, 1, 112.9) == []
+    assert kernel.packet(packet, 1, 113.0) == told
     assert kernel.outgoing((S, G), 1) == []
+    kernel.apply(SetMfc(S, G, 0, 0))
+    assert kernel.packet(packet, 1, 115.9) == [], "writing an entry again does not reset the three seconds"
+
+
+def test_the_fake_kernel_hands_up_what_goes_into_the_tunnel_and_counts() -> None:
+    kernel = kernel_with_vifs()
+    kernel.apply(AddRegisterVif(31))
+    with pytest.raises(AssertionError):
+        kernel.apply(AddRegisterVif(30))
+    kernel.apply(SetMfc(S, G, 0, 1 << 31 | 0b10))
+    packet = Datagram(S, G, 7, ttl=9)
+    assert kernel.packet(packet, 0, 100.0) == [WholePacket(31, S, G, False, packet.to_bytes())]
+    assert kernel.outgoing((S, G), 0) == [11]
+    kernel.packet(packet, 1, 100.0)
+    assert kernel.counters() == CountersRead(((S, G, 1),)), "what came in wrong does not count"
+    assert datagram_of(IPV4, packet.to_bytes()) == packet
 
 
 def test_the_digest_sees_a_timer_an_entry_and_a_random_number(family: Family) -> None:

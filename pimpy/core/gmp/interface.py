@@ -120,6 +120,11 @@ class Membership:
         if self.running and self.link.is_querier:
             general_query(self.querier)
 
+    def wishes(self) -> list[tuple[Address, Address | None]]:
+        """(group, source) of all that is asked for by name, and (group, None) of each group."""
+        groups = list(self.link.groups.values())
+        return [(g.address, source) for g in groups for source in (None, *g.sources)]
+
     # What is wanted (RFC 9776 6.3, RFC 7761 4.1.5).
 
     def wants(self, group: Address, source: Address) -> bool:

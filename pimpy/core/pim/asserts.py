@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from pimpy.core.engine.timers import Timer
-from pimpy.core.pim import macros
+from pimpy.core.pim import macros, trees
 from pimpy.core.pim.metric import (
     INFINITE,
     INFINITE_METRIC,
@@ -163,7 +163,9 @@ def receive(interface: PimInterface, source: Address, message: Assert) -> None:
     pim = interface.pim
     received = Metric(message.rpt, message.preference, message.metric, source)
     sg = pim.tib.sg.get(message.source + message.group)
-    if message.source != pim.family.any and sg is not None:
+    if sg is None and message.source != pim.family.any:
+        sg = _new_entry(interface, message)
+    if sg is not None:
         _consider(sg, interface, received, decide)
         if _state(sg, interface) is not State.NO_INFO:
             return
@@ -172,6 +174,17 @@ def receive(interface: PimInterface, source: Address, message: Assert) -> None:
         if sg is not None and _was_just_forgotten(sg, interface):
             return
         _consider(tree.star, interface, received, decide_star)
+
+
+def _new_entry(interface: PimInterface, message: Assert) -> SG | None:
+    """AssertTrackingDesired(S,G,I) may hold without any state of (S,G), by what holds of (*,G) (4.6.1)."""
+    pim = interface.pim
+    tree = pim.tib.groups.get(message.group)
+    if message.rpt or tree is None or tree.star is None:
+        return None
+    if not macros.assert_tracking_desired_star(tree.star) & interface.mask:
+        return None
+    return trees.obtain_limited(pim, message.source, message.group, interface.name, "assert", "assert_limit")
 
 
 def _was_just_forgotten(sg: SG, interface: PimInterface) -> bool:
@@ -189,7 +202,9 @@ def data_arrives(sg: SG, interface: PimInterface) -> None:
     star = sg.tree.star if sg.tree is not None else None
     if star is None or _state(sg, interface) is not State.NO_INFO or _state(star, interface) is not State.NO_INFO:
         return
-    if macros.could_assert_star(star) & mask & macros.inherited_olist_rpt(sg):
+    if not macros.could_assert_star(star) & mask & macros.inherited_olist_rpt(sg):
+        return
+    if not is_infinite(macros.my_assert_metric_star(star, interface)):  # without a route nothing is forwarded
         _win(star, interface, sg.source)
 
 
@@ -223,10 +238,10 @@ def winner_gone(neighbor: Neighbor) -> None:
         forget(state)
 
 
-def cancel_all(interface: PimInterface) -> None:
-    """The interface stops: where we won, others are to take over at once (A16)."""
+def cancel_all(interface: PimInterface, *, reachable: bool) -> None:
+    """The interface stops: where we won, others are to take over at once (A16), if they can be told."""
     for state in list(interface.asserts):
-        if state.won:
+        if state.won and reachable:
             _cancel(state)
         else:
             forget(state)
@@ -255,7 +270,7 @@ def _consider(entry: Entry, interface: PimInterface, received: Metric, table: Ca
         tracking_desired=bool(_tracking_desired(entry) & mask),
         received=received,
         mine=_my_metric(entry, interface),
-        stored=state.metric if state is not None else INFINITE,
+        stored=_winner_metric(entry, interface),
         from_winner=state is not None and state.winner == received.address,
     )
     interface.assert_forgotten = None
@@ -368,6 +383,14 @@ def _my_metric(entry: Entry, interface: PimInterface) -> Metric:
     if isinstance(entry, SG):
         return macros.my_assert_metric(entry, interface)
     return macros.my_assert_metric_star(entry, interface)
+
+
+def _winner_metric(entry: Entry, interface: PimInterface) -> Metric:
+    """AssertWinnerMetric: infinite in NoInfo; where we won, our metric as it is now."""
+    state = entry.asserts.get(interface) if entry.asserts else None
+    if state is None:
+        return INFINITE
+    return _my_metric(entry, interface) if state.won else state.metric
 
 
 def _rpf_mask(entry: Entry) -> int:

@@ -36,23 +36,30 @@ def arrives(sg: SG, vif: int) -> None:
     """A packet of (S,G) came in by `vif`; its rules are applied when the entry is settled."""
     pim = sg.pim
     if sg.flow is None:
-        sg.flow = Flow(vif, Timer(pim.heap, sg, _flow_ends))
+        sg.flow = Flow(vif, vif, Timer(pim.heap, sg, _flow_ends))
         pim.watch_counters()
-    sg.flow.vif = vif
+    if 1 << sg.flow.vif != macros.rpf_mask(sg):
+        sg.flow.vif = vif
+    sg.flow.arrived = vif
     sg.flow.unread = True
     sg.flow.timer.at(pim.now + KEEPALIVE_PERIOD)
     pim.touched.touch(sg)
 
 
-def restart_keepalive(sg: SG) -> bool:
-    """The first part of "On receipt of data from S to G on interface iif" (4.2; F1, F2); whether it had any effect."""
-    flow = sg.flow
-    if flow is None or sg.tree is None or 1 << flow.vif != macros.rpf_mask(sg):
-        return False
+def forget(sg: SG) -> None:
+    """The flow counts as ended, whatever the kernel counts."""
+    if sg.flow is not None:
+        sg.flow.timer.close()
+        sg.flow = None
+        sg.pim.touched.touch(sg)
+
+
+def restart_keepalive(sg: SG, vif: int) -> None:
+    """The first part of "On receipt of data from S to G on interface iif" (4.2; F1, F2)."""
+    if sg.tree is None or 1 << vif != macros.rpf_mask(sg):
+        return
     if macros.source_connected(sg) or (sg.joined and macros.inherited_olist(sg)):
         set_keepalive(sg, KEEPALIVE_PERIOD)
-        return True
-    return False
 
 
 def apply_rules(sg: SG) -> None:
@@ -60,7 +67,7 @@ def apply_rules(sg: SG) -> None:
     flow, tree = sg.flow, sg.tree
     if flow is None or tree is None:
         return
-    iif = 1 << flow.vif
+    iif = 1 << flow.arrived
     if macros.spt_bit_may_be_set(sg, iif):
         sg.spt_bit = True
     if iif == macros.rpf_mask(sg) and sg.spt_bit:
@@ -68,7 +75,7 @@ def apply_rules(sg: SG) -> None:
     if iif == macros.rp_mask(sg.pim, tree) and not sg.spt_bit:
         check_switch_to_spt(sg)
         return
-    interface = sg.pim.by_vif(flow.vif)
+    interface = sg.pim.by_vif(flow.arrived)
     if interface is not None:
         asserts.data_arrives(sg, interface)
 
@@ -80,7 +87,12 @@ def expect_next_packet(sg: SG) -> None:
     trees come from the same neighbour. A packet that proves the SPT complete is waited for (4.2.2).
     """
     flow = sg.flow
-    if flow is None or sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
+    if flow is None:
+        return
+    last_hop, flow.last_hop = flow.last_hop, macros.last_hop_wants(sg)
+    if flow.last_hop and not last_hop and _on_shared_tree(sg):
+        check_switch_to_spt(sg)  # a member came to what others have already
+    if sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
         return
     sg.spt_bit = macros.source_connected(sg) or macros.inherited_olist_rpt(sg) == 0 or macros.both_trees_meet(sg)
 
@@ -104,9 +116,16 @@ def counted(sg: SG, packets: int) -> None:
     if entry is None:
         return
     flow.vif = entry[0]
-    restart_keepalive(sg)
-    if sg.tree is not None and not sg.spt_bit and 1 << flow.vif == macros.rp_mask(sg.pim, sg.tree):
+    restart_keepalive(sg, flow.vif)
+    if _on_shared_tree(sg):
         check_switch_to_spt(sg)
+
+
+def _on_shared_tree(sg: SG) -> bool:
+    """Whether the flow comes in by RPF_interface(RP(G)), and that is where it should come from (4.2)."""
+    if sg.flow is None or sg.tree is None or sg.spt_bit:
+        return False
+    return 1 << sg.flow.vif == macros.rp_mask(sg.pim, sg.tree)
 
 
 def _keepalive_expires(sg: SG) -> None:

@@ -23,8 +23,9 @@ def receive(interface: PimInterface, message: JoinPrune) -> None:
     if message.holdtime < interface.jp_override_interval():
         interface.pim.refuse(interface.name, "join_prune", "jp_short_holdtime")
     if _is_mine(interface, message.upstream_neighbor):
-        for group_set in message.groups:
-            _to_me(interface, group_set, float(message.holdtime))
+        joined = [g.group for g in message.groups if _to_me(interface, g, float(message.holdtime))]
+        for group in joined:
+            _to_all_rpt(interface, group, downstream_rpt.Event.END_OF_MESSAGE)
         return
     neighbor = interface.neighbor(message.upstream_neighbor)
     if neighbor is not None:
@@ -42,8 +43,8 @@ def _is_mine(interface: PimInterface, upstream_neighbor: Address) -> bool:
 # To us: RFC 7761 4.5.1 to 4.5.3
 
 
-def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> None:
-    """First the Joins of a group, then its Prunes (U23), then the end of the message for its (S,G,rpt) machines."""
+def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> bool:
+    """First the Joins of a group, then its Prunes (U23); whether its (S,G,rpt) machines wait for the message's end."""
     pim, group = interface.pim, group_set.group
     of_tree = False
     for source, flags in group_set.joins:
@@ -61,8 +62,7 @@ def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> Non
                 downstream.receive(interface, sg, downstream.Event.RECEIVE_PRUNE)
         elif _has_tree(interface, group):
             _prune_of_tree(interface, group, source, flags, holdtime)
-    if of_tree:
-        _to_all_rpt(interface, group, downstream_rpt.Event.END_OF_MESSAGE)
+    return of_tree
 
 
 def _has_tree(interface: PimInterface, group: Address) -> bool:

@@ -44,6 +44,8 @@ class SGRpt:
     state: RptState = RptState.NOT_JOINED
     rpf: Neighbor | None = None
     """RPF'(S,G,rpt) as the machine last saw it."""
+    diverged: bool = False
+    """Whether that was another one than RPF'(*,G)."""
     override_timer: Timer | None = None
     """OT(S,G,rpt); made when it is first needed."""
 
@@ -53,13 +55,17 @@ class Flow:
     """Data of (S,G) that passes here, or wants to."""
 
     vif: int
-    """Where it was last seen to come in."""
+    """Where it comes in: by RPF_interface(S) once it was seen there, else where it was last seen."""
+    arrived: int
+    """Where the packet came in that the rules of 4.2 are to be applied to."""
     timer: Timer
     """When it counts as ended, unless the kernel's counters grow."""
     counted: int = 0
     """The kernel's packets of the entry when it was last looked at."""
     unread: bool = True
     """Whether the rules of 4.2 still have to be applied to its arrival."""
+    last_hop: bool = False
+    """Whether a member here wanted it when the entry was last settled."""
 
 
 @define(eq=False, weakref_slot=False)

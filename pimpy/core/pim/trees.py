@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import asserts, data, macros, register, upstream, upstream_rpt
 from pimpy.core.pim.tib import SG, Group, SGRpt, StarG
 from pimpy.wire.family import Address
@@ -45,7 +46,8 @@ def obtain_star(pim: Pim, group: Address) -> StarG:
     if tree.star is None:
         tree.star = StarG(pim, tree, pim.now)
         for negative in pim.forwarding.negatives_of(group):
-            data.arrives(obtain(pim, negative.source, group), negative.vif)
+            if negative.vif != REGISTER_VIF or tree.i_am_rp:
+                data.arrives(obtain(pim, negative.source, group), negative.vif)
         pim.touched.touch(tree.star)
     return tree.star
 
@@ -139,8 +141,8 @@ def _settle_star(star: StarG) -> None:
 def _settle_sg(sg: SG) -> None:
     unread = sg.flow is not None and sg.flow.unread and sg.path.route is not None
     if sg.tree is not None:
-        if unread:
-            data.restart_keepalive(sg)
+        if unread and sg.flow is not None:
+            data.restart_keepalive(sg, sg.flow.arrived)
         register.settle(sg)
     upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
     if sg.tree is not None:
@@ -167,7 +169,8 @@ def _forward(sg: SG) -> None:
     else:
         iif, oifs = macros.rp_mask(pim, sg.tree), macros.inherited_olist_rpt(sg)
     if sg.flow is not None and (not iif or not oifs & ~iif):
-        iif, oifs = 1 << sg.flow.vif, 0  # nobody wants it, or nobody knows where it should come from
+        # Nobody wants it, or nobody knows where it should come from. The first packet waits for the answer (F1).
+        iif, oifs = 1 << sg.flow.vif if sg.path.route is not None else 0, 0
     if iif:
         pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs)
     else:

@@ -101,6 +101,8 @@ def _send_prune(entry: Entry, neighbor: Neighbor | None) -> None:
 
 def _to_joined(entry: Entry, _: float) -> None:
     entry.joined = True
+    if isinstance(entry, SG) and entry.tree is None:
+        entry.spt_bit = True  # in the SSM range it counts as set wherever the channel is joined (4.8.2; S6)
     _send_join(entry)
 
 

@@ -53,11 +53,13 @@ def settle(sg: SG) -> None:
 
 
 def _look_at_rpf_prime(sg: SG) -> None:
-    if sg.rpt is None or sg.tree is None or sg.tree.star is None:
+    """See RPF'(S,G,rpt), and whether it becomes equal to RPF'(*,G) again, as it does when an Assert ends (U17)."""
+    rpt, star = sg.rpt, sg.tree.star if sg.tree is not None else None
+    if rpt is None:
         return
-    old, new = sg.rpt.rpf, macros.rpf_prime_rpt(sg)
-    sg.rpt.rpf = new
-    if new is not old and old is not None and new is not None and new is macros.rpf_prime_star(sg.tree.star):
+    rpt.rpf = macros.rpf_prime_rpt(sg)
+    diverged, rpt.diverged = rpt.diverged, star is not None and rpt.rpf is not macros.rpf_prime_star(star)
+    if diverged and not rpt.diverged and rpt.rpf is not None:
         step(sg, Event.RPF_PRIME_IS_STARS)
 
 
