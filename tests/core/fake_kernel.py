@@ -69,11 +69,14 @@ class FakeKernel:
     told_wrong: dict[Channel, float] = field(factory=dict)
     counts: dict[Channel, Counts] = field(factory=dict)
     upcalls: int = 0
+    writes: int = 0
+    """How often an entry was written or removed."""
 
     def apply(self, effect: Effect, strict: bool = True) -> list[tuple[int, Datagram]]:
         """Do what an effect asks for; the held packets, with their vifs, that may leave now. Checks it if `strict`."""
         if strict:
             self.check(effect)
+            self.writes += isinstance(effect, (SetMfc, DelMfc))
         match effect:
             case AddVif(vif, ifindex, threshold):
                 self.vifs[vif] = (ifindex, threshold)

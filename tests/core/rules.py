@@ -301,7 +301,8 @@ class Rules:
         else:
             iif, oifs = self.rpf_of_rp(sg.tree), self.inherited_rpt(sg)
         if iif is not None and oifs - {iif}:
-            return iif, oifs - {iif}
+            waits = sg.path.route is None and iif != sg.flow.arrived
+            return None if waits else (iif, oifs - {iif})
         return (sg.flow.vif, set()) if sg.path.route is not None else None
 
 

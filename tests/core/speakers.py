@@ -46,6 +46,27 @@ class Host:
     random: Random
     wants: dict[Address, set[Address]] = field(factory=dict)
     """group -> sources."""
+    anything: dict[Address, tuple[Address, ...]] = field(factory=dict)
+    """group -> the sources that it does not want, of groups that it wants otherwise (mode EXCLUDE)."""
+
+    def want_any(self, group: Address, *excluded: Address) -> None:
+        """Want `group` from whoever sends to it, but not from `excluded`."""
+        self.anything[group] = excluded
+        for delay in (0.0, self.random.uniform(0, 1)):
+            self.net.later(delay, self._report_mode, group)
+
+    def want_no_more(self, group: Address) -> None:
+        """Leave a group that was wanted from anybody."""
+        del self.anything[group]
+        for delay in (0.0, self.random.uniform(0, 1)):
+            self.net.later(delay, self._report_mode, group)
+
+    def _report_mode(self, group: Address) -> None:
+        wanted = self.anything.get(group)
+        if wanted is None:
+            self.send(Report((Record(RecordType.CHANGE_TO_INCLUDE_MODE, group, ()),)))
+        else:
+            self.send(Report((Record(RecordType.CHANGE_TO_EXCLUDE_MODE, group, wanted),)))
 
     def join(self, group: Address, *sources: Address) -> None:
         """Want `sources` of `group` from now on."""
@@ -99,6 +120,9 @@ class Host:
     def _answer(self, query: Query) -> None:
         general = query.group == self.net.family.any
         groups = list(self.wants) if general else [query.group]
+        for group, excluded in self.anything.items():
+            if general or group == query.group:
+                self.send(Report((Record(RecordType.MODE_IS_EXCLUDE, group, excluded),)))
         for group in groups:
             sources = self.wants.get(group, set())
             asked = sources & set(query.sources) if query.sources else sources

@@ -61,3 +61,47 @@ UPSTREAM = read("""
 NJ | -> J; Send Join; JT = t_periodic  | -                                       | -                                | -                                      | -                                | -                                | -                                | -                                                            | -
 J  | -                                 | -> NJ; Send Prune; cancel JT            | Send Join; JT = t_periodic       | increase JT to t_joinsuppress          | decrease JT to t_override        | decrease JT to t_override        | decrease JT to t_override        | Send Join to new; Send Prune to old; JT = t_periodic         | decrease JT to t_override
 """)  # noqa: E501
+
+# Figure 1: Per-(S,G) register state machine at a DR (4.4.1). "set RST to rand": Register_Suppression_Time spread as 4.11
+# says; "set RST to probe": to Register_Probe_Time.
+REGISTER = read("""
+   | Register-Stop Timer expires                  | Could Register ->True  | Could Register ->False | Register-Stop received                | RP changed
+NI | -                                            | -> J; add tunnel       | -                      | -                                     | -
+J  | -                                            | -                      | -> NI; remove tunnel   | -> P; remove tunnel; set RST to rand  | -> J; update tunnel
+JP | -> J; add tunnel                             | -                      | -> NI                  | -> P; set RST to rand                 | -> J; add tunnel; cancel RST
+P  | -> JP; set RST to probe; send Null-Register  | -                      | -> NI                  | -                                     | -> J; add tunnel; cancel RST
+""")  # noqa: E501
+
+# Figure 2: Downstream per-interface (*,G) state machine (4.5.1); the words as for figure 3.
+DOWNSTREAM_STAR = read("""
+   | Receive Join(*,G)         | Receive Prune(*,G)   | Prune-Pending Timer Expires | Expiry Timer Expires
+NI | -> J; start ET            | -> NI                | -                           | -
+J  | -> J; max ET              | -> PP; start PPT     | -                           | -> NI
+PP | -> J; max ET; cancel PPT  | -> PP                | -> NI; Send Prune-Echo      | -> NI
+""")
+
+# Figure 4: Downstream per-interface (S,G,rpt) state machine (4.5.3). No time passes in P' and PP'.
+DOWNSTREAM_RPT = read("""
+    | Receive Join(*,G) | Receive Join(S,G,rpt) | Receive Prune(S,G,rpt)        | End of Message | Prune-Pending Timer Expires | Expiry Timer Expires
+NI  | -                 | -                     | -> PP; start PPT; start ET    | -              | -                           | -
+P   | -> P'             | -> NI                 | -> P; max ET                  | -              | -                           | -> NI
+PP  | -> PP'            | -> NI                 | -                             | -              | -> P                        | -> NI
+P'  | -                 | -                     | -> P; max ET                  | -> NI          | -                           | -
+PP' | -                 | -                     | -> PP; max ET                 | -> NI          | -                           | -
+""")  # noqa: E501
+
+# Figure 5: Upstream (*,G) state machine (4.5.4), and its table for the Joined state.
+UPSTREAM_STAR = read("""
+   | JoinDesired ->True                | JoinDesired ->False          | Timer Expires              | See Join to RPF'           | See Prune to RPF'         | RPF' changes due to an Assert | RPF' changes not due to an Assert                    | RPF' GenID changes
+NJ | -> J; Send Join; JT = t_periodic  | -                            | -                          | -                          | -                         | -                             | -                                                    | -
+J  | -                                 | -> NJ; Send Prune; cancel JT | Send Join; JT = t_periodic | increase JT to t_suppressed| decrease JT to t_override | decrease JT to t_override     | Send Join to new; Send Prune to old; JT = t_periodic | decrease JT to t_override
+""")  # noqa: E501
+
+# Figure 7: Upstream (S,G,rpt) state machine for triggered messages (4.5.7), and its table for NotPruned. "Send
+# Join(S,G,rpt)" at the end of OT only if RPF'(S,G,rpt) = RPF'(*,G).
+UPSTREAM_RPT = read("""
+   | PruneDesired(S,G,rpt) ->True          | PruneDesired(S,G,rpt) ->False | RPTJoinDesired(G) ->False | inherited_olist(S,G,rpt) ->non-NULL | Override Timer expires | See Prune(S,G,rpt) to RPF'(S,G,rpt) | See Join(S,G,rpt) to RPF'(S,G,rpt) | See Prune(S,G) to RPF'(S,G,rpt) | RPF'(S,G,rpt) -> RPF'(*,G)
+RNJ| -> P                                  | -                             | -                         | -> NP                               | -                      | -                                   | -                                  | -                               | -
+P  | -                                     | -> NP; Send Join(S,G,rpt)     | -> RNJ                    | -                                   | -                      | -                                   | -                                  | -                               | -
+NP | -> P; Send Prune(S,G,rpt); cancel OT  | -                             | -> RNJ; cancel OT         | -                                   | Send Join(S,G,rpt)     | OT = min(OT, t_override)            | cancel OT                          | OT = min(OT, t_override)        | OT = min(OT, t_override)
+""")  # noqa: E501
