@@ -147,9 +147,11 @@ def check_tree(router: Router, rules: Rules, tree: Group) -> None:
     assert tree.rp == router.pim.rp_set.rp(tree.group) and tree.i_am_rp == (tree.rp in router.pim.own)
     assert all(router.pim.tib.sg.get(sg.source + sg.group) is sg and sg.tree is tree for sg in tree.sources)
     if tree.rp is not None and not tree.i_am_rp:
-        assert tree.path is not None and tree in tree.path.users and tree.path.address == tree.rp
+        known = tree.path if tree.coming is None else tree.coming
+        assert known is not None and tree in known.users and known.address == tree.rp
+        assert tree.coming is None or tree.coming.route is None, "the new way is known"
     else:
-        assert tree.path is None
+        assert tree.path is None and tree.coming is None
     if star is None:
         return
     assert star.joins == mask({v for v in rules.vifs if rules.joined(star, v)}), "joins(*,G) is not the machines'"

@@ -16,7 +16,7 @@ from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.rpf import Path
 
 if TYPE_CHECKING:
-    from pimpy.core.pim.neighbor import Neighbor, PimInterface
+    from pimpy.core.pim.neighbor import Neighbor
     from pimpy.core.router import Router
 
 TUNNEL = 31

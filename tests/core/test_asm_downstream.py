@@ -292,7 +292,7 @@ def test_J17_a_prune_star_leaves_the_rpt_machines_without_effect(family: Family)
 
 
 def test_J18_a_join_s_g_on_an_entry_of_an_rpt_prune_starts_the_spt_at_once(family: Family) -> None:
-    stand, first, _ = shared(family)
+    stand, _, _ = shared(family)
     stand.say("Prune(S,G,rpt)")
     stand.run(10)
     stand.mark()

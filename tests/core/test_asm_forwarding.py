@@ -280,7 +280,9 @@ def test_F17_members_are_served_where_we_are_dr(family: Family) -> None:
     assert stand.forwards(source) == {"down"}
 
 
-@pytest.mark.parametrize("what", ["join", "prune", "rpt prune", "member", "dr", "route to the rp", "route to the source"])
+@pytest.mark.parametrize(
+    "what", ["join", "prune", "rpt prune", "member", "dr", "route to the rp", "route to the source"]
+)
 def test_F18_every_change_is_in_the_kernel_in_the_same_event(family: Family, what: str) -> None:
     stand = AsmStand(family, down=(2,), config=never())
     source = stand.far()

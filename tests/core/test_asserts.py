@@ -9,7 +9,6 @@ from network import Net
 from speakers import Channel
 
 from pimpy.config.model import Config, StaticRp
-from pimpy.core.engine.events import LinkGone
 from pimpy.core.pim.metric import PREFERENCES, Metric, better
 from pimpy.wire import pim
 from pimpy.wire.family import Family, parse_address
@@ -60,7 +59,7 @@ def test_A2_could_assert_needs_the_bit_and_its_terms(family: Family) -> None:
     stand.hear_assert(source[0], BAD, by=2)
     assert stand.assert_state(source) == "winner"
     stand.hear_assert(source[0], BAD, by=9, link="up")
-    assert stand.assert_state(source, "up") == "no_info", "RPF_interface(S)"
+    assert stand.assert_state(source, "up") == "loser", "never where RPF_interface(S) is"
 
 
 def test_A2_a_lost_star_assert_takes_the_shared_trees_terms_away(family: Family) -> None:
@@ -235,13 +234,14 @@ def test_A11_on_the_rpf_interface_a_worse_assert_keeps_the_loser_a_cancel_does_n
 @pytest.mark.parametrize("what", ["holdtime over", "good-bye", "genid"])
 def test_A12_the_end_of_the_winner_ends_it_at_once(family: Family, what: str) -> None:
     stand, source = forwarding(family)
-    stand.hear_assert(source[0], GOOD)
+    stand.hello("down", 4, holdtime=20)
+    stand.hear_assert(source[0], GOOD, by=4)
+    assert stand.assert_state(source) == "loser"
     if what == "genid":
-        stand.hello("down", 3, generation_id=0x77)
+        stand.hello("down", 4, generation_id=0x77)
     elif what == "good-bye":
-        stand.hello("down", 3, holdtime=0)
+        stand.hello("down", 4, holdtime=0)
     else:
-        stand.hello("down", 3, holdtime=20)
         stand.run(20)
     assert stand.assert_state(source) == "no_info" and stand.forwards(source) == {"down"}
 
@@ -335,7 +335,6 @@ def test_A16_a_winner_cancels_when_it_goes(family: Family, how: str) -> None:
         stand.r1.detach("down")
     stand.run(0)
     assert said(stand) == ([] if how == "gone" else [(0.0, CANCEL)]), "a link that is gone hears nothing"
-    assert LinkGone is not None
 
 
 def test_A17_one_assert_moves_one_machine(family: Family) -> None:
@@ -445,7 +444,7 @@ def test_A23_one_forwarder_on_a_lan_and_another_when_it_dies(family: Family, thr
         net.stream(source, group, 106, 1.0)
     else:
         net.nodes[winner].shutdown()
-        net.stream(source, group, 1.0)
+        net.stream(source, group, 2.6)  # its AssertCancel changes RPF': routers join within t_override (U9)
     assert {net.copies("lan", n) for n in net.stream(source, group, 5.0)} == {1}
     assert {net.copies(leaf, net.sent) for leaf in ("h4", "h5")} == {1}
 

@@ -20,7 +20,7 @@ from pimpy.core.engine.events import PacketReceived
 from pimpy.wire import pim
 from pimpy.wire.family import IPV4, Address, Family, parse_address
 from pimpy.wire.join_prune import SG, SG_RPT, GroupSet, JoinPrune
-from pimpy.wire.pim import Assert, Hello, Register, RegisterStop
+from pimpy.wire.pim import Hello, Register, RegisterStop
 
 HELLO = Hello(105, pim.LanPruneDelay(False, 500, 2500), 1, 0x77)
 JOIN_SIZE = {4: 34, 16: 70}

@@ -150,7 +150,9 @@ class Group:
     i_am_rp: bool = False
     """I_am_RP(G)."""
     path: Path | None = None
-    """The way towards RP(G)."""
+    """The way towards RP(G); after a change of the RP that to the former one, until the kernel tells of the new."""
+    coming: Path | None = None
+    """The way towards a new RP that the kernel has not told of yet."""
     star: StarG | None = None
     sources: dict[SG, None] = field(factory=dict)
 

@@ -62,16 +62,32 @@ def obtain_tree(pim: Pim, group: Address) -> Group:
 
 
 def _map(pim: Pim, tree: Group) -> None:
-    """RP(G), and the way there; the kernel's tunnel where it is ourselves."""
-    if tree.path is not None:
-        pim.rpf.release(tree.path, tree)
-        tree.path = None
+    """RP(G), and the way there; the kernel's tunnel where it is ourselves.
+
+    The old way serves until the new one is known, so that nothing is pruned that is joined again at once (U8).
+    """
+    old, tree.path = tree.path, None
+    if tree.coming is not None:
+        pim.rpf.release(tree.coming, tree)
+        tree.coming = None
     tree.rp = pim.rp_set.rp(tree.group)
     tree.i_am_rp = pim.is_mine(tree.rp)
     if tree.i_am_rp:
         pim.need_register_vif()
     elif tree.rp is not None:
         tree.path = pim.rpf.track(tree.rp, tree)
+        if old is not None and tree.path.route is None:
+            tree.path, tree.coming = old, tree.path
+            return
+    if old is not None and old is not tree.path:
+        pim.rpf.release(old, tree)
+
+
+def _way_is_known(pim: Pim, tree: Group) -> None:
+    """The kernel told of the way to the new RP: the old one has served."""
+    assert tree.path is not None and tree.coming is not None
+    pim.rpf.release(tree.path, tree)
+    tree.path, tree.coming = tree.coming, None
 
 
 def remap(pim: Pim) -> None:
@@ -95,6 +111,8 @@ def touch_path(pim: Pim, path: Path) -> None:
     """Whoever needs this path has to look at it again."""
     for user in path.users:
         if isinstance(user, Group):
+            if user.coming is path and path.route is not None:
+                _way_is_known(pim, user)
             touch_tree(pim, user)
         else:
             pim.touched.touch(user)
@@ -112,9 +130,10 @@ def settle(entry: SG | StarG) -> None:
 def _settle_star(star: StarG) -> None:
     tree = star.tree
     upstream.settle(star, desired=macros.join_desired_star(star), rpf_prime=macros.rpf_prime_star(star))
-    if star.joined and star.rp_told != tree.rp:
-        upstream.tell_new_rp(star)
-    star.rp_told = tree.rp
+    if tree.coming is None:
+        if star.joined and star.rp_told != tree.rp:
+            upstream.tell_new_rp(star)
+        star.rp_told = tree.rp
     asserts.settle(star)
     seen = (
         star.joins,
@@ -169,8 +188,9 @@ def _forward(sg: SG) -> None:
     else:
         iif, oifs = macros.rp_mask(pim, sg.tree), macros.inherited_olist_rpt(sg)
     if sg.flow is not None and (not iif or not oifs & ~iif):
-        # Nobody wants it, or nobody knows where it should come from. The first packet waits for the answer (F1).
-        iif, oifs = 1 << sg.flow.vif if sg.path.route is not None else 0, 0
+        iif, oifs = 1 << sg.flow.vif, 0  # nobody wants it, or nobody knows where it should come from
+    if sg.flow is not None and sg.path.route is None and (not oifs or iif != 1 << sg.flow.arrived):
+        iif = 0  # the first packet waits in the kernel until it is known how S is reached (F1)
     if iif:
         pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs)
     else:
@@ -203,5 +223,6 @@ def discard(sg: SG) -> None:
 def _discard_tree(pim: Pim, tree: Group) -> None:
     if tree.star is None and not tree.sources and pim.tib.groups.get(tree.group) is tree:
         del pim.tib.groups[tree.group]
-        if tree.path is not None:
-            pim.rpf.release(tree.path, tree)
+        for path in (tree.path, tree.coming):
+            if path is not None:
+                pim.rpf.release(path, tree)
