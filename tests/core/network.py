@@ -337,7 +337,7 @@ class Net:
         return range(first, self.sent + 1)
 
     def carry(self, datagram: Datagram, links: list[tuple[str, Node | None]]) -> list[str]:
-        """A data packet is on links, each with the router that sent it there: where it comes from there, they included."""
+        """A data packet is on links, each with the router that sent it there: the links that it reaches."""
         reached: list[str] = []
         for _ in range(datagram.ttl + 1):
             for link, _ in links:

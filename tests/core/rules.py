@@ -81,7 +81,7 @@ class Rules:
     # Machines.
 
     def joined(self, entry: SG | StarG, vif: int) -> bool:
-        """Whether the downstream machine is in state Join or Prune-Pending; of the tunnel, whether data is registered."""
+        """Whether the machine there is in state Join or Prune-Pending; of the tunnel: whether data is registered."""
         if vif == TUNNEL:
             machine = entry.register if isinstance(entry, SG) else None
             return machine is not None and machine.state is RegisterState.JOIN

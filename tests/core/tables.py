@@ -62,8 +62,8 @@ NJ | -> J; Send Join; JT = t_periodic  | -                                      
 J  | -                                 | -> NJ; Send Prune; cancel JT            | Send Join; JT = t_periodic       | increase JT to t_joinsuppress          | decrease JT to t_override        | decrease JT to t_override        | decrease JT to t_override        | Send Join to new; Send Prune to old; JT = t_periodic         | decrease JT to t_override
 """)  # noqa: E501
 
-# Figure 1: Per-(S,G) register state machine at a DR (4.4.1). "set RST to rand": Register_Suppression_Time spread as 4.11
-# says; "set RST to probe": to Register_Probe_Time.
+# Figure 1: Per-(S,G) register state machine at a DR (4.4.1). "set RST to rand": Register_Suppression_Time, spread as
+# 4.11 says; "set RST to probe": to Register_Probe_Time.
 REGISTER = read("""
    | Register-Stop Timer expires                  | Could Register ->True  | Could Register ->False | Register-Stop received                | RP changed
 NI | -                                            | -> J; add tunnel       | -                      | -                                     | -

@@ -372,7 +372,7 @@ def test_A18_r0_asserts_never_move_the_star_machine_nor_r1_ones_a_winner(family:
 
 @pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
 def test_A20_U9_U10_rpf_prime_is_the_winner_until_no_info(family: Family, spt: bool) -> None:
-    stand = AsmStand(family, rp="up", up=(9, 8), down=(2,))
+    stand = AsmStand(family, rp="up", up=(9, 8, 6), down=(2,))
     source = stand.far(by=9)
     stand.say("Join(*,G)", "Join(S,G)", holdtime=0xFFFF)
     eight = stand.peer("up", 8).address
@@ -384,12 +384,14 @@ def test_A20_U9_U10_rpf_prime_is_the_winner_until_no_info(family: Family, spt: b
     assert join in [word for _, word in stand.told("up", to=eight)], "within t_override"
     assert "Prune" + join[4:] not in [word for _, word in stand.told("up", to=stand.nine)], "no Prune to the old"
     stand.mark()
-    stand.r1.static_route(source[0], "up", stand.peer("up", 9).address)
+    six = stand.peer("up", 6).address
+    stand.r1.static_route(source[0] if spt else stand.rp, "up", six)
     stand.run(0)
+    assert stand.told("up", to=six) == [], "a route's change is not seen while the winner stands (U10)"
     entry = stand.sg(source) if spt else stand.star
     assert entry is not None and entry.rpf is not None and entry.rpf.address == eight
     stand.hear_assert(named, CANCEL, by=8, link="up")
-    assert entry.rpf.address == stand.nine  # type: ignore[unreachable]
+    assert entry.rpf.address == six  # type: ignore[unreachable]
 
 
 def test_A21_the_winner_serves_members_though_it_is_not_the_dr(family: Family) -> None:
