@@ -210,7 +210,6 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)
-        router.departing.append(interface.vif)
         router.vifs.free(interface)
 
 

@@ -186,6 +186,11 @@ class Net:
         """The length of the subnets of `address`."""
         return 24 if self.family.size == 4 else 64
 
+    def addresses(self, link: str, number: int) -> tuple[tuple[Address, int], ...]:
+        """What a router has on a link, each address with the length of its subnet: the one of its Hellos first."""
+        routable = (self.address(link, number), self.subnet_bits)
+        return (routable,) if self.family.size == 4 else ((self.link_local(link, number), 64), routable)
+
     def start(self) -> None:
         """Start all routers that are not started."""
         for node in self.nodes.values():

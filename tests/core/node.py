@@ -104,11 +104,7 @@ class Node:
 
     def attach(self, link: Link) -> Port:
         """A port on a link, with the addresses that go with the router's number."""
-        net = self.net
-        addresses: tuple[tuple[Address, int], ...] = ((net.address(link.name, self.number), net.subnet_bits),)
-        if net.family.size == 16:
-            addresses = ((net.link_local(link.name, self.number), 64), *addresses)
-        port = Port(self, link, self._next_ifindex, addresses)
+        port = Port(self, link, self._next_ifindex, self.net.addresses(link.name, self.number))
         self._next_ifindex += 1
         self._link_at[port.ifindex] = link.name
         self.ports[link.name] = link.ports[self.name] = port

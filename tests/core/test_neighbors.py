@@ -14,7 +14,7 @@ from stand import US, Stand
 from pimpy.config.model import Config
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.wire import pim
-from pimpy.wire.family import IPV4, Address, Family
+from pimpy.wire.family import IPV4, Address, Family, format_address
 from pimpy.wire.pim import Hello, LanPruneDelay
 
 DELAY = LanPruneDelay(False, 500, 2500)
@@ -315,6 +315,17 @@ def test_N15_the_senders_primary_address_in_its_list_is_skipped(family: Family) 
     assert stand.neighbors() == {2}
 
 
+def test_N15_an_address_that_stands_there_twice_counts_once(family: Family) -> None:
+    stand = lonely(family)
+    peer, alias = stand.peer("down", 2), stand.net.address("down", 21)
+    peer.hello(addresses=(alias, alias))
+    stand.run(0)
+    assert stand.row("neighbors", interface="down").secondary_addresses == format_address(alias)
+    peer.hello(holdtime=0)
+    stand.run(0)
+    assert stand.neighbors() == set() and not pim_interface(stand).secondary_of
+
+
 def test_N15_TH17_an_address_of_two_belongs_to_the_last_that_announced_it(family: Family) -> None:
     stand = lonely(family)
     shared = stand.net.address("down", 21)
@@ -469,6 +480,24 @@ def test_N7_a_join_before_our_first_hello_lets_the_hello_out_first(family: Famil
     kinds = [(when - stand.zero, type(message).__name__) for when, message in stand.up.pim("r1")]
     assert kinds == [(0.0, "Hello"), (0.0, "JoinPrune")]
     assert not stand.hellos("down"), "only where it is needed"
+
+
+def test_N7_a_prune_echo_before_our_first_hello_lets_the_hello_out_first(family: Family) -> None:
+    orders = set()
+    for seed in range(12):
+        stand = lonely(family, seed)
+        two, three = stand.peer("down", 2), stand.peer("down", 3)
+        stand.run(0)
+        first = pim_interface(stand).hello_timer.deadline - stand.zero
+        for peer in (two, three):
+            peer.hello()
+        two.join(stand.us(), stand.channel())
+        two.prune(stand.us(), stand.channel())
+        stand.run(3)
+        kinds = [type(message).__name__ for _, message in stand.down.pim("r1")]
+        assert kinds[0] == "Hello" and kinds[-1] == "JoinPrune"
+        orders.add((first > 3, len(kinds)))
+    assert (True, 2) in orders, "once at least the echo came before the Hello was due"
 
 
 def test_N7_a_new_or_restarted_neighbour_gets_its_hello_before_its_join(family: Family) -> None:

@@ -55,6 +55,17 @@ class Net:
     def wait_neighbors(self) -> None:
         wait_neighbors(self.daemons.values())
 
+    def living(self) -> list[Pimpyd]:
+        return [daemon for daemon in self.daemons.values() if daemon.process.returncode is None]
+
+    def mend(self) -> None:
+        """Starts what a test has ended, and waits until all know each other."""
+        living = self.living()
+        for daemon in self.daemons.values():
+            if daemon not in living:
+                daemon.start()
+        self.wait_neighbors()
+
     def capture(self, link: Link) -> Capture:
         """The first capture of that link: the one of control messages since the beginning."""
         return next(capture for capture in self.lab.captures if capture.link is link)
@@ -110,7 +121,7 @@ class Flow:
         found: list[str] = []
 
         def stands() -> bool:
-            found[:] = self._astray(tree) or disagreements(self.net.daemons.values(), self.family)
+            found[:] = self._astray(tree) or disagreements(self.net.living(), self.family)
             return not found
 
         try:

@@ -51,7 +51,8 @@ class Recording:
             event = next(one for one in reversed(events) if one["c"] == kind and one["next_hop"])
             event["ifindex"] = event["next_hop"] = None
         else:
-            event = next(one for one in events if one["c"] == kind and one["protocol"] in ("igmp", "mld"))
+            group = ipaddress.ip_address(ssm_group(4 if name == "ipv4" else 6)).packed.hex()
+            event = next(one for one in events if one["c"] == kind and group in one["data"]["x"])
             data = bytearray.fromhex(event["data"]["x"])
             data[-1] ^= 1
             event["data"]["x"] = data.hex()

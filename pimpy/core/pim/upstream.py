@@ -71,8 +71,8 @@ def _send_join(sg: SG) -> None:
 
 
 def _send_prune(sg: SG, neighbor: Neighbor | None) -> None:
-    """Send Prune(S,G) to what was RPF'(S,G), if it is still there to hear it (U11)."""
-    if neighbor is not None and neighbor.alive:
+    """Send Prune(S,G) to what was RPF'(S,G); the outbox knows whether it is still there to hear it (U11)."""
+    if neighbor is not None:
         sg.pim.outbox.add(neighbor.interface, neighbor.address, sg, join=False)
 
 
