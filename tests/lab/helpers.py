@@ -12,7 +12,8 @@ from pathlib import Path
 from .frr import Frr
 from .kernel import mfc
 from .pimpyd import Pimpyd, Row
-from .topology import Lab, Node, Port
+from .shell import run
+from .topology import Lab, Link, Node, Port
 from .traffic import Receiver, Sender, ssm_group
 
 
@@ -149,3 +150,21 @@ ip -d link | grep -o '[^ ]*: <[^>]*>\\|promiscuity [0-9]*\\|allmulti [0-9]*'
 def footprint(node: Node) -> list[str]:
     """All that a multicast router can change at its host: sysctls, tables of both families, groups, flags of links."""
     return node.run("sh", "-ec", FOOTPRINT).splitlines()
+
+
+def plug(link: Link) -> Link:
+    """Makes a link between two nodes while the lab stands; its routes are for `Lab.reroute`."""
+    (one, other) = link.ports.values()
+    half = "name {0.name} address {0.mac} netns {0.node.namespace}".format
+    run(["ip", "link", "add", *half(one).split(), "type", "veth", "peer", *half(other).split()])
+    for port in (one, other):
+        lines = [f"link set dev {port.name} up", f"address add {port.ipv4}/24 dev {port.name}"]
+        lines += [f"address add {address}/64 dev {port.name} nodad" for address in (port.ipv6, port.link_local)]
+        run(["ip", "-n", port.node.namespace, "-batch", "-"], text_in="\n".join(lines) + "\n")
+    return link
+
+
+def unplug(link: Link) -> None:
+    """Removes the interfaces at both ends."""
+    port = next(iter(link.ports.values()))
+    port.node.ip("link", "delete", port.name)

@@ -26,7 +26,7 @@ from .helpers import (
     start_flow,
 )
 from .kernel import mfc, vifs
-from .paths import PIMPYD
+from .paths import PIMCTL
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import run, wait_until
 from .topology import Lab, Node
@@ -214,18 +214,19 @@ def test_the_thirty_second_interface(lab: Lab) -> None:
         run(["ip", "-n", node.namespace, "-batch", "-"], text_in="\n".join(lines) + "\n")
     daemon, other = Pimpyd(r1).start(), Pimpyd(r2, f"{QUICK}no phyint\nphyint r1 enable\nphyint h enable\n").start()
     assert sorted(vifs(r1, 4)) == sorted(vifs(r1, 6)) == list(range(31))
+    left = {}
     for family in (4, 6):
-        rows = daemon.show("interfaces", family)
-        left = [row for row in rows if row["oper_status"] != "up" and row["interface"] != "lo"]
-        assert [(row["oper_status"], row["reason"]) for row in left] == [("down", "no free virtual interface")]
-        assert f"ipv{family} {left[0]['interface']}: not used: the kernel's table has 32 virtual" in daemon.log()
-    assert "no phyint" in daemon.log() and daemon.log().count("vif_limit") == 2
+        idle = [row for row in daemon.show("interfaces", family) if row["oper_status"] == "down"]
+        assert [row["reason"] for row in idle] == ["no free virtual interface"]
+        left[family] = idle[0]["interface"]
+        assert f"ipv{family} {left[family]}: not used: the kernel's table has 32 virtual interfaces" in daemon.log()
+    assert daemon.log().count("vif_limit") == daemon.log().count("phyint lines after `no phyint`, or run a second") == 2
     wait_neighbors([daemon, other])
     streams = flows(lab.nodes[0], h)
-    used = next(name for name in vifs(r1, 4).values() if name.startswith("x"))
-    r1.ip("link", "delete", used)
-    for family in (4, 6):
-        name = next(row["interface"] for row in rows if row["reason"] == "no free virtual interface")
+    r1.ip(
+        "link", "delete", next(name for name in names if name in vifs(r1, 4).values() and name in vifs(r1, 6).values())
+    )
+    for family, name in left.items():
         eventually(daemon, lambda f=family, n=name: n in vifs(r1, f).values(), "the place is taken")  # type: ignore[misc]
     assert_all_arrived(streams)
 
@@ -260,6 +261,12 @@ def test_ending_while_it_waits(lab: Lab, number: int) -> None:
     assert not other.socket.exists() and first.answers()
 
 
+def cpu_seconds(daemon: Pimpyd) -> float:
+    """What a daemon has had of the processor so far: what its start takes on a host that has nothing else to do."""
+    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_the_time_of_a_start(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """It answers and forwards soon after exec (300 ms are wanted; ten times as long is allowed on a busy host)."""
     src, r1, r2, h = in_a_row(lab, "src", "r1", "r2", "h")
@@ -274,17 +281,18 @@ def test_the_time_of_a_start(lab: Lab, capsys: pytest.CaptureFixture[str]) -> No
     for _ in range(3):
         started, daemon = time.time(), Pimpyd(r1).launch()
         answered = daemon.wait_ready()
+        cpu = cpu_seconds(daemon)
         for receiver in receivers:
             receiver.wait_for(1)
         forwarded = max(receiver.stream().first_time for receiver in receivers) - started
-        figures.append((answered, forwarded))
+        figures.append((answered, forwarded, cpu))
         assert daemon.stop() == 0
         for receiver in receivers:
             receiver.wait_silent(0.1)
             receiver.reset()
     with capsys.disabled():
-        text = ", ".join(f"{answered * 1000:.0f}/{forwarded * 1000:.0f}" for answered, forwarded in figures)
-        print(f"\npimpyd answers/forwards both families after (ms): {text}")
+        text = ", ".join("/".join(f"{seconds * 1000:.0f}" for seconds in times) for times in figures)
+        print(f"\npimpyd answers/forwards both families/has had of the processor (ms): {text}")
     assert max(min(times) for times in zip(*figures, strict=True)) < 3
 
 
@@ -346,7 +354,8 @@ def test_it_leaves_nothing_behind(lab: Lab, how: str) -> None:
     else:
         assert daemon.stop(getattr(signal, f"SIG{how}")) == 0
     eventually(other, lambda: not (other.neighbors(4) or other.neighbors(6)), "the neighbour is forgotten", 10)
-    assert [f"neighbour {r1.port('r2').pim_address(family)} down: it said good-bye" in other.log() for family in (4, 6)]
+    for family in (4, 6):
+        assert f"neighbour {r1.port('r2').pim_address(family)} down: it said good-bye" in other.log()
     assert not (vifs(r1, 4) or vifs(r1, 6) or mfc(r1, 4) or mfc(r1, 6))
     assert footprint(r1) == before
     assert not daemon.socket.exists() and not (r1.folder / "pimpyd.pid").exists()
@@ -374,7 +383,7 @@ def test_a_new_file(lab: Lab) -> None:
     daemon.config.write_text(f"{QUICK}phyint h dr-priority 7\n")
     assert f"{daemon.config} read" in daemon.pimctl("reload") and priority() == 7
     daemon.config.write_text(f"{QUICK}phyint h dr-priority 8 hello-intervall 3\n")
-    ended = run_to_end(r, ".venv/bin/pimctl", "-u", daemon.socket, "reload")
+    ended = run_to_end(r, PIMCTL, "-u", daemon.socket, "reload")
     assert ended.code == 1
     assert f"{daemon.config}:3: error: phyint: unknown word 'hello-intervall'; did you mean" in ended.said
     assert "the old configuration stays" in ended.said
@@ -437,7 +446,7 @@ def test_the_text_protocol(lab: Lab) -> None:
         title, heading, *rows = ask(words)
         assert (title, heading.split()) == (
             "PIM Neighbor Table_",
-            "Interface Address Priority Mode Uptime/Expires =".split(),
+            ["Interface", "Address", "Priority", "Mode", "Uptime/Expires", "="],
         )
         assert [row.split()[:4] for row in rows] == [["r2", r2.port("r1").ipv4, "1", "DR"]]
     assert r2.port("r1").link_local in ask("show neighbor ipv6\n")[2]

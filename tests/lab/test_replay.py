@@ -157,6 +157,14 @@ def test_a_recording_is_played_again(recording: Recording, family: int, seed: in
     assert verdict.endswith(" drains: the same effects and state")
 
 
+def test_a_recording_tells_the_state_before_the_end(recording: Recording, family: int) -> None:
+    """After the end there is no state left to compare."""
+    lines = [line for line in recording.lines() if line.get("af") == NAMES[family]]
+    end = next(number for number, line in enumerate(lines) if line.get("event", {}).get("c") == "Shutdown")
+    before, after = ([line["state"] for line in some if "state" in line] for some in (lines[:end], lines[end:]))
+    assert before and after and before[-1] != after[-1]
+
+
 @pytest.mark.parametrize("kind", ["RouteResolved", "PacketReceived"])
 def test_a_changed_event_is_noticed(recording: Recording, family: int, kind: str) -> None:
     other = NAMES[10 - family]
