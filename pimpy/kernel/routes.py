@@ -173,6 +173,7 @@ class Lookup:
         route = (family.number, family.bits, 0, 0, 0, 0, 0, 0)
         self._matched = _ROUTE.pack(*route, _LOOKUP_TABLE | _FIB_MATCH) + attribute
         self._resolved = _ROUTE.pack(*route, _LOOKUP_TABLE) + attribute
+        self._last: tuple[bytes, Answer] = (b"", unreachable(family.any))
 
     def ask(self, addresses: Sequence[Address]) -> dict[Address, bytes]:
         """The kernel's answer for each address: a message without its header, empty where there is no route.
@@ -182,11 +183,22 @@ class Lookup:
         return self._ask(addresses, self._matched)
 
     def answer(self, address: Address, body: bytes) -> Answer:
-        """Read what `ask` brought. A route whose nexthop object is not spelled out is asked for once more."""
-        answer = read_answer(address, body) if body else unreachable(address)
+        """Read what `ask` brought. A route whose nexthop object is not spelled out is asked for once more.
+
+        All addresses under one route have the same message, and are often asked for one after the other.
+        """
+        last_body, last = self._last
+        if body == last_body:
+            said = last.event
+            event = RouteResolved(
+                address, said.ifindex, said.next_hop, said.local, said.prefix, said.protocol, said.metric
+            )
+            return Answer(event, last.legs, last.table, last.by_object, last.by_source)
+        answer = read_answer(address, body)
         if answer is None:
             resolved = self._ask([address], self._resolved).get(address, b"")
-            answer = read_answer(address, body, resolved) or unreachable(address)
+            return read_answer(address, body, resolved) or unreachable(address)
+        self._last = body, answer
         return answer
 
     def _ask(self, addresses: Sequence[Address], question: bytes) -> dict[Address, bytes]:

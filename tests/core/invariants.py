@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from pimpy.core.engine.counters import CounterKey
 from pimpy.core.engine.effects import SendPacket
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.pim.downstream import Downstream
@@ -33,7 +34,7 @@ class Checker:
     """Checks routers as they go, and remembers what must not go back."""
 
     on: bool = True
-    _counters: dict[str, dict[tuple[str, ...], int]] = field(factory=dict)
+    _counters: dict[str, dict[CounterKey, int]] = field(factory=dict)
 
     def begins(self, node: Node) -> None:
         """A new daemon counts from nothing."""
@@ -82,7 +83,7 @@ def check_kernel(node: Node, router: Router) -> None:
         named = {vif for vif in range(32) if oifs >> vif & 1} | {iif}
         assert named <= kernel.vifs.keys(), f"{node.name}: {channel} names the vifs {named}, there are {kernel.vifs}"
     for interface in router.pim.interfaces.values():
-        assert kernel.vifs.get(interface.vif, (0, 0))[0] == interface.ifindex, (
+        assert interface.vif is not None and kernel.vifs[interface.vif][0] == interface.ifindex, (
             f"{node.name}: {interface.name} has no vif"
         )
 
@@ -206,6 +207,7 @@ def check_timers(router: Router) -> None:
     """No timer runs without an owner that lives, none is overdue, and one that runs is in the heap in time."""
     heap = router.heap
     running = {id(timer): timer for timer in timers_of(router) if timer is not None and timer.deadline != NEVER}
+    found: set[int] = set()
     assert len(heap._times) == len(heap._buckets), "a bucket that will not come up"
     for when, bucket in heap._buckets.items():
         for timer in bucket:
@@ -214,8 +216,8 @@ def check_timers(router: Router) -> None:
                 if timer.queued == when:
                     assert heap.now <= timer.deadline, f"overdue: {timer.owner}"
                     assert when <= timer.deadline, "a timer that the heap will miss"
-                    running.pop(id(timer), None)
-    assert not running, f"timers that the heap does not know: {running}"
+                    found.add(id(timer))
+    assert running.keys() == found, "timers that the heap does not know"
 
 
 def timers_of(router: Router) -> list[Timer | None]:

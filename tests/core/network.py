@@ -75,7 +75,7 @@ class Link:
             if other is not sender:
                 self._carry(self._to_other, other, packet)
 
-    def _carry(self, deliver: Callable[..., None], to: object, packet: Packet) -> None:
+    def _carry(self, deliver: Callable[..., object], to: object, packet: Packet) -> None:
         """Deliver once, twice or not at all, now or later."""
         random = self.net.random
         if self.loss and random.random() < self.loss:
@@ -131,7 +131,7 @@ class Net:
         self.batches = True
         """Whether effects are drained once for all events of one instant, or after each event."""
         self.checker = Checker()
-        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._queue: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = count()
         self._dirty: dict[str, Node] = {}
         self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
@@ -200,7 +200,7 @@ class Net:
 
     # Time.
 
-    def later(self, delay: float, action: Callable[..., None], *arguments: Any) -> None:
+    def later(self, delay: float, action: Callable[..., object], *arguments: Any) -> None:
         """Call `action` in `delay` seconds."""
         heappush(self._queue, (self.now + delay, next(self._order), action, arguments))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 from fake_kernel import Channel, FakeKernel
 from speakers import Packet
 
 from pimpy.config.model import Config
-from pimpy.core.engine.effects import Effect, ForgetRpf, Notice, ResolveRpf, SendPacket
+from pimpy.core.engine.effects import Effect, ForgetRpf, Notice, ResolveRpf, SendPacket, SetMfc
 from pimpy.core.engine.events import (
     AddressesChanged,
     Configured,
@@ -165,7 +165,7 @@ class Node:
         self.drain()
         self.router = None
 
-    def configure(self, **changes: object) -> None:
+    def configure(self, **changes: Any) -> None:
         """Follow another configuration."""
         self.config = evolve(self.config, **changes)
         self.handle(Configured(self.config))
@@ -232,14 +232,16 @@ class Node:
             case Notice():
                 self.notices.append(effect)
             case _:
-                for vif in self.kernel.apply(effect):
-                    self._release(effect.source, effect.group, vif)
+                released = self.kernel.apply(effect)
+                if isinstance(effect, SetMfc):
+                    self._release((effect.source, effect.group), released)
 
-    def _release(self, source: Address, group: Address, vif: int) -> None:
-        """A held packet goes on."""
-        out = [self.link_at(device) for device in self.kernel.outgoing((source, group), vif)]
-        if out:
-            self.net.later(0.0, self.net.carry, (source, group), out)
+    def _release(self, channel: Channel, vifs: list[int]) -> None:
+        """Held packets go on."""
+        for vif in vifs:
+            out = [self.link_at(device) for device in self.kernel.outgoing(channel, vif)]
+            if out:
+                self.net.later(0.0, self.net.carry, channel, out)
 
     def _send(self, effect: SendPacket) -> None:
         self.net.checker.sent(self, effect)

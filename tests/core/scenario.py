@@ -15,7 +15,7 @@ from speakers import Channel, Host
 from pimpy.config.model import Config, Phyint
 from pimpy.wire.family import Address, Family, parse_address
 
-QUIET = 330.0
+QUIET = 295.0
 """Seconds after the last mishap by which all is as it should be: a member whose report was lost is heard of, or
 forgotten, 270 s later (T27), and what follows from that is pruned and joined without loss."""
 
@@ -87,7 +87,7 @@ class Scenario:
 
     def _edges(self, names: list[str]) -> list[str]:
         """LANs with hosts: of one router, sometimes two."""
-        edges = []
+        edges: list[str] = []
         for name in names:
             if self.random.random() < 0.6 or not edges:
                 others = [other for other in names if other != name]

@@ -237,7 +237,7 @@ def crowd(family: Family, count: int) -> tuple[Stand, Node]:
 def test_the_32nd_interface_is_refused_with_a_reason_and_the_others_go_on(family: Family) -> None:
     stand, r1 = crowd(family, 33)
     assert len(r1.kernel.vifs) == 31 and r1.reasons().count("vif_limit") == 2
-    rows = {row.interface: row for row in stand.router.rows("interfaces")}
+    rows = {row.interface: row for row in stand.rows("interfaces")}
     assert [name for name, row in sorted(rows.items()) if row.oper_status == "down" and name != "lo"] == ["l29", "l30"]
     assert rows["l30"].reason == "no free virtual interface"
     assert rows["l28"].oper_status == "up"

@@ -41,7 +41,7 @@ def test_a_change_on_one_link_leaves_the_others_alone(family: Family) -> None:
 
 def test_no_phyint_leaves_only_the_named_interfaces(family: Family) -> None:
     stand = Stand(family, config=Config(phyints_enabled=False, phyints=(Phyint("up", enabled=True),)))
-    rows = {row.interface: row.oper_status for row in stand.router.rows("interfaces")}
+    rows = {row.interface: row.oper_status for row in stand.rows("interfaces")}
     assert rows == {"up": "up", "down": "off", "lo": "off"}
 
 
@@ -159,7 +159,7 @@ def test_a_thousand_flaps_leave_the_state_of_a_fresh_router(family: Family) -> N
         stand.net.set_link(link, True)
     stand.run(10)
     fresh = Stand(family, up=(), down=())
-    rows = [[evolve(row, **forget(row)) for row in one.router.rows("interfaces")] for one in (stand, fresh)]
+    rows = [[evolve(row, **forget(row)) for row in one.rows("interfaces")] for one in (stand, fresh)]
     assert rows[0] == rows[1] and len(stand.r1.kernel.vifs) == 2
     heap = stand.router.heap
     assert len(heap._buckets) < 200, "timers of the dead do not pile up"

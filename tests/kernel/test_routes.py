@@ -398,7 +398,8 @@ def test_a_question_that_fails_for_the_moment_is_asked_again(
     monkeypatch.setattr(Lookup, "ask", ask)
     address = host(family, 1, 9)
     assert watch.resolve(address) == [RouteResolved(address, None, None)]
-    watch.settle()
+    assert watch.turn(0.1) == []
+    assert watch.turn(0.1) == []
     failing[0] = False
     told(watch, address, ifindex=trio.l)
     watch.close()
@@ -442,47 +443,51 @@ def test_what_is_malformed_is_no_route_and_no_exception() -> None:
     assert read_answer(address, b"") == unreachable(address)
 
 
+def range_of(address: Address, length: int) -> Prefix:
+    """The range of that length that the address lies in."""
+    shift = 8 * len(address) - length
+    return Prefix((int.from_bytes(address, "big") >> shift << shift).to_bytes(len(address), "big"), length)
+
+
+def random_answer(random: Random, address: Address) -> routes.Answer:
+    if random.random() < 0.1:
+        return unreachable(address)
+    legs = tuple(random.sample(range(1, 5), 2))
+    event = RouteResolved(address, legs[0], None, prefix=range_of(address, 8 * len(address) - random.randrange(20)))
+    return routes.Answer(event, legs, random.choice((254, 100)), random.random() < 0.1, random.random() < 0.1)
+
+
 @families()
 def test_the_index_finds_what_a_walk_finds(family: Family) -> None:
-    random = Random(11)
-    tracked = Tracked()
-    base = host(family, 1)[:-2]
-    answers = {}
+    random, tracked = Random(11), Tracked()
+    answers: dict[Address, routes.Answer] = {}
     for _ in range(500):
-        address = base + random.randbytes(2)
+        address = host(family, 1)[:-2] + random.randbytes(2)
         if random.random() < 0.2 and answers:
             gone = random.choice(list(answers))
             tracked.remove(gone)
             tracked.remove(gone)
             del answers[gone]
-        length = family.bits - random.randrange(20)
-        network = int.from_bytes(address, "big") >> (family.bits - length) << (family.bits - length)
-        prefix = Prefix(network.to_bytes(family.size, "big"), length)
-        legs = tuple(random.sample(range(1, 5), 2))
-        event = RouteResolved(address, legs[0], None, prefix=prefix)
-        answer = routes.Answer(event, legs, random.choice((254, 100)), random.random() < 0.1, False)
-        if random.random() < 0.1:
-            answer = unreachable(address)
+        answer = random_answer(random, address)
         changed = tracked.store(address, b"", answer)
         assert changed is (address not in answers or answers[address].event != answer.event)
         answers[address] = answer
     assert tracked.addresses() == sorted(answers)
     assert len(tracked) == len(answers)
     for _ in range(500):
-        length = random.randrange(family.bits + 1)
-        address = random.choice(list(answers))
-        network = int.from_bytes(address, "big") >> (family.bits - length) << (family.bits - length)
-        prefix, table = Prefix(network.to_bytes(family.size, "big"), length), random.choice((254, 100, 255))
-
-        def concerns(address: Address, prefix: Prefix = prefix, table: int = table) -> bool:
-            answer = answers[address]
-            known = answer.event.prefix
-            shadowed = known is not None and answer.table == table and known.length > prefix.length
-            return prefix.covers(address) and not shadowed
-
-        assert tracked.covered(prefix, table) == sorted(address for address in answers if concerns(address))
+        prefix = range_of(random.choice(list(answers)), random.randrange(family.bits + 1))
+        table = random.choice((254, 100, 255))
+        expected = [a for a, answer in sorted(answers.items()) if concerns(answer, prefix, table)]
+        assert tracked.covered(prefix, table) == expected
+    nowhere = {a for a, answer in answers.items() if answer.event.ifindex is None}
     for ifindex in range(1, 6):
-        expected = {a for a, answer in answers.items() if ifindex in answer.legs or answer.event.ifindex is None}
-        assert set(tracked.by_interface(ifindex)) == expected
-    expected = {a for a, answer in answers.items() if answer.by_object or answer.event.ifindex is None}
-    assert set(tracked.by_object()) == expected
+        assert set(tracked.by_interface(ifindex)) == nowhere | {a for a in answers if ifindex in answers[a].legs}
+    assert set(tracked.by_object()) == nowhere | {a for a in answers if answers[a].by_object}
+    assert set(tracked.by_source()) == {a for a in answers if answers[a].by_source}
+
+
+def concerns(answer: routes.Answer, prefix: Prefix, table: int) -> bool:
+    """Whether a change of a route can alter an answer."""
+    known = answer.event.prefix
+    shadowed = known is not None and answer.table == table and known.length > prefix.length
+    return prefix.covers(answer.event.address) and not shadowed

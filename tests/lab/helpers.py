@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .frr import Frr
@@ -87,7 +88,17 @@ def frr_route(frr: Frr, source: str, group: str) -> Route | None:
     return Route(entry["iif"], neighbor, frozenset(entry.get("oil", ())))
 
 
-def kernel_forwards(node: Node, source: str, group: str) -> tuple[str | None, frozenset[str]]:
+def wait_gone(flow: Flow, *routers: Pimpyd | Frr) -> None:
+    """Until none of these routers has the stream's entry any more."""
+
+    def gone(router: Pimpyd | Frr) -> bool:
+        return (our_route(router, *flow.key) if isinstance(router, Pimpyd) else frr_route(router, *flow.key)) is None
+
+    for router in routers:
+        router.node.lab.wait(partial(gone, router), 30, f"{flow.key} ends at {router.node}")
+
+
+def kernel_forwards(node: Node, source: str, group: str) -> tuple[str | None, Set[str]]:
     """The incoming and the outgoing interfaces of the kernel's entry; (None, empty) if there is none."""
     entry = mfc(node, 6 if ":" in group else 4).get((source, group))
     return (None, frozenset()) if entry is None else (entry.iif, entry.oifs)
@@ -152,11 +163,15 @@ def footprint(node: Node) -> list[str]:
     return node.run("sh", "-ec", FOOTPRINT).splitlines()
 
 
-def plug(link: Link) -> Link:
-    """Makes a link between two nodes while the lab stands; its routes are for `Lab.reroute`."""
+def plug(link: Link, index: int = 0) -> Link:
+    """Makes a link between two nodes while the lab stands; its routes are for `Lab.reroute`.
+
+    `index` is that of the interface at the first node, if it matters.
+    """
     (one, other) = link.ports.values()
     half = "name {0.name} address {0.mac} netns {0.node.namespace}".format
-    run(["ip", "link", "add", *half(one).split(), "type", "veth", "peer", *half(other).split()])
+    number = ["index", str(index)] if index else []
+    run(["ip", "link", "add", *half(one).split(), *number, "type", "veth", "peer", *half(other).split()])
     for port in (one, other):
         lines = [f"link set dev {port.name} up", f"address add {port.ipv4}/24 dev {port.name}"]
         lines += [f"address add {address}/64 dev {port.name} nodad" for address in (port.ipv6, port.link_local)]

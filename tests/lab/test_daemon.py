@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -149,6 +150,12 @@ def test_a_file_that_is_wrong(lab: Lab) -> None:
     daemon.config.mkdir()
     ended = attempt(daemon)
     assert (ended.code, f"{daemon.config}: error: cannot be read: Is a dir" in ended.said) == (78, True), ended.said
+    daemon.config.rmdir()
+    daemon.config.write_text(QUICK)
+    shutil.chown(daemon.config, "nobody")
+    daemon.config.chmod(0)
+    ended = attempt(daemon, prefix=("setpriv", "--bounding-set=-dac_override,-dac_read_search"))
+    assert (ended.code, f"{daemon.config}: error: cannot be read: Permission" in ended.said) == (78, True), ended.said
     assert not daemon.socket.exists() and not vifs(daemon.node, 4)
 
 
@@ -303,13 +310,15 @@ def test_the_time_of_pimctl(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Non
     wait_neighbors(daemons)
     figures = []
     for _ in range(5):
-        started = time.monotonic()
+        before, started = os.times(), time.monotonic()
         said = daemons[0].pimctl("show", "neighbors")
-        figures.append(time.monotonic() - started)
+        seconds, after = time.monotonic() - started, os.times()
+        figures.append((seconds, sum(after[2:4]) - sum(before[2:4])))
         assert r2.port("r1").ipv4 in said and r2.port("r1").link_local in said
     with capsys.disabled():
-        print(f"\npimctl show neighbors (ms): {', '.join(f'{figure * 1000:.0f}' for figure in figures)}")
-    assert min(figures) < 1.5
+        text = ", ".join("/".join(f"{seconds * 1000:.0f}" for seconds in times) for times in figures)
+        print(f"\npimctl show neighbors takes/has had of the processor (ms): {text}")
+    assert min(figures)[0] < 1.5
 
 
 def test_into_the_background(lab: Lab) -> None:

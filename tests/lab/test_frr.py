@@ -17,6 +17,7 @@ from .helpers import (
     our_route,
     querier,
     start_flow,
+    wait_gone,
 )
 from .pimpyd import QUICK, Pimpyd
 from .topology import Lab, Node, Port
@@ -64,15 +65,6 @@ def assert_same_neighbors(daemon: Pimpyd, frr: Frr, family: int, ours: Port, the
     assert neighbor["lan_prune_delay"] and frr_neighbor["helloOptionLanPruneDelay"]
     assert frr_interface["effectiveOverrideInterval"] == interface["override_interval"] * 1000
     assert neighbor["secondary_addresses"].split() == frr_interface["secondaryAddressList"]
-
-
-def wait_gone(flow: Flow, *routers: Pimpyd | Frr) -> None:
-    """Until no router has the entry any more."""
-    for router in routers:
-        if isinstance(router, Pimpyd):
-            eventually(router, lambda one=router: our_route(one, *flow.key) is None, "the entry ends")
-        else:
-            router.node.lab.wait(lambda one=router: frr_route(one, *flow.key) is None, 30, "FRR's entry ends")
 
 
 @FAMILIES

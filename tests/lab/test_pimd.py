@@ -9,6 +9,7 @@ Asserts to end that; and as a querier it asks for a group without a source.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 import pytest
 
@@ -23,6 +24,7 @@ from .helpers import (
     our_route,
     querier,
     start_flow,
+    wait_gone,
 )
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
@@ -58,7 +60,7 @@ def pimd_flags(pimd: Pimd, address: str) -> str:
     return " ".join(word for word in row.split() if not re.match(r"\d", word))
 
 
-def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, frozenset[str]] | None:
+def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, Set[str]] | None:
     """The incoming and outgoing interfaces of its entry, by name; None if it has none."""
     vifs, _, table = pimd.dump().partition("Multicast Routing Table")
     names = {port.ipv4: port.name for port in pimd.node.ports.values()}
@@ -74,16 +76,15 @@ def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, frozens
     return (incoming[0] if incoming else None), frozenset(outgoing)
 
 
-def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, frozenset[str]]:
+def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, Set[str]]:
     """What the kernel does there, the register interface left out."""
     incoming, outgoing = kernel_forwards(node, *flow.key)
     return incoming, outgoing - {"pimreg"}
 
 
-def wait_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
+def wait_all_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
     """Until nobody forwards the stream any more. pimd keeps an entry that goes nowhere for a while."""
-    for daemon in ours:
-        eventually(daemon, lambda one=daemon: our_route(one, *flow.key) is None, "the entry ends")  # type: ignore[misc]
+    wait_gone(flow, *ours)
     pimd.node.lab.wait(lambda: not pimd_forwards(pimd.node, flow)[1], 60, "pimd forwards no more")
     route = pimd_route(pimd, *flow.key)
     assert route is None or not route[1]
@@ -101,7 +102,7 @@ def test_pimd_above_ours(lab: Lab) -> None:
     flow.assert_arrived(hops=2)
     watcher = Watcher(r.port(p), 4)
     flow.receiver.leave()
-    wait_gone(flow, pimd, daemon)
+    wait_all_gone(flow, pimd, daemon)
     watcher.wait_silent(0.5)
     assert_clean(lab, r)
 
@@ -118,7 +119,7 @@ def test_pimd_below_ours(lab: Lab) -> None:
     flow.assert_arrived(hops=2)
     watcher = Watcher(p.port(r), 4)
     flow.receiver.leave()
-    wait_gone(flow, pimd, daemon)
+    wait_all_gone(flow, pimd, daemon)
     watcher.wait_silent(0.5)
     assert_clean(lab, r)
 
@@ -135,7 +136,7 @@ def test_pimd_between_ours(lab: Lab) -> None:
     assert our_route(ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
     flow.assert_arrived(hops=3)
     flow.receiver.leave()
-    wait_gone(flow, pimd, *ours)
+    wait_all_gone(flow, pimd, *ours)
     assert_clean(lab, r1, r2)
 
 
@@ -181,7 +182,7 @@ def test_pimd_beside_ours(lab: Lab) -> None:
     assert our_route(lan.daemon, *flow.key) is None and pimd_forwards(lan.r, flow)[1] == frozenset()
     watcher = Watcher(lan.h.port("lan"), 4)
     flow.receiver.leave()
-    wait_gone(flow, lan.pimd, lan.daemon, lan.first)
+    wait_all_gone(flow, lan.pimd, lan.daemon, lan.first)
     watcher.wait_silent(0.5)
     assert_clean(lab, lan.r, lan.r0)
 
@@ -197,10 +198,9 @@ def test_ours_is_the_dr_beside_pimd(lab: Lab) -> None:
     flow.receiver.reset()
     flow.receiver.wait_for(200)
     assert flow.receiver.stream(*flow.key).lost == 0
-    watcher = Watcher(lan.h.port("lan"), 4)
     flow.receiver.leave()
-    wait_gone(flow, lan.pimd, lan.daemon, lan.first)
-    watcher.wait_silent(0.5)
+    wait_gone(flow, lan.daemon)
+    assert kernel_forwards(lan.r, *flow.key)[1] == frozenset()
     sent = [row[0] for row in data.fields(f"eth.src == {ours.mac}", "data.data")]
     assert len(sent) > 200 and len(set(sent)) == len(sent)
     assert_clean(lab, lan.r, lan.r0)

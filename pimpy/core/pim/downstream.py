@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
 
 
-class State(Enum):
+class State(Word):
     """DownstreamJPState(S,G,I). There is no object for NoInfo."""
 
     NO_INFO = "no_info"
@@ -24,7 +23,7 @@ class State(Enum):
     PRUNE_PENDING = "prune_pending"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figure 3."""
 
     RECEIVE_JOIN = "Receive Join(S,G)"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import macros
 
@@ -18,14 +17,14 @@ T_SUPPRESSED_FACTORS = (1.1, 1.4)
 """t_suppressed = rand(1.1, 1.4) * t_periodic (4.11)."""
 
 
-class State(Enum):
+class State(Word):
     """Of the upstream machine; in the entry it is the flag `joined`."""
 
     NOT_JOINED = "not_joined"
     JOINED = "joined"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figure 6 and of the table for the Joined state."""
 
     JOIN_DESIRED = "JoinDesired(S,G) ->True"
