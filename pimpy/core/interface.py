@@ -83,15 +83,19 @@ class Interface:
 class VifTable:
     """Which interface holds which vif.
 
-    A freed index rests until `release` is called, which happens when no kernel entry names it any more:
-    else old entries would forward out of the new interface.
+    A freed index rests until `release` is called, which happens when no kernel entry names it any more: else
+    old entries would forward out of the new interface. As long, its last holder gets no other one: the kernel
+    must not have two vifs of one device.
     """
 
     owners: list[Interface | None] = field(factory=lambda: [None] * USABLE_VIFS)
-    resting: set[int] = field(factory=set)
+    resting: dict[int, Interface] = field(factory=dict)
+    """The freed indices, and who held them."""
 
     def take(self, interface: Interface) -> int | None:
-        """A free vif for `interface`, None if there is none."""
+        """A free vif for `interface`, None if there is none now."""
+        if interface in self.resting.values():
+            return None
         for vif, owner in enumerate(self.owners):
             if owner is None and vif not in self.resting:
                 self.owners[vif] = interface
@@ -99,18 +103,24 @@ class VifTable:
                 return vif
         return None
 
+    def owner(self, vif: int) -> Interface | None:
+        """Who holds `vif`, any number the kernel may say; None if nobody does (any more)."""
+        return self.owners[vif] if 0 <= vif < len(self.owners) else None
+
     def free(self, interface: Interface) -> int | None:
         """Take the vif of `interface` away and let it rest; which one it was."""
         vif = interface.vif
         if vif is not None:
             self.owners[vif] = None
-            self.resting.add(vif)
+            self.resting[vif] = interface
             interface.vif, interface.mask = None, 0
         return vif
 
-    def release(self) -> None:
-        """The kernel's table names no resting vif any more."""
+    def release(self) -> list[int]:
+        """The kernel's table names no resting vif any more; which were they."""
+        released = list(self.resting)
         self.resting.clear()
+        return released
 
     def names(self, mask: int) -> list[str]:
         """The names of the interfaces in a bit mask, by vif."""

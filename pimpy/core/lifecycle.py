@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
-from pimpy.core.engine.effects import AddVif, JoinGroup, LeaveGroup, SendPacket
+from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.gmp import GmpSettings, Membership
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
@@ -250,7 +250,6 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         for sg in router.pim.tib.sg.values():
             if sg.flow is not None and interface.vif in (sg.flow.vif, sg.flow.arrived):
                 data.forget(sg)
-        router.departing.append(interface.vif)
         router.vifs.free(interface)
 
 
@@ -293,9 +292,10 @@ def shutdown(router: Router) -> None:
     router.interfaces.clear()
     router.waiting.clear()
     router.forwarding.clear()
+    router.forwarding.flush()
     if router.pim.register_vif:
         router.pim.register_vif = False
-        router.departing.append(REGISTER_VIF)
+        router.emit(DelVif(REGISTER_VIF))
 
 
 def _groups(router: Router, passive: bool) -> tuple[Address, ...]:

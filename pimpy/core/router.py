@@ -51,8 +51,6 @@ class Router:
         self.vifs = VifTable()
         self.traffic: dict[tuple[Address, Address], tuple[int, int, int]] = {}
         """The kernel's (packets, bytes, wrong interface) by (source, group), lent by whoever asks for rows."""
-        self.departing: list[int] = []
-        """Vifs that the kernel is to give up once no entry names them."""
         self.waiting: dict[int, Interface] = {}
         """Interfaces that wait for a vif to become free."""
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)
@@ -83,11 +81,9 @@ class Router:
         """What has to be done, in order, since the last call. Call it once after each batch of events."""
         self.forwarding.flush()
         self.pim.outbox.flush()
-        if self.departing:
-            for vif in self.departing:
+        if self.vifs.resting:
+            for vif in self.vifs.release():
                 self.emit(DelVif(vif))
-            self.departing.clear()
-            self.vifs.release()
             if self.waiting:
                 self._vifs_released.at(self.heap.now)
         effects, self._effects = self._effects, []
@@ -298,7 +294,9 @@ def _assert_not_admitted(router: Router, interface: PimInterface, source: Addres
 
 def _no_cache(router: Router, event: events.NoCache) -> None:
     router.counters.add("-", "kernel", "rx", "nocache")
-    if not router.ssm.usable(event.group):
+    tunnel = event.vif == REGISTER_VIF and router.pim.register_vif
+    known = tunnel or router.vifs.owner(event.vif) is not None
+    if not known or not router.ssm.usable(event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
@@ -383,7 +381,7 @@ def _effect_failed(router: Router, event: events.EffectFailed) -> None:
 
 
 def _vif_gone(router: Router, event: events.VifGone) -> None:
-    owner = router.vifs.owners[event.vif] if 0 <= event.vif < len(router.vifs.owners) else None
+    owner = router.vifs.owner(event.vif)
     if owner is not None:
         lifecycle.stop(router, owner, reachable=False, give_up_vif=True)
         lifecycle.reconsider(router, owner)

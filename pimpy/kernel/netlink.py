@@ -132,6 +132,8 @@ class Netlink:
             if family == self.family.number:
                 self._stale_addresses.add(ifindex)
                 self._mark(self._tracked.by_interface(ifindex))
+                if kind == rtnl.DELADDR:
+                    self._mark(self._tracked.by_source())
         elif kind in (rtnl.NEWLINK, rtnl.DELLINK):
             self._take_link(kind, message, events)
         elif kind in (rtnl.NEWRULE, rtnl.DELRULE):

@@ -23,7 +23,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _HOP = struct.Struct("=HBBi")
 _U32 = struct.Struct("=I")
 
-_DST, _OIF, _GATEWAY, _PRIORITY, _MULTIPATH, _TABLE, _VIA, _NH_ID = 1, 4, 5, 6, 9, 15, 18, 30
+_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE, _VIA, _NH_ID = 1, 4, 5, 6, 7, 9, 15, 18, 30
 _TYPE_MASK = 0x3FFF
 _UNICAST, _LOCAL, _ANYCAST = 1, 2, 4
 _LOOKUP_TABLE, _FIB_MATCH, _CLONED = 0x1000, 0x2000, 0x200
@@ -53,6 +53,8 @@ class Answer:
     table: int
     by_object: bool
     """Whether the route uses a nexthop object, whose removal takes the route away without a notice."""
+    by_source: bool
+    """Whether the route prefers one of this host's addresses, whose removal takes an IPv4 route away likewise."""
 
 
 def _attributes(data: bytes, offset: int, end: int) -> dict[int, tuple[int, int]]:
@@ -106,11 +108,15 @@ def choose(legs: Sequence[Leg]) -> Leg:
 
 def unreachable(address: Address) -> Answer:
     """The answer where there is no route."""
-    return Answer(RouteResolved(address, None, None), (), 0, False)
+    return Answer(RouteResolved(address, None, None), (), 0, False, False)
 
 
-def read_answer(address: Address, body: bytes) -> Answer | None:
-    """What a route message (behind its netlink header) says about `address`; None if its legs are not in it."""
+def read_answer(address: Address, body: bytes, resolved: bytes = b"") -> Answer | None:
+    """What a route message (behind its netlink header) says about `address`.
+
+    None if the route names a nexthop object that is not spelled out (`nexthop_compat_mode` 0): then the leg is
+    to be read from `resolved`, which is the answer to the same question without RTM_F_FIB_MATCH.
+    """
     if len(body) < _ROUTE.size:
         return unreachable(address)
     _, length, _, _, table, protocol, _, kind, flags = _ROUTE.unpack_from(body)
@@ -118,8 +124,12 @@ def read_answer(address: Address, body: bytes) -> Answer | None:
     if kind not in (_UNICAST, _LOCAL, _ANYCAST):
         return unreachable(address)
     legs = _legs(body, attributes, flags)
+    if not legs and _NH_ID in attributes:
+        if not resolved:
+            return None
+        legs = _legs(resolved, _attributes(resolved, _ROUTE.size, len(resolved)), 0)
     if not legs:
-        return None if _NH_ID in attributes else unreachable(address)
+        return unreachable(address)
     leg = choose(legs)
     start, end = attributes.get(_DST, (0, 0))
     network = body[start:end] if end - start == len(address) else bytes(len(address))
@@ -133,7 +143,11 @@ def read_answer(address: Address, body: bytes) -> Answer | None:
         metric=_number(body, attributes, _PRIORITY),
     )
     return Answer(
-        event, tuple(leg.ifindex for leg in legs), _number(body, attributes, _TABLE) or table, _NH_ID in attributes
+        event=event,
+        legs=tuple(leg.ifindex for leg in legs),
+        table=_number(body, attributes, _TABLE) or table,
+        by_object=_NH_ID in attributes,
+        by_source=_PREFSRC in attributes,
     )
 
 
@@ -159,6 +173,7 @@ class Lookup:
         route = (family.number, family.bits, 0, 0, 0, 0, 0, 0)
         self._matched = _ROUTE.pack(*route, _LOOKUP_TABLE | _FIB_MATCH) + attribute
         self._resolved = _ROUTE.pack(*route, _LOOKUP_TABLE) + attribute
+        self._last: tuple[bytes, Answer] = (b"", unreachable(family.any))
 
     def ask(self, addresses: Sequence[Address]) -> dict[Address, bytes]:
         """The kernel's answer for each address: a message without its header, empty where there is no route.
@@ -168,11 +183,22 @@ class Lookup:
         return self._ask(addresses, self._matched)
 
     def answer(self, address: Address, body: bytes) -> Answer:
-        """Read what `ask` brought. A route whose nexthop object is not spelled out is asked for once more."""
-        answer = read_answer(address, body) if body else unreachable(address)
+        """Read what `ask` brought. A route whose nexthop object is not spelled out is asked for once more.
+
+        All addresses under one route have the same message, and are often asked for one after the other.
+        """
+        last_body, last = self._last
+        if body == last_body:
+            said = last.event
+            event = RouteResolved(
+                address, said.ifindex, said.next_hop, said.local, said.prefix, said.protocol, said.metric
+            )
+            return Answer(event, last.legs, last.table, last.by_object, last.by_source)
+        answer = read_answer(address, body)
         if answer is None:
             resolved = self._ask([address], self._resolved).get(address, b"")
-            answer = read_answer(address, resolved) or unreachable(address)
+            return read_answer(address, body, resolved) or unreachable(address)
+        self._last = body, answer
         return answer
 
     def _ask(self, addresses: Sequence[Address], question: bytes) -> dict[Address, bytes]:
@@ -200,6 +226,7 @@ class Tracked:
         self._by_interface: dict[int, set[Address]] = {}
         self._unreachable: set[Address] = set()
         self._by_object: set[Address] = set()
+        self._by_source: set[Address] = set()
 
     def __contains__(self, address: object) -> bool:
         return address in self._answers
@@ -215,8 +242,8 @@ class Tracked:
         return list(self._sorted)
 
     def is_same(self, address: Address, body: bytes) -> bool:
-        """Whether this is, byte for byte, what the kernel said before."""
-        return self._bodies.get(address) == body
+        """Whether this is, byte for byte, what the kernel said before. What a nexthop object holds may not be in it."""
+        return self._bodies.get(address) == body and address not in self._by_object
 
     def store(self, address: Address, body: bytes, answer: Answer) -> bool:
         """Keep an answer; whether its event differs from the last one."""
@@ -232,6 +259,8 @@ class Tracked:
             self._unreachable.add(address)
         if answer.by_object:
             self._by_object.add(address)
+        if answer.by_source:
+            self._by_source.add(address)
         return old is None or old.event != answer.event
 
     def remove(self, address: Address) -> None:
@@ -245,6 +274,10 @@ class Tracked:
     def by_interface(self, ifindex: int) -> Iterable[Address]:
         """Those with a leg by an interface, and those that have none at all."""
         return self._by_interface.get(ifindex, set()) | self._unreachable
+
+    def by_source(self) -> Iterable[Address]:
+        """Those whose route prefers one of this host's addresses."""
+        return self._by_source
 
     def by_object(self) -> Iterable[Address]:
         """Those whose route uses a nexthop object, and those that have no route."""
@@ -274,3 +307,4 @@ class Tracked:
                 del self._by_interface[ifindex]
         self._unreachable.discard(address)
         self._by_object.discard(address)
+        self._by_source.discard(address)

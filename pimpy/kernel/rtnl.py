@@ -146,6 +146,7 @@ class Query:
 
     def __init__(self) -> None:
         self._socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0)
+        enlarge(self._socket, 1 << 20)
         self._socket.bind((0, 0))
         self._socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, _TIMEOUT)
         self._sequence = 0

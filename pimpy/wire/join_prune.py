@@ -313,15 +313,13 @@ class _Packer:
             joins, prunes = others[take:], tuple(entry for entry in prunes if entry[1] != SG_RPT)
             if joins or prunes:
                 self.close()
-        while joins or prunes:
+        while joins or prunes:  # A round that leaves any has filled its message, so no message gets the group twice.
             if self._room() < 1 or len(self.current) == MAX_GROUPS:
                 self.close()
             room = self._room()
             more = max(0, room - len(joins))
             self.add(GroupSet(group, joins[:room], prunes[:more]))
             joins, prunes = joins[room:], prunes[more:]
-            if joins or prunes:
-                self.close()
 
     def _room(self) -> int:
         """Entries of one more set that fit into the current message; below 1 if none does."""

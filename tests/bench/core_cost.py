@@ -131,8 +131,14 @@ def channels(family: Family, count: int) -> Iterator[tuple[Address, Address]]:
 def best(family: Family, count: int, rounds: int) -> Cost:
     """The best of some rounds, time by time: what disturbs a round only ever adds."""
     costs = [measure(family, count) for _ in range(rounds)]
-    times = [min(getattr(cost, name) for cost in costs) for name in ("new", "refresh", "upstream", "expire")]
-    return Cost(count, *times, size(family, count))
+    return Cost(
+        count,
+        min(cost.new for cost in costs),
+        min(cost.refresh for cost in costs),
+        min(cost.upstream for cost in costs),
+        min(cost.expire for cost in costs),
+        size(family, count),
+    )
 
 
 def measure(family: Family, count: int) -> Cost:

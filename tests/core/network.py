@@ -79,7 +79,7 @@ class Link:
             if other is not sender:
                 self._carry(self._to_other, other, packet)
 
-    def _carry(self, deliver: Callable[..., None], to: object, packet: Packet) -> None:
+    def _carry(self, deliver: Callable[..., object], to: object, packet: Packet) -> None:
         """Deliver once, twice or not at all, now or later."""
         random = self.net.random
         if self.loss and random.random() < self.loss:
@@ -139,7 +139,7 @@ class Net:
         """The number of the last data packet."""
         self.seen: dict[tuple[str, int], list[int]] = {}
         """(link, number) of a data packet -> the TTL of each copy that was there."""
-        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._queue: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = count()
         self._dirty: dict[str, Node] = {}
         self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
@@ -194,6 +194,11 @@ class Net:
         """The length of the subnets of `address`."""
         return 24 if self.family.size == 4 else 64
 
+    def addresses(self, link: str, number: int) -> tuple[tuple[Address, int], ...]:
+        """What a router has on a link, each address with the length of its subnet: the one of its Hellos first."""
+        routable = (self.address(link, number), self.subnet_bits)
+        return (routable,) if self.family.size == 4 else ((self.link_local(link, number), 64), routable)
+
     def start(self) -> None:
         """Start all routers that are not started."""
         for node in self.nodes.values():
@@ -203,7 +208,7 @@ class Net:
 
     # Time.
 
-    def later(self, delay: float, action: Callable[..., None], *arguments: Any) -> None:
+    def later(self, delay: float, action: Callable[..., object], *arguments: Any) -> None:
         """Call `action` in `delay` seconds."""
         heappush(self._queue, (self.now + delay, next(self._order), action, arguments))
 

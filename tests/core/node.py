@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 from datagrams import Channel, Datagram, datagram_of
@@ -115,11 +115,7 @@ class Node:
 
     def attach(self, link: Link) -> Port:
         """A port on a link, with the addresses that go with the router's number."""
-        net = self.net
-        addresses: tuple[tuple[Address, int], ...] = ((net.address(link.name, self.number), net.subnet_bits),)
-        if net.family.size == 16:
-            addresses = ((net.link_local(link.name, self.number), 64), *addresses)
-        port = Port(self, link, self._next_ifindex, addresses)
+        port = Port(self, link, self._next_ifindex, self.net.addresses(link.name, self.number))
         self._next_ifindex += 1
         self._link_at[port.ifindex] = link.name
         self.ports[link.name] = link.ports[self.name] = port
@@ -180,7 +176,7 @@ class Node:
         self.drain()
         self.router = None
 
-    def configure(self, **changes: object) -> None:
+    def configure(self, **changes: Any) -> None:
         """Follow another configuration."""
         self.config = evolve(self.config, **changes)
         self.handle(Configured(self.config))

@@ -9,12 +9,13 @@ from random import Random
 import oracle
 from attrs import define, field
 from network import Net
+from node import Node
 from speakers import Channel, Host
 
 from pimpy.config.model import Config, Phyint
 from pimpy.wire.family import Address, Family, parse_address
 
-QUIET = 330.0
+QUIET = 295.0
 """Seconds after the last mishap by which all is as it should be: a member whose report was lost is heard of, or
 forgotten, 270 s later (T27), and what follows from that is pruned and joined without loss."""
 
@@ -86,7 +87,7 @@ class Scenario:
 
     def _edges(self, names: list[str]) -> list[str]:
         """LANs with hosts: of one router, sometimes two."""
-        edges = []
+        edges: list[str] = []
         for name in names:
             if self.random.random() < 0.6 or not edges:
                 others = [other for other in names if other != name]
@@ -133,6 +134,9 @@ class Scenario:
             (2, self._crash_or_restart),
             (1, self._shut_down),
             (1, self._flap),
+            (1, self._replug),
+            (1, self._renumber),
+            (1, self._reconfigure),
             (1, self._data),
         ]
         weights, choices = zip(*events, strict=True)
@@ -194,6 +198,35 @@ class Scenario:
         for up in (False, True):
             self.net.set_link(link, up)
         return f"{link} flaps"
+
+    def _replug(self) -> str:
+        node, link = self._some_port()
+        node.detach(link)
+        self.net.topology_changed()
+        self.net.run(self.random.choice((0.0, 0.0, 1.0, 20.0)) * self.random.random())
+        node.attach(self.net.links[link])
+        self.net.topology_changed()
+        return f"{link} of {node.name} goes and comes"
+
+    def _renumber(self) -> str:
+        node, link = self._some_port()
+        number = self.random.randrange(50, 90)
+        if any(port.address == self.net.link_local(link, number) for port in self.net.links[link].ports.values()):
+            return "nothing"
+        node.ports[link].readdress(*self.net.addresses(link, number))
+        self.net.topology_changed()
+        return f"{node.name} is number {number} on {link}"
+
+    def _reconfigure(self) -> str:
+        node, link = self._some_port()
+        others = tuple(line for line in node.config.phyints if line.name != link)
+        priority, passive = self.random.choice((None, 0, 1, 9)), self.random.random() < 0.2
+        node.configure(phyints=(*others, Phyint(link, dr_priority=priority, passive=passive)))
+        return f"{node.name}: priority {priority}{', passive' if passive else ''} on {link}"
+
+    def _some_port(self) -> tuple[Node, str]:
+        node = self.random.choice(list(self.net.nodes.values()))
+        return node, self.random.choice(list(node.ports))
 
     def _data(self) -> str:
         source, group = self.random.choice(self.channels)

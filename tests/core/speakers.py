@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -141,11 +141,11 @@ class Peer:
     address: Address
     hello_said: pim.Hello = DEFAULT_HELLO
 
-    def hello(self, **changes: object) -> None:
+    def hello(self, **changes: Any) -> None:
         """Send a Hello: the default one, with `changes` to it for this time only."""
         self.send(evolve(self.hello_said, **changes))
 
-    def keep_saying_hello(self, **changes: object) -> None:
+    def keep_saying_hello(self, **changes: Any) -> None:
         """Send a Hello now and every 30 s."""
         self.hello_said = evolve(self.hello_said, **changes)
         self._say()

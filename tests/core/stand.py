@@ -16,6 +16,7 @@ from node import Node
 from speakers import Channel, Host, Peer
 
 from pimpy.config.model import Config
+from pimpy.core.pim.neighbor import PimInterface
 from pimpy.core.pim.tib import SG
 from pimpy.core.router import Router
 from pimpy.wire.family import Address, Family, parse_address
@@ -177,10 +178,17 @@ class Stand:
         assert len(rows) == 1, rows
         return rows[0]
 
+    def rows(self, kind: str) -> list[Any]:
+        """All rows of a kind."""
+        return list(self.router.rows(kind))
+
+    def pim_interface(self, link: str = "down") -> PimInterface:
+        """PIM on a link."""
+        return self.router.pim.interfaces[self.r1.ports[link].ifindex]
+
     def neighbors(self, link: str = "down") -> set[int]:
         """The numbers of the neighbours on a link."""
-        ifindex = self.r1.ports[link].ifindex
-        return {address[-1] for address in self.router.pim.interfaces[ifindex].neighbors}
+        return {address[-1] for address in self.pim_interface(link).neighbors}
 
     def counted(self, reason: str, kind: str = "join_prune", protocol: str = "pim") -> int:
         """How often something received was refused for a reason."""
@@ -191,6 +199,16 @@ class Stand:
         row = self.row("interfaces", interface=link)
         assert row.is_dr == (row.dr_address == row.address)
         return bool(row.is_dr)
+
+
+def lonely(family: Family, seed: int = 1, config: Config | None = None) -> Stand:
+    """A router that nobody has spoken to yet, just started."""
+    return Stand(family, up=(), down=(), seed=seed, warm_up=0.0, config=config)
+
+
+def secondaries(stand: Stand, link: str = "down") -> tuple[Address, ...] | None:
+    """What our Address List should be: all but the primary address, None if there are no others."""
+    return tuple(address for address, _ in stand.r1.ports[link].addresses[1:]) or None
 
 
 def star_entries(rp: Address) -> tuple[tuple[Address, int], ...]:

@@ -103,6 +103,19 @@ def test_N10_F18_a_new_dr_joins_at_once_for_the_members_it_has_stored(family: Fa
     assert stand.forwards(channel) == {"down"}
 
 
+def test_N10_our_own_change_of_address_elects_anew(family: Family) -> None:
+    stand = Stand(family, down=(3,))
+    source, group = stand.channel()
+    stand.host().join(group, source)
+    stand.run(0)
+    assert stand.i_am_dr()
+    for number, mine in ((2, False), (4, True)):
+        stand.r1.ports["down"].readdress((stand.net.link_local("down", number), stand.net.subnet_bits))
+        stand.run(0)
+        assert stand.i_am_dr() == mine
+        assert stand.forwards((source, group)) == ({"down"} if mine else set())
+
+
 def test_N10_a_changed_priority_is_told_at_once(family: Family) -> None:
     stand = Stand(family)
     stand.r1.configure(phyints=(Phyint("down", dr_priority=7),))

@@ -47,6 +47,16 @@ def test_F12_S6_data_on_an_outgoing_interface_is_not_forwarded_and_answered_by_o
     assert stand.asserts("up") == []
 
 
+@pytest.mark.parametrize("number", [-1, 7, 31, 32, 65535])
+def test_F21_a_late_word_of_a_vif_that_is_gone_makes_no_entry(family: Family, number: int) -> None:
+    stand = Stand(family)
+    stand.r1.handle(NoCache(number, *stand.channel()))
+    stand.r1.handle(WrongVif(number, *stand.channel()))
+    stand.r1.handle(VifGone(number))
+    stand.run(0)
+    assert not stand.r1.kernel.mfc and not stand.router.forwarding.negatives()
+
+
 @pytest.mark.parametrize("what", ["join", "prune", "expiry", "member", "leave", "dr", "route", "no route", "link"])
 def test_F18_every_change_of_a_term_is_in_the_kernel_in_the_same_event(family: Family, what: str) -> None:
     stand = Stand(family)
@@ -79,6 +89,51 @@ def test_F18_every_change_of_a_term_is_in_the_kernel_in_the_same_event(family: F
         stand.net.set_link("up", False)
     stand.run(0)
     assert stand.forwards(channel) == (down if what in ("join", "member") else set())
+
+
+def test_F18_J21_the_link_of_a_connected_source_goes_and_comes(family: Family) -> None:
+    stand = Stand(family, up=())
+    channel = stand.net.source("up"), stand.group()
+    stand.peer("down", 2).join(stand.us(), channel)
+    stand.run(0)
+    assert stand.forwards(channel) == {"down"}
+    for up, flows in ((False, set()), (True, {"down"})):
+        stand.r1.ports["up"].up = up
+        stand.r1.ports["up"].tell()  # the route does not change with it
+        stand.run(0)
+        assert stand.forwards(channel) == flows and bool(stand.r1.kernel.mfc) == up
+
+
+def test_F18_a_source_of_our_own_moves_to_another_link(family: Family) -> None:
+    stand = Stand(family)
+    stand.net.link("side", "r1")
+    up, side = stand.r1.ports["up"], stand.r1.ports["side"]
+    own = (stand.net.address("up", 88), stand.net.subnet_bits)
+    up.readdress(*up.addresses, own)
+    channel = own[0], stand.group()
+    stand.peer("down", 2).join(stand.us(), channel)
+    stand.run(0)
+    assert stand.r1.kernel.mfc[channel][0] == vif(stand, "up") and stand.forwards(channel) == {"down"}
+    up.readdress(*up.addresses[:-1])
+    stand.run(0)
+    assert stand.r1.kernel.mfc == {}
+    side.readdress(*side.addresses, own)
+    stand.run(0)
+    assert stand.r1.kernel.mfc[channel][0] == vif(stand, "side") and stand.forwards(channel) == {"down"}
+
+
+@pytest.mark.parametrize("how", ["disabled", "removed"])
+def test_F21_an_unwanted_stream_goes_with_its_link(family: Family, how: str) -> None:
+    stand = Stand(family)
+    stand.r1.handle(NoCache(vif(stand, "up"), *stand.channel()))
+    stand.run(0)
+    assert stand.r1.kernel.mfc
+    if how == "disabled":
+        stand.r1.configure(phyints=(Phyint("up", enabled=False),))
+    else:
+        stand.r1.detach("up")
+    stand.run(0)
+    assert not stand.r1.kernel.mfc and not stand.router.forwarding.negatives()
 
 
 def test_F21_an_unwanted_stream_gets_an_empty_entry_that_goes_when_state_appears(family: Family) -> None:
@@ -181,7 +236,7 @@ def crowd(family: Family, count: int) -> tuple[Stand, Node]:
 def test_the_32nd_interface_is_refused_with_a_reason_and_the_others_go_on(family: Family) -> None:
     stand, r1 = crowd(family, 33)
     assert len(r1.kernel.vifs) == 31 and r1.reasons().count("vif_limit") == 2
-    rows = {row.interface: row for row in stand.router.rows("interfaces")}
+    rows = {row.interface: row for row in stand.rows("interfaces")}
     assert [name for name, row in sorted(rows.items()) if row.oper_status == "down" and name != "lo"] == ["l29", "l30"]
     assert rows["l30"].reason == "no free virtual interface"
     assert rows["l28"].oper_status == "up"

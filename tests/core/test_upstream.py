@@ -361,6 +361,15 @@ def test_U11_no_prune_to_a_neighbour_that_is_gone(family: Family) -> None:
     assert not stand.said()
 
 
+def test_U11_nor_to_one_that_leaves_in_the_same_batch(family: Family) -> None:
+    stand = Stand(family)
+    (channel,) = stand.joined()
+    stand.peer("down", 2).prune(stand.us(), channel)
+    stand.peer("up", 9).hello(holdtime=0)
+    stand.run(0)
+    assert stand.entry(channel) is None and not stand.messages()
+
+
 def test_U11_a_link_that_goes_down_and_comes_back(family: Family) -> None:
     stand = Stand(family)
     (channel,) = stand.joined()
@@ -376,8 +385,9 @@ def test_U11_a_link_that_goes_down_and_comes_back(family: Family) -> None:
     assert stand.said(to=stand.nine) == [(0.0, "join", channel)]
 
 
-def test_U12_where_the_source_is_on_the_link_nothing_is_sent(family: Family) -> None:
-    stand = Stand(family)
+@pytest.mark.parametrize("p2p", [False, True])
+def test_U12_where_the_source_is_on_the_link_nothing_is_sent(family: Family, p2p: bool) -> None:
+    stand = Stand(family, p2p=p2p)
     source = stand.net.source("up")
     channel = source, stand.group()
     stand.peer("down", 2).join(stand.us(), channel)

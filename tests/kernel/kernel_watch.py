@@ -61,10 +61,8 @@ class Watch:
         while time.monotonic() < end:
             readable, _, _ = select.select(self.netlink.filenos(), (), (), max(0.0, end - time.monotonic()))
             for fd in readable:
-                events = self.netlink.receive(fd)
-                found += self.take(events)
-                if events or fd == self.netlink.filenos()[0]:
-                    end = time.monotonic() + quiet
+                found += self.take(self.netlink.receive(fd))
+                end = time.monotonic() + quiet
         return found
 
     def until(self, look: Callable[[], object], timeout: float = 5.0) -> None:

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from socket import (
-    IP_ADD_MEMBERSHIP,
-    IP_MULTICAST_TTL,
-    IPPROTO_IP,
-    IPPROTO_IPV6,
-    IPV6_JOIN_GROUP,
-    IPV6_MULTICAST_HOPS,
-    SOCK_DGRAM,
-    inet_ntop,
     socket,
 )
 
 import pytest
 from kernel_namespaces import Namespace, Trio, eventually, families, group, host
-from test_sockets import joined
+from kernel_router import Receiver, Router, Sender, joined, vifs
 
 from pimpy.core.engine.effects import (
     AddVif,
@@ -40,7 +30,6 @@ from pimpy.core.engine.effects import (
 from pimpy.core.engine.events import (
     AddressesChanged,
     EffectFailed,
-    Event,
     LinkChanged,
     LinkGone,
     NoCache,
@@ -51,52 +40,7 @@ from pimpy.core.engine.events import (
     WrongVif,
 )
 from pimpy.kernel import _mroute
-from pimpy.kernel.adapter import Adapter
-from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import open_sockets
-from pimpy.wire.family import IPV4, IPV6, Address, Family
-
-PORT = 5000
-
-
-class Router:
-    """An adapter in a namespace, and what it told."""
-
-    def __init__(self, namespace: Namespace, family: Family) -> None:
-        with namespace:
-            self.sockets = open_sockets(family)
-            self.netlink = Netlink(family)
-            self.adapter = Adapter(family, self.sockets, self.netlink)
-        self.namespace = namespace
-        self.family = family
-        self.events: list[Event] = self.adapter.start()
-
-    def apply(self, *effects: Effect) -> list[Event]:
-        with self.namespace:
-            return self.adapter.apply(effects)
-
-    def turn(self, wait: float = 0.0) -> list[Event]:
-        """One turn of the daemon's loop: the events of every descriptor that is readable."""
-        readable, _, _ = select.select(self.adapter.filenos(), (), (), wait)
-        found = [event for fd in readable for event in self.adapter.receive(fd)]
-        self.events += found
-        return found
-
-    def until(self, wanted: type | tuple[type, ...], count: int = 1, timeout: float = 5.0) -> list[Event]:
-        """Wait for `count` events of these types, of this family's streams; they are taken out of `events`."""
-        end = time.monotonic() + timeout
-        while True:
-            found = [event for event in self.events if isinstance(event, wanted)]
-            if len(found) >= count:
-                self.events = [event for event in self.events if not isinstance(event, wanted)]
-                return found
-            assert time.monotonic() < end, self.events
-            self.turn(0.05)
-
-    def close(self) -> None:
-        self.adapter.close()
-        self.sockets.close()
-        self.netlink.close()
+from pimpy.wire.family import IPV4, IPV6, Family
 
 
 @pytest.fixture(params=[IPV4, IPV6], ids=lambda family: family.name)
@@ -104,49 +48,6 @@ def router(trio: Trio, request: pytest.FixtureRequest) -> Iterator[Router]:
     made = Router(trio.router, request.param)
     yield made
     made.close()
-
-
-class Sender:
-    """Sends a stream from the host on the left."""
-
-    def __init__(self, namespace: Namespace, family: Family, ttl: int = 8) -> None:
-        with namespace:
-            self._socket = socket(family.number, SOCK_DGRAM)
-        if family is IPV4:
-            self._socket.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, ttl)
-        else:
-            self._socket.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl)
-        self._family = family
-
-    def send(self, to: Address, text: bytes) -> None:
-        self._socket.sendto(text, (inet_ntop(self._family.number, to), PORT))
-
-
-class Receiver:
-    """Hears a group on a host."""
-
-    def __init__(self, namespace: Namespace, family: Family, to: Address) -> None:
-        with namespace:
-            self._socket = socket(family.number, SOCK_DGRAM)
-            ifindex = struct.pack("=i", namespace.ifindex("eth"))
-        self._socket.bind(("", PORT))
-        if family is IPV4:
-            self._socket.setsockopt(IPPROTO_IP, IP_ADD_MEMBERSHIP, to + bytes(4) + ifindex)
-        else:
-            self._socket.setsockopt(IPPROTO_IPV6, IPV6_JOIN_GROUP, to + ifindex)
-        self._socket.setblocking(False)
-
-    def heard(self) -> list[bytes]:
-        found = []
-        while True:
-            try:
-                found.append(self._socket.recv(65536))
-            except BlockingIOError:
-                return found
-
-
-def vifs(trio: Trio) -> list[Effect]:
-    return [AddVif(0, trio.l, 1), AddVif(1, trio.r, 1)]
 
 
 def test_a_stream_is_forwarded_from_its_first_packet(router: Router, trio: Trio) -> None:

@@ -14,10 +14,11 @@ from socket import AF_INET, SO_RCVBUF, SOCK_DGRAM, SOL_SOCKET, socket
 
 import pytest
 from kernel_namespaces import Namespace, Trio, as_nobody, eventually, families, group
+from kernel_router import joined
 
 from pimpy.kernel import _mroute, sockets
 from pimpy.kernel.sockets import KernelRefusal, Memberships, advice, open_sockets
-from pimpy.wire.family import IPV4, IPV6, Address, Family
+from pimpy.wire.family import IPV4, IPV6, Family
 
 
 def refusal(function: Callable[..., object], *arguments: object) -> KernelRefusal:
@@ -158,24 +159,6 @@ def test_without_capability_the_buffer_is_as_large_as_the_system_allows() -> Non
             return opened.getsockopt(SOL_SOCKET, SO_RCVBUF)
 
     assert int(as_nobody(attempt)) == 2 * allowed
-
-
-def joined(namespace: Namespace, family: Family, name: str) -> set[Address]:
-    """The groups of an interface that programs have joined, as the kernel tells."""
-    found: set[Address] = set()
-    with namespace:
-        if family is IPV6:
-            for line in Path("/proc/thread-self/net/igmp6").read_text().splitlines():
-                _, device, address, *_ = line.split()
-                found |= {bytes.fromhex(address)} if device == name else set()
-            return found
-        device = ""
-        for line in Path("/proc/thread-self/net/igmp").read_text().splitlines()[1:]:
-            if not line.startswith("\t"):
-                device = line.split()[1]
-            elif device == name:
-                found.add(bytes.fromhex(line.split()[0])[::-1])
-    return found
 
 
 @families()

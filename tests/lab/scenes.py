@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from subprocess import PIPE, Popen
 
@@ -15,7 +15,7 @@ from .capture import Capture
 from .kernel import mfc
 from .paths import PIMCTL
 from .pimpyd import FAMILIES as NAMES
-from .pimpyd import QUICK, Pimpyd, wait_neighbors
+from .pimpyd import QUICK, Pimpyd, Row, wait_neighbors
 from .shell import LabError, wait_until
 from .topology import Lab, Link, Node
 from .traffic import Receiver, Sender, Watcher, ssm_group
@@ -27,6 +27,7 @@ LAST_LISTENER = 2.0
 AT_ONCE = 1.0
 """What happens at once takes some hundredths of a second; but this host may be busy with other things."""
 
+RowsOf = Callable[[list[Pimpyd]], list[list[Row]]]
 Branch = tuple[str, set[str]]
 """Incoming interface and outgoing ones of an entry."""
 Tree = Mapping[Node, Branch]
@@ -55,6 +56,17 @@ class Net:
     def wait_neighbors(self) -> None:
         wait_neighbors(self.daemons.values())
 
+    def living(self) -> list[Pimpyd]:
+        return [daemon for daemon in self.daemons.values() if daemon.process.returncode is None]
+
+    def mend(self) -> None:
+        """Starts what a test has ended, and waits until all know each other."""
+        living = self.living()
+        for daemon in self.daemons.values():
+            if daemon not in living:
+                daemon.start()
+        self.wait_neighbors()
+
     def capture(self, link: Link) -> Capture:
         """The first capture of that link: the one of control messages since the beginning."""
         return next(capture for capture in self.lab.captures if capture.link is link)
@@ -72,6 +84,8 @@ class Flow:
     sender: Node
     number: int = 1
     """Of the group."""
+    rows: RowsOf = field(default_factory=lambda: rows_by_socket)
+    """How the daemons are asked for their trees."""
     tools: list[Receiver | Watcher | Sender] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,7 +124,7 @@ class Flow:
         found: list[str] = []
 
         def stands() -> bool:
-            found[:] = self._astray(tree) or disagreements(self.net.daemons.values(), self.family)
+            found[:] = self._astray(tree) or disagreements(self.net.living(), self.family, self.rows)
             return not found
 
         try:
@@ -138,29 +152,38 @@ def kernel_table(node: Node, family: int) -> dict[tuple[str, str], Branch]:
     return {key: (entry.iif or "unresolved", set(entry.oifs)) for key, entry in mfc(node, family).items()}
 
 
-def disagreements(daemons: Iterable[Pimpyd], family: int) -> list[str]:
-    """Where `pimctl --json show mroute` tells another table than the kernel's."""
+def rows_by_socket(daemons: Iterable[Pimpyd]) -> list[list[Row]]:
+    """What each tells of its tree when it is asked over its control socket."""
+    return [daemon.show("mroute") for daemon in daemons]
+
+
+def rows_by_pimctl(daemons: Iterable[Pimpyd]) -> list[list[Row]]:
+    """The same from `pimctl --json show mroute`, which takes a good deal longer."""
     argv = [str(PIMCTL), "--json", "show", "mroute", "-u"]
-    asked = [(daemon, Popen([*argv, str(daemon.socket)], stdout=PIPE, text=True)) for daemon in daemons]
+    asked = [Popen([*argv, str(daemon.socket)], stdout=PIPE, text=True) for daemon in daemons]
+    return [json.loads(pimctl.communicate(timeout=20)[0] or "[]") for pimctl in asked]
+
+
+def disagreements(daemons: list[Pimpyd], family: int, rows: RowsOf = rows_by_socket) -> list[str]:
+    """Where `rows` tells of another table than the kernel's: entries, incoming and outgoing interfaces."""
     lines = []
-    for daemon, pimctl in asked:
-        answer, _ = pimctl.communicate(timeout=20)
-        kernel, told = kernel_table(daemon.node, family), told_table(json.loads(answer or "[]"), family)
+    for daemon, answer in zip(daemons, rows(daemons), strict=True):
+        kernel, told = kernel_table(daemon.node, family), told_table(answer, family)
         if told != kernel:
-            lines.append(f"{daemon.node}: the kernel has {kernel}, pimctl tells {told}")
+            lines.append(f"{daemon.node}: the kernel has {kernel}, the daemon tells {told}")
     return lines
 
 
-def told_table(rows: list[dict[str, object]], family: int) -> dict[tuple[str, str], Branch]:
+def told_table(rows: list[Row], family: int) -> dict[tuple[str, str], Branch]:
     """The rows of `show mroute` in the form of `kernel_table`: entries that the kernel should have."""
     table: dict[tuple[str, str], Branch] = {}
     rows = [row for row in rows if row["address_family"] == NAMES[family]]
     for row in rows:
         if row["row"] == "entry" and (row["is_spt"] or row["mode"] == "negative"):
-            table[str(row["source_address"]), str(row["group"])] = str(row["incoming_interface"]), set()
+            table[row["source_address"], row["group"]] = row["incoming_interface"], set()
     for row in rows:
         if row["row"] == "outgoing" and row["forwarding"]:
-            table[str(row["source_address"]), str(row["group"])][1].add(str(row["outgoing_interface"]))
+            table[row["source_address"], row["group"]][1].add(row["outgoing_interface"])
     return table
 
 

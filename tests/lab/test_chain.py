@@ -25,6 +25,7 @@ from .scenes import (
     assert_joins_at_once,
     assert_whole,
     queries,
+    rows_by_pimctl,
     upcalls,
 )
 from .shell import wait_until
@@ -74,7 +75,7 @@ def flow(chain: Chain, family: int) -> Iterator[Flow]:
 
 
 def test_the_stream_follows_its_receivers(chain: Chain, flow: Flow) -> None:
-    r1, r2, r3 = chain.r1, chain.r2, chain.r3
+    r1, r2, r3, flow.rows = chain.r1, chain.r2, chain.r3, rows_by_pimctl
     near_link, far_link, core_link = flow.watch(chain.near, "r2"), flow.watch(chain.other, "edge"), flow.watch(r3, "r2")
     flow.send(RATE)
     flow.wait_tree({})

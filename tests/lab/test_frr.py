@@ -17,6 +17,7 @@ from .helpers import (
     our_route,
     querier,
     start_flow,
+    wait_gone,
 )
 from .pimpyd import QUICK, Pimpyd
 from .topology import Lab, Node, Port
@@ -64,15 +65,6 @@ def assert_same_neighbors(daemon: Pimpyd, frr: Frr, family: int, ours: Port, the
     assert neighbor["lan_prune_delay"] and frr_neighbor["helloOptionLanPruneDelay"]
     assert frr_interface["effectiveOverrideInterval"] == interface["override_interval"] * 1000
     assert neighbor["secondary_addresses"].split() == frr_interface["secondaryAddressList"]
-
-
-def wait_gone(flow: Flow, *routers: Pimpyd | Frr) -> None:
-    """Until no router has the entry any more."""
-    for router in routers:
-        if isinstance(router, Pimpyd):
-            eventually(router, lambda one=router: our_route(one, *flow.key) is None, "the entry ends")
-        else:
-            router.node.lab.wait(lambda one=router: frr_route(one, *flow.key) is None, 30, "FRR's entry ends")
 
 
 @FAMILIES
@@ -185,8 +177,6 @@ class SharedLan:
 
     def assert_alone(self, node: Node, flow: Flow) -> None:
         """That `node` forwards to the LAN and the other does not, in its own words and in its kernel."""
-        flow.receiver.reset()
-        flow.receiver.wait_for(200)
         flow.assert_arrived(hops=1)
         routes = {self.r: our_route(self.daemon, *flow.key), self.f: frr_route(self.frr, *flow.key)}
         for one, route in routes.items():
@@ -242,7 +232,5 @@ def test_one_takes_over_from_the_other(lab: Lab, family: int) -> None:
     lan.frr.stop()
     eventually(lan.daemon, lambda: our_route(lan.daemon, *flow.key) == Route("up", None, frozenset({"lan"})), "ours")
     flow.receiver.wait_for(1, 60)
-    flow.receiver.reset()
-    flow.receiver.wait_for(200)
     flow.assert_arrived(hops=1)
     assert_clean(lab, lan.r)

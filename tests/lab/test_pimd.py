@@ -1,13 +1,15 @@
 """pimd 2.3.2 as the router above ours, below ours, between two of ours, and beside ours on a LAN; it knows IPv4 only.
 
 What it does in its own way: it ticks every 5 s; for its first 20 s it takes no Join for a source that is not on a link
-of its own, so ours repeat theirs every 5 s here; it drops a Hello whose first option it does not know; and as a first
-hop it sends SSM streams to its register interface too, and to hosts on a LAN where another one is the DR.
+of its own, so ours repeat theirs every 5 s here; it drops a Hello whose first option it does not know; as a first hop
+it sends SSM streams to its register interface too; it serves the members of a link whoever is the DR, and leaves it to
+Asserts to end that; and as a querier it asks for a group without a source.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 import pytest
 
@@ -22,6 +24,7 @@ from .helpers import (
     our_route,
     querier,
     start_flow,
+    wait_gone,
 )
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
@@ -57,7 +60,7 @@ def pimd_flags(pimd: Pimd, address: str) -> str:
     return " ".join(word for word in row.split() if not re.match(r"\d", word))
 
 
-def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, frozenset[str]] | None:
+def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, Set[str]] | None:
     """The incoming and outgoing interfaces of its entry, by name; None if it has none."""
     vifs, _, table = pimd.dump().partition("Multicast Routing Table")
     names = {port.ipv4: port.name for port in pimd.node.ports.values()}
@@ -73,16 +76,15 @@ def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, frozens
     return (incoming[0] if incoming else None), frozenset(outgoing)
 
 
-def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, frozenset[str]]:
+def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, Set[str]]:
     """What the kernel does there, the register interface left out."""
     incoming, outgoing = kernel_forwards(node, *flow.key)
     return incoming, outgoing - {"pimreg"}
 
 
-def wait_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
+def wait_all_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
     """Until nobody forwards the stream any more. pimd keeps an entry that goes nowhere for a while."""
-    for daemon in ours:
-        eventually(daemon, lambda one=daemon: our_route(one, *flow.key) is None, "the entry ends")  # type: ignore[misc]
+    wait_gone(flow, *ours)
     pimd.node.lab.wait(lambda: not pimd_forwards(pimd.node, flow)[1], 60, "pimd forwards no more")
     route = pimd_route(pimd, *flow.key)
     assert route is None or not route[1]
@@ -100,7 +102,7 @@ def test_pimd_above_ours(lab: Lab) -> None:
     flow.assert_arrived(hops=2)
     watcher = Watcher(r.port(p), 4)
     flow.receiver.leave()
-    wait_gone(flow, pimd, daemon)
+    wait_all_gone(flow, pimd, daemon)
     watcher.wait_silent(0.5)
     assert_clean(lab, r)
 
@@ -117,7 +119,7 @@ def test_pimd_below_ours(lab: Lab) -> None:
     flow.assert_arrived(hops=2)
     watcher = Watcher(p.port(r), 4)
     flow.receiver.leave()
-    wait_gone(flow, pimd, daemon)
+    wait_all_gone(flow, pimd, daemon)
     watcher.wait_silent(0.5)
     assert_clean(lab, r)
 
@@ -134,12 +136,12 @@ def test_pimd_between_ours(lab: Lab) -> None:
     assert our_route(ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
     flow.assert_arrived(hops=3)
     flow.receiver.leave()
-    wait_gone(flow, pimd, *ours)
+    wait_all_gone(flow, pimd, *ours)
     assert_clean(lab, r1, r2)
 
 
 class SharedLan:
-    """src - r0 - LAN with pimd and ours - LAN with h. `low` has the lower addresses, `high` the higher ones."""
+    """src - r0 - LAN with pimd and ours - LAN with h. `low` queries, having the lower address, and has to be the DR."""
 
     def __init__(self, lab: Lab, ours_low: bool) -> None:
         self.src, self.r0 = lab.host("src"), lab.router("r0")
@@ -151,38 +153,56 @@ class SharedLan:
         lab.lan("lan", self.low, self.high, self.h)
         lab.start()
         lab.capture_all()
-        self.first, self.daemon, self.pimd = Pimpyd(self.r0, OFTEN).launch(), Pimpyd(self.r, OFTEN), Pimd(self.p)
+        priority = f"phyint lan dr-priority {10 if ours_low else 0}\n"
+        self.first, self.daemon = Pimpyd(self.r0, OFTEN).launch(), Pimpyd(self.r, OFTEN + priority)
+        self.pimd = Pimd(self.p)
         for one in (self.pimd, self.daemon) if ours_low else (self.daemon, self.pimd):
             one.start()  # the querier last, so that the other hears its first query
 
     def wait_agreed(self) -> None:
         """Until all three know each other, and ours and pimd name the same DR and querier."""
-        address = {node: node.port("lan").ipv4 for node in (self.r, self.p, self.low, self.high)}
+        address = {node: node.port("lan").ipv4 for node in (self.r, self.p)}
         self.first.wait_ready()
         for daemon in (self.first, self.daemon):
             eventually(daemon, lambda one=daemon: len(one.neighbors(4)) > 1, "the neighbours")  # type: ignore[misc]
         eventually(self.daemon, lambda: address[self.r] in self.pimd.neighbors(), "pimd has a neighbour")
         eventually(self.daemon, lambda: querier(self.daemon, 4, "lan") == address[self.low], "the lowest queries")
-        assert interface_row(self.daemon, 4, "lan")["dr_address"] == address[self.high]
-        assert pimd_flags(self.pimd, address[self.p]) == ("DR PIM" if self.p is self.high else "PIM")
+        assert interface_row(self.daemon, 4, "lan")["dr_address"] == address[self.low]
+        assert pimd_flags(self.pimd, address[self.p]) == ("DR PIM" if self.p is self.low else "PIM")
 
 
-@pytest.mark.parametrize("ours_low", [True, False], ids=["pimd-dr", "ours-dr"])
-def test_pimd_beside_ours(lab: Lab, ours_low: bool) -> None:
-    """The highest address is the DR and forwards alone, the lowest is the querier; both say so."""
-    lan = SharedLan(lab, ours_low)
+def test_pimd_beside_ours(lab: Lab) -> None:
+    """pimd is the DR by priority and forwards alone."""
+    lan = SharedLan(lab, ours_low=False)
     lan.wait_agreed()
     flow = start_flow(lan.src.port("r0"), lan.h.port("lan"), 4)
     flow.assert_arrived(hops=2)
-    assert pimd_forwards(lan.high, flow) == ("up", frozenset({"lan"}))
-    assert pimd_forwards(lan.low, flow)[1] == frozenset()
+    assert pimd_forwards(lan.p, flow) == ("up", frozenset({"lan"}))
     assert our_route(lan.first, *flow.key) == Route("src", None, frozenset({"up"}))
-    route = our_route(lan.daemon, *flow.key)
-    assert route == (None if ours_low else Route("up", lan.r0.port("up").ipv4, frozenset({"lan"})))
+    assert our_route(lan.daemon, *flow.key) is None and pimd_forwards(lan.r, flow)[1] == frozenset()
     watcher = Watcher(lan.h.port("lan"), 4)
     flow.receiver.leave()
-    wait_gone(flow, lan.pimd, lan.daemon, lan.first)
+    wait_all_gone(flow, lan.pimd, lan.daemon, lan.first)
     watcher.wait_silent(0.5)
+    assert_clean(lab, lan.r, lan.r0)
+
+
+def test_ours_is_the_dr_beside_pimd(lab: Lab) -> None:
+    """Ours is the DR by priority and forwards each packet once, whatever pimd forwards too; its Asserts do no harm."""
+    lan = SharedLan(lab, ours_low=True)
+    lan.wait_agreed()
+    ours = lan.r.port("lan")
+    data = ours.link.capture("udp port 5000")
+    flow = start_flow(lan.src.port("r0"), lan.h.port("lan"), 4)
+    assert our_route(lan.daemon, *flow.key) == Route("up", lan.r0.port("up").ipv4, frozenset({"lan"}))
+    flow.receiver.reset()
+    flow.receiver.wait_for(200)
+    assert flow.receiver.stream(*flow.key).lost == 0
+    flow.receiver.leave()
+    wait_gone(flow, lan.daemon)
+    assert kernel_forwards(lan.r, *flow.key)[1] == frozenset()
+    sent = [row[0] for row in data.fields(f"eth.src == {ours.mac}", "data.data")]
+    assert len(sent) > 200 and len(set(sent)) == len(sent)
     assert_clean(lab, lan.r, lan.r0)
 
 

@@ -60,11 +60,11 @@ class Square:
         self.r4.route(family, self.first.prefix(family), self.r3.port("r4"), metric=FLOATING)
 
     def repair(self) -> None:
-        """The link between r2 and r4 is up, and all routes are as at the beginning."""
+        """The link between r2 and r4 is up, and all routes are as at the beginning; all routers run."""
         for node, other in ((self.r2, "r4"), (self.r4, "r2")):
             node.port(other).set_up(True)
         self.lab.reroute()
-        self.net.wait_neighbors()
+        self.net.mend()
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,7 @@ def square(lab: Lab) -> Iterator[Square]:
 
 @pytest.fixture
 def flow(square: Square, family: int) -> Iterator[Flow]:
+    square.repair()
     one = Flow(square.net, family, square.src, next(square.groups))
     yield one
     one.stop()
@@ -113,7 +114,7 @@ def test_the_way_to_the_source_moves(square: Square, flow: Flow) -> None:
         for link in old_links:
             assert_ends(link, moved, AT_ONCE)
         flow.wait_tree(tree)
-        assert square.net.daemons[old].entry(*flow.key) is None
+        assert flow.key not in square.net.daemons[old].joined(family)
 
 
 @pytest.mark.parametrize("failure", ["carrier", "admin"])
@@ -129,7 +130,7 @@ def test_the_link_to_the_upstream_router_fails(square: Square, flow: Flow, failu
         port.set_up(False)
     assert outage_of(receiver, f"the link fails ({failure})") < AT_ONCE
     flow.wait_tree(square.east)
-    assert square.net.daemons[square.r2].entry(*flow.key) is None
+    assert flow.key not in square.net.daemons[square.r2].joined(flow.family)
     receiver.reset()
     square.repair()
     assert outage_of(receiver, "and is repaired") < AT_ONCE

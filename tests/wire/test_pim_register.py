@@ -157,6 +157,20 @@ def test_reg_inner_len_packet_longer_than_delivered(family: Family) -> None:
         assert reason_of(pim.inner_addresses, family, cut) == "reg_inner_len"
 
 
+def test_reg_inner_len_is_a_number_of_two_bytes(family: Family) -> None:
+    net = NETS[family]
+    packet = inner_packet(family, bytes(600))
+    assert pim.inner_addresses(family, packet) == (net.source, net.group)
+    for size in (len(packet) - 1, len(packet) - 256, 100):
+        assert reason_of(pim.inner_addresses, family, packet[:size]) == "reg_inner_len"
+
+
+def test_inner_ipv4_packet_without_payload_is_accepted() -> None:
+    net = NETS[IPV4]
+    packet = pim.dummy_header(IPV4, net.source, net.group)
+    assert pim.inner_addresses(IPV4, packet, null=False) == (net.source, net.group)
+
+
 def test_reg_inner_malformed_other_version(family: Family) -> None:
     packet = inner_packet(family)
     for version in set(range(16)) - {4 if family is IPV4 else 6}:

@@ -5,12 +5,11 @@ The two tables are the same but for the entry that they speak of, so there is on
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG, StarG
 
 
-class State(Enum):
+class State(Word):
     """DownstreamJPState(*,G,I) or DownstreamJPState(S,G,I). There is no object for NoInfo."""
 
     NO_INFO = "no_info"
@@ -27,7 +26,7 @@ class State(Enum):
     PRUNE_PENDING = "prune_pending"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figures 2 and 3."""
 
     RECEIVE_JOIN = "Receive Join"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 from pimpy.core.pim.tib import SGRpt
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
 
 
-class State(Enum):
+class State(Word):
     """DownstreamJPState(S,G,rpt,I). There is no object for NoInfo; no time passes in the two Tmp states."""
 
     NO_INFO = "no_info"
@@ -27,7 +26,7 @@ class State(Enum):
     PRUNE_PENDING_TMP = "prune_pending_tmp"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figure 4."""
 
     RECEIVE_JOIN_STAR = "Receive Join(*,G)"

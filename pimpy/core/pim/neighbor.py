@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.interface import Interface
@@ -49,7 +49,6 @@ class Neighbor:
     """When a restart is answered that followed too soon on another one (TH19)."""
     paced_until: float = 0.0
     """Until when a further change of its GenID makes us send nothing."""
-    alive: bool = True
 
     def __attrs_post_init__(self) -> None:
         self.liveness = Timer(self.interface.pim.heap, self, _liveness_expired)
@@ -241,7 +240,7 @@ def receive_hello(interface: PimInterface, source: Address, hello: Hello) -> Non
         if neighbor is not None:
             remove(neighbor, "it said good-bye")
         return
-    hello = _without_our_addresses(interface, hello)
+    hello = _with_usable_addresses(interface, source, hello)
     if neighbor is None:
         neighbor = _new_neighbor(interface, source, hello)
         if neighbor is None:
@@ -252,14 +251,14 @@ def receive_hello(interface: PimInterface, source: Address, hello: Hello) -> Non
     neighbor.liveness.at(NEVER if holdtime == HOLDTIME_FOREVER else interface.pim.now + holdtime)
 
 
-def _without_our_addresses(interface: PimInterface, hello: Hello) -> Hello:
-    """The Hello less what cannot be: an Address List with our own addresses (TH17), or too long a one (Y2)."""
-    addresses = hello.addresses or ()
-    kept = tuple(a for a in addresses if not interface.owns(a))[: interface.pim.settings.max_secondary]
-    if len(kept) == len(addresses):
-        return hello
-    interface.pim.refuse(interface.name, "hello", "secondary_conflict")
-    return Hello(hello.holdtime, hello.lan_prune_delay, hello.dr_priority, hello.generation_id, kept)
+def _with_usable_addresses(interface: PimInterface, source: Address, hello: Hello) -> Hello:
+    """The Hello with each address of its list once, without the sender's primary one (N15) and ours (TH17, Y2)."""
+    listed = dict.fromkeys(hello.addresses or ())
+    listed.pop(source, None)
+    kept = tuple(a for a in listed if not interface.owns(a))[: interface.pim.settings.max_secondary]
+    if len(kept) < len(listed):
+        interface.pim.refuse(interface.name, "hello", "secondary_conflict")
+    return hello if kept == (hello.addresses or ()) else evolve(hello, addresses=kept)
 
 
 def _new_neighbor(interface: PimInterface, source: Address, hello: Hello) -> Neighbor | None:
@@ -312,12 +311,10 @@ def _answer_restart(neighbor: Neighbor) -> None:
 
 
 def _trigger_hello(neighbor: Neighbor) -> None:
-    """Greet a new or restarted neighbour within Triggered_Hello_Delay, unless the periodic Hello is sooner (N6)."""
+    """Greet a new or restarted neighbour within Triggered_Hello_Delay; a Hello that is due sooner serves too (N6)."""
     interface, pim = neighbor.interface, neighbor.interface.pim
     neighbor.hello_owed = True
-    when = pim.now + pim.random.uniform(0, pim.settings.triggered_hello_delay)
-    if when < interface.hello_timer.deadline:
-        interface.triggered_hello.no_later_than(when)
+    interface.triggered_hello.no_later_than(pim.now + pim.random.uniform(0, pim.settings.triggered_hello_delay))
 
 
 def _liveness_expired(neighbor: Neighbor) -> None:
@@ -328,7 +325,6 @@ def remove(neighbor: Neighbor, why: str) -> None:
     """The neighbour is gone: holdtime over, good-bye, or our interface stopped."""
     interface, pim = neighbor.interface, neighbor.interface.pim
     addresses = neighbor.addresses
-    neighbor.alive = False
     neighbor.liveness.close()
     neighbor.restart_answer.close()
     del interface.neighbors[neighbor.address]
@@ -347,8 +343,6 @@ def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) 
         if interface.secondary_of.get(address) is neighbor:
             del interface.secondary_of[address]
     for address in neighbor.hello.addresses or ():
-        if address == neighbor.address:
-            continue
         other = interface.secondary_of.get(address)
         if other is not None and other is not neighbor:
             interface.pim.refuse(interface.name, "hello", "secondary_conflict")
@@ -366,7 +360,7 @@ def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) 
 def _has_its_addresses(neighbor: Neighbor) -> bool:
     """Whether nobody else has announced an address of its list since (N15)."""
     owners = neighbor.interface.secondary_of
-    return all(owners.get(a) is neighbor for a in neighbor.hello.addresses or () if a != neighbor.address)
+    return all(owners.get(address) is neighbor for address in neighbor.hello.addresses or ())
 
 
 def _paths_over(interface: PimInterface, addresses: Iterable[Address]) -> list[Path]:

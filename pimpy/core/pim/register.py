@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.pim import macros, trees
@@ -33,7 +32,7 @@ OLD_RP_TIME = 60.0
 """Seconds that a Register-Stop of the former RP still counts (R6)."""
 
 
-class State(Enum):
+class State(Word):
     """The Register machine of the DR (4.4.1)."""
 
     NO_INFO = "no_info"
@@ -42,7 +41,7 @@ class State(Enum):
     PRUNE = "prune"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figure 1."""
 
     TIMER_EXPIRES = "Register-Stop Timer expires"

@@ -7,11 +7,11 @@ a source on the shared tree is in `SGRpt`.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from pimpy.core.engine.machine import Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.register import Registering
 
 
-class RptState(Enum):
+class RptState(Word):
     """The upstream (S,G,rpt) machine (4.5.7)."""
 
     NOT_JOINED = "rpt_not_joined"

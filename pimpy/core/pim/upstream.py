@@ -6,10 +6,9 @@ The tables differ in the columns that only (S,G) has; the actions are the same, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import macros
 from pimpy.core.pim.tib import SG, StarG
@@ -23,14 +22,14 @@ T_SUPPRESSED_FACTORS = (1.1, 1.4)
 """t_suppressed = rand(1.1, 1.4) * t_periodic (4.11)."""
 
 
-class State(Enum):
+class State(Word):
     """Of an upstream machine; in the entry it is the flag `joined`."""
 
     NOT_JOINED = "not_joined"
     JOINED = "joined"
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figures 5 and 6 and of the tables for the Joined state."""
 
     JOIN_DESIRED = "JoinDesired ->True"
@@ -72,7 +71,9 @@ def _loses_there(entry: Entry, neighbor: Neighbor | None) -> bool:
 def _is_by_assert(entry: Entry, rpf_prime: Neighbor | None) -> bool:
     """Whether an Assert on an unchanged interface, or the end of one, made the new RPF' (4.5.4, 4.5.5; U9)."""
     old = entry.rpf
-    if old is None or rpf_prime is None or old.interface is not rpf_prime.interface or not old.alive:
+    if old is None or rpf_prime is None or old.interface is not rpf_prime.interface:
+        return False
+    if old.interface.neighbors.get(old.address) is not old:
         return False
     return entry.rpf_by_assert or _loses_there(entry, rpf_prime)
 
@@ -94,8 +95,8 @@ def tell_new_rp(star: StarG) -> None:
 
 
 def _send_prune(entry: Entry, neighbor: Neighbor | None) -> None:
-    """Send Prune to what was RPF', if it is still there to hear it (U11)."""
-    if neighbor is not None and neighbor.alive:
+    """Send Prune to what was RPF', the outbox knows whether it is still there to hear it (U11)."""
+    if neighbor is not None:
         entry.pim.outbox.add(neighbor, entry, join=False)
 
 

@@ -4,10 +4,9 @@ periodic ones (4.5.6)."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from pimpy.core.engine.machine import Machine
+from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import macros
 from pimpy.core.pim.tib import RptState, SGRpt
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG, StarG
 
 
-class Event(Enum):
+class Event(Word):
     """The columns of figure 7 and of the table for the NotPruned state."""
 
     PRUNE_DESIRED = "PruneDesired(S,G,rpt) ->True"
