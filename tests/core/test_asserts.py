@@ -279,6 +279,7 @@ def test_A13_a_loser_forgets_when_rpf_moves_away(family: Family, spt: bool) -> N
     stand = AsmStand(family, rp="up", up=(9, 8), down=(2,))
     source = stand.far(by=8)
     stand.say("Join(*,G)", "Join(S,G)")
+    stand.say("Join(*,G)", "Join(S,G)", by=8, link="up")  # so that there is a reason to follow all the same
     which, named = (source, source[0]) if spt else (None, family.any)
     stand.hear_assert(named, GOOD if spt else RPT_GOOD, by=9, link="up")
     assert stand.assert_state(which, "up") == "loser"
