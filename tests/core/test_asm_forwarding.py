@@ -137,6 +137,18 @@ def test_F7_case_e_i_am_assert_loser_on_the_incoming_interface(family: Family) -
     assert stand.sg(source).spt_bit and stand.assert_state(source, "up") == "loser"
 
 
+def test_F7_case_e_alone_of_a_loser_that_joined_later(family: Family) -> None:
+    stand = AsmStand(family, rp="up", down=(2,), up=(9, 8, 6), config=never())
+    source = stand.far(by=8)
+    stand.say("Join(*,G)")
+    stand.data(source)
+    stand.hear_assert(source[0], (False, 1, 1), by=6, link="up")
+    assert stand.assert_state(source, "up") == "loser" and not stand.sg(source).spt_bit, "it was not Joined (A7)"
+    stand.say("Join(S,G)")
+    stand.data(source)
+    assert stand.sg(source).spt_bit, "RPF' is 6 here and 9 on the shared tree"
+
+
 def test_F8_no_case_sets_it_while_nobody_desires_the_source(family: Family) -> None:
     stand = AsmStand(family, config=never())
     source = stand.far()

@@ -113,7 +113,7 @@ def play(family: Family, seed: int) -> None:
 
 
 def judge(scenario: AsmScenario) -> None:
-    """Each packet is on each link with a member exactly once, on every other link at most once."""
+    """Each packet is on each link with a member exactly once, elsewhere at most once, never where nobody asks."""
     net = scenario.net
     for channel in scenario.channels:
         start = net.sources[channel[0]]

@@ -83,8 +83,9 @@ def apply_rules(sg: SG) -> None:
 def expect_next_packet(sg: SG) -> None:
     """Data passes, and the kernel tells of no further packet: what the next one would do to the SPTbit is done now.
 
-    Only where nothing can be lost by it: the source is connected, nobody wants it from the shared tree, or both
-    trees come from the same neighbour. A packet that proves the SPT complete is waited for (4.2.2).
+    Only where nothing can be lost by it: the source is connected, nobody wants it from the shared tree, both trees
+    come from the same neighbour, or we lost the Assert where it comes in. A packet that proves the SPT complete is
+    waited for (4.2.2).
     """
     flow = sg.flow
     if flow is None:
@@ -94,7 +95,8 @@ def expect_next_packet(sg: SG) -> None:
         check_switch_to_spt(sg)  # a member came to what others have already
     if sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
         return
-    sg.spt_bit = macros.source_connected(sg) or macros.inherited_olist_rpt(sg) == 0 or macros.both_trees_meet(sg)
+    same_way = macros.both_trees_meet(sg) or bool(1 << flow.vif & macros.assert_lost(sg))
+    sg.spt_bit = macros.source_connected(sg) or macros.inherited_olist_rpt(sg) == 0 or same_way
 
 
 def check_switch_to_spt(sg: SG) -> None:

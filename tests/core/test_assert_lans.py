@@ -1,0 +1,57 @@
+"""Conformance row A23: several routers that could forward onto one LAN, with data (RFC 7761 4.6)."""
+
+from __future__ import annotations
+
+import pytest
+from network import Net
+
+from pimpy.config.model import Config, StaticRp
+from pimpy.wire.family import Family, parse_address
+
+
+@pytest.mark.parametrize("end", ["good-bye", "crash"])
+@pytest.mark.parametrize("threshold", ["infinity", "immediate"])
+def test_A23_one_forwarder_on_a_lan_and_another_when_it_dies(family: Family, threshold: str, end: str) -> None:
+    net = two_forwarders(family, threshold)
+    source, group = net.source("src"), parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
+    for leaf in ("h4", "h5"):
+        net.host(leaf).want_any(group)
+    net.run(5)
+    net.stream(source, group, 1.0)
+    assert {net.copies("lan", n) for n in net.stream(source, group, 10.0)} == {1}
+    for _ in range(20):
+        net.stream(source, group, 30.0, 5.0)
+        assert {net.copies("lan", n) for n in net.stream(source, group, 1.0)} == {1}
+    (winner,) = [name for name in ("r2", "r3") if "lan" in net.forwards(name, source, group)]
+    if end == "crash":
+        net.nodes[winner].crash()
+        net.stream(source, group, 106, 1.0)
+    else:
+        net.nodes[winner].shutdown()
+        net.stream(source, group, 2.6)  # its AssertCancel changes RPF': routers join within t_override (U9)
+    assert {net.copies("lan", n) for n in net.stream(source, group, 5.0)} == {1}
+    assert {net.copies(leaf, net.sent) for leaf in ("h4", "h5")} == {1}
+
+
+def two_forwarders(family: Family, threshold: str) -> Net:
+    """src - r1 (RP) - r2, r3 - lan - r4, r5: r4 reaches r1 by r2, r5 by r3, so that both forward onto the LAN."""
+    net = Net(family)
+    net.logging = False
+    for name in ("r1", "r2", "r3", "r4", "r5"):
+        net.router(name)
+    net.link("src", "r1")
+    net.link("a", "r1", "r2", p2p=True)
+    net.link("b", "r1", "r3", p2p=True)
+    net.link("lan", "r2", "r3", "r4", "r5")
+    net.link("h4", "r4"), net.link("h5", "r5")
+    rp = net.address("src", 1)
+    config = Config(rp_addresses=(StaticRp(rp, family.multicast),), spt_threshold=threshold)
+    source = net.address("src", 200)
+    for node in net.nodes.values():
+        node.config = config
+    for target in (rp, source):
+        net.nodes["r4"].static_route(target, "lan", net.nodes["r2"].address("lan"))
+        net.nodes["r5"].static_route(target, "lan", net.nodes["r3"].address("lan"))
+    net.start()
+    net.run(30)
+    return net
