@@ -92,7 +92,7 @@ def _field(cls: type, name: str, hint: Any, note: str | None) -> dict[str, Any]:
     made: dict[str, Any] = {"type": words[0] if len(words) == 1 else words}
     enum = _FAMILIES if name == "address_family" else ENUMS.get(cls, {}).get(name)
     if enum is not None:
-        made["enum"] = enum
+        made["enum"] = [*enum, None] if types.NoneType in parts else enum
     elif parts[0] in (int, float):
         made["minimum"] = 0
     if note:

@@ -199,12 +199,14 @@ class Daemon:
         log.info("exiting", extra={"reason": "exit"})
         loop = asyncio.get_running_loop()
         for family, driver in self.drivers.items():
+            if self.recorder is not None:
+                self.recorder.state(driver.router)
             driver.feed([Shutdown()])
             driver.close()
             for fd in self.adapters[family].filenos():
                 loop.remove_reader(fd)
             if self.recorder is not None:
-                self.recorder.ends(driver.router)
+                self.recorder.state(driver.router)
             self.adapters[family].close()
         if self.recorder is not None:
             self.recorder.close()

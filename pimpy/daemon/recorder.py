@@ -2,8 +2,8 @@
 
 A recording is JSON lines. The first names its format; each further one is of one family:
 `{"af", "t", "seed"}` a router begins, `{"af", "t", "event"}` an event, `{"af", "t"}` the timers up to then,
-`{"af", "effects"}` the check sum of a drain, and at the end `{"af", "t", "state"}` that of all rows. Replaying
-runs the stream through fresh routers and compares: a field problem is run again on a desk.
+`{"af", "effects"}` the check sum of a drain, and `{"af", "t", "state"}` that of all rows, before Shutdown and at
+the end. Replaying runs the stream through fresh routers and compares: a field problem is run again on a desk.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ class Recorder:
         if self._file is not None:
             self._write({"af": router.family.name, "effects": effects_sum(drained)})
 
-    def ends(self, router: Router) -> None:
-        """The router is not used any more."""
+    def state(self, router: Router) -> None:
+        """This is what the router can tell of itself now."""
         if self._file is not None:
-            self._write({"af": router.family.name, "state": state_sum(router)})
+            self._write({"af": router.family.name, "t": router.heap.now, "state": state_sum(router)})
 
     def close(self) -> None:
         """Write out what is left."""
@@ -171,6 +171,7 @@ def _replay_line(runs: dict[str, _Run], number: int, line: dict[str, Any]) -> No
     assert run.differences is not None
     if "event" in line:
         run.events += 1
+        run.complete = False
         run.router.handle(from_plain(line["event"]), line["t"])
     elif "effects" in line:
         run.drains += 1
@@ -178,6 +179,7 @@ def _replay_line(runs: dict[str, _Run], number: int, line: dict[str, Any]) -> No
             run.differences.append(number)
     elif "state" in line:
         run.complete = True
+        run.router.heap.now = max(run.router.heap.now, line["t"])
         if state_sum(run.router) != line["state"]:
             run.differences.append(number)
     else:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.diagnostics import Diagnostic
-from pimpy.config.model import Config, Phyint
+from pimpy.config.model import Config, Phyint, StaticRp
 from pimpy.config.native import KNOWN_WORDS, Result, load, parse
-from pimpy.wire.family import IPV4, IPV6, parse_prefix
+from pimpy.wire.family import IPV4, IPV6, parse_address, parse_prefix
 
 
 def model(text: str) -> Config:
@@ -234,7 +234,8 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 
 NOTES = [
-    ("rp-address 10.0.0.1 225.0.0.0/8", "rp-address is known, but not built yet: this line has no effect"),
+    ("anycast-rp 10.0.0.1 member 10.0.0.2", "anycast-rp is known, but not built yet: this line has no effect"),
+    ("spt-threshold packets 5", "spt-threshold packets 5: taken as 0 by this version"),
     ("Bsr-Candidate priority 5", "bsr-candidate is known, but not built yet: this line has no effect"),
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
@@ -299,7 +300,49 @@ def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     result = parse(text, "pimd.conf")
     assert result.model is not None
     assert result.notes
-    assert all("not built yet" in remark.text for remark in result.notes)
+    assert all("not built yet" in remark.text or "taken as 0" in remark.text for remark in result.notes)
+
+
+RPS = [
+    ("rp-address 10.0.0.1", StaticRp(parse_address("10.0.0.1"), parse_prefix("224.0.0.0/4"))),
+    ("rp-address 10.0.0.1 239.1.2.3", StaticRp(parse_address("10.0.0.1"), parse_prefix("239.1.0.0/16"))),
+    ("rp_address 10.0.0.1 239.0.0.0/8", StaticRp(parse_address("10.0.0.1"), parse_prefix("239.0.0.0/8"))),
+    ("rp-address 10.0.0.1 priority 9", StaticRp(parse_address("10.0.0.1"), parse_prefix("224.0.0.0/4"), 9)),
+    ("rp-address 2001:db8::1 ff0e::/16", StaticRp(parse_address("2001:db8::1"), parse_prefix("ff0e::/16"))),
+]
+
+
+@pytest.mark.parametrize(("text", "static"), RPS)
+def test_static_rps(text: str, static: StaticRp) -> None:
+    result = parse(text)
+    assert result.model is not None and not result.diagnostics
+    assert result.model.rp_addresses == (static,)
+
+
+WRONG_RPS = [
+    ("rp-address", "rp-address needs the address of an RP"),
+    ("rp-address eth0", "rp-address: 'eth0' is no address"),
+    ("rp-address 224.0.0.1", "rp-address: '224.0.0.1' cannot be reached from other links"),
+    ("rp-address fe80::1", "rp-address: 'fe80::1' cannot be reached from other links"),
+    ("rp-address 10.0.0.1 10.0.0.0/8", "rp-address: '10.0.0.0/8' is not inside 224.0.0.0/4, the multicast addresses"),
+    ("rp-address 10.0.0.1 ff0e::/16", "rp-address: 'ff0e::/16' is not inside 224.0.0.0/4, the multicast addresses"),
+    ("rp-address 10.0.0.1 priority 256", "rp-address priority 256 is out of range: 0 to 255"),
+    ("rp-address 10.0.0.1 239.0.0.0/8 bogus", "rp-address: 'bogus' is too much"),
+    ("spt-threshold", "spt-threshold needs infinity, packets N or rate KBPS"),
+    ("spt-threshold never", "spt-threshold: 'never' is none of infinity, packets and rate"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG_RPS)
+def test_what_is_wrong_with_an_rp_is_said(text: str, message: str) -> None:
+    result = parse(text)
+    assert result.model is None
+    assert [remark.text for remark in result.errors] == [message]
+
+
+def test_the_shared_tree_may_be_kept() -> None:
+    result = parse("spt-threshold infinity")
+    assert result.model is not None and result.model.spt_threshold == "infinity"
 
 
 def test_every_known_word_is_taken_or_noted() -> None:

@@ -7,7 +7,7 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimpy.config.model import Config, Phyint
+from pimpy.config.model import Config, Phyint, StaticRp
 from pimpy.config.native import parse
 from pimpy.config.printer import print_config
 from pimpy.wire.family import FAMILIES, Family, Prefix, format_address
@@ -54,6 +54,11 @@ def range_lists(family: Family) -> st.SearchStrategy[tuple[Prefix, ...]]:
     return st.just(family.ssm_ranges) | st.lists(ranges(family), max_size=4, unique=True).map(tuple)
 
 
+def static_rps(family: Family) -> st.SearchStrategy[StaticRp]:
+    reachable = addresses(family).filter(lambda a: family.is_unicast(a) and not family.is_link_local(a))
+    return st.builds(StaticRp, reachable, ranges(family), st.integers(0, 255))
+
+
 CONFIGS = st.builds(
     Config,
     phyints=st.lists(PHYINTS, max_size=5).map(tuple),
@@ -65,6 +70,8 @@ CONFIGS = st.builds(
     igmp_robustness=st.integers(1, 7),
     ssm_ranges4=range_lists(FAMILIES[0]),
     ssm_ranges6=range_lists(FAMILIES[1]),
+    rp_addresses=st.lists(st.one_of(*map(static_rps, FAMILIES)), max_size=4, unique=True).map(tuple),
+    spt_threshold=st.sampled_from(["immediate", "infinity"]),
     metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
 )
 

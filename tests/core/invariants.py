@@ -309,8 +309,10 @@ def check_sent(node: Node, effect: SendPacket) -> None:
     if isinstance(message, (pim.Register, pim.RegisterStop)):
         assert node.net.family.is_unicast(effect.destination), f"{node.name}: a Register to a group"
         return
-    good_bye = isinstance(message, pim.Hello) and message.holdtime == 0  # on a link that becomes passive
-    assert good_bye or not config.passive, f"{node.name}: PIM on the passive {link}"
+    # A link that becomes passive is told so: a good-bye, and an AssertCancel where we were the forwarder (A16).
+    good_bye = isinstance(message, pim.Hello) and message.holdtime == 0
+    cancel = isinstance(message, pim.Assert) and message.rpt and message.preference == 0x7FFFFFFF
+    assert good_bye or cancel or not config.passive, f"{node.name}: PIM on the passive {link}"
     assert effect.destination == node.net.family.all_pim_routers
     if isinstance(message, JoinPrune):
         check_join_prune(node, message)

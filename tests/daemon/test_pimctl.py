@@ -61,11 +61,11 @@ def test_neighbors(path: str) -> None:
 
 def test_mroute_says_why_each_interface_is_outgoing(path: str) -> None:
     assert ctl(path, "show", "mroute").splitlines() == [
-        "Group            Source          Incoming  RPF neighbour  State     Packets  Outgoing",
-        "232.1.1.1        10.0.1.10       a2        10.0.12.2      joined       1234  a1 (join), b2 (member)",
-        "232.1.1.10       10.0.1.10       a2        10.0.12.2      joined       1234  -",
-        "239.255.255.250  10.9.9.9        a2        no route       unwanted        -  -",
-        "ff3e::8000:1     2001:db8:1::10  a2        fe80::12:2     joined       1234  b2 (member)",
+        "Group            Source          Incoming  RPF neighbour  RP  State     Packets  Outgoing",
+        "232.1.1.1        10.0.1.10       a2        10.0.12.2      -   joined       1234  a1 (join), b2 (member)",
+        "232.1.1.10       10.0.1.10       a2        10.0.12.2      -   joined       1234  -",
+        "239.255.255.250  10.9.9.9        a2        no route       -   unwanted        -  -",
+        "ff3e::8000:1     2001:db8:1::10  a2        fe80::12:2     -   joined       1234  b2 (member)",
     ]
 
 

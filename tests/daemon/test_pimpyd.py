@@ -142,10 +142,10 @@ def test_exit_codes_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_prints_notes_and_errors_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.conf"
-    path.write_text("phyint eth0 enable\nrp-address 10.0.0.1\n")
+    path.write_text("phyint eth0 enable\nbsr-candidate\n")
     assert main("--check", str(path)) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{path}:2: note: rp-address is known, but not built yet: this line has no effect",
+        f"{path}:2: note: bsr-candidate is known, but not built yet: this line has no effect",
         f"{path}: ok, 0 errors, 1 note",
     ]
     path.write_text("phyint eth0 enable\nhelo-interval 10\n")
