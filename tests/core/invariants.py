@@ -45,9 +45,11 @@ class Checker:
         router = node.router
         if not self.on or router is None:
             return
-        check_kernel(node, router)
+        drs = dr_mask(router)
+        check_kernel(node, router, drs)
         for sg in router.pim.tib.sg.values():
-            check_entry(router, sg)
+            check_entry(router, sg, drs)
+        assert router.pim.dr == drs, "the DR of some link is not who it should be"
         for interface in router.pim.interfaces.values():
             check_interface(node, router, interface)
         check_timers(router)
@@ -71,9 +73,11 @@ class Checker:
 # The kernel's table.
 
 
-def check_kernel(node: Node, router: Router) -> None:
+def check_kernel(node: Node, router: Router, drs: int) -> None:
     """The MFC is what the machines want, names only vifs that are there, and never sends back where it came from."""
-    wanted = {(sg.source, sg.group): entry for sg in router.pim.tib.sg.values() if (entry := wanted_entry(router, sg))}
+    wanted = {
+        (sg.source, sg.group): entry for sg in router.pim.tib.sg.values() if (entry := wanted_entry(router, sg, drs))
+    }
     negatives = {(n.source, n.group): (n.vif, 0) for n in router.forwarding.negatives()}
     assert not wanted.keys() & negatives.keys(), f"{node.name}: wanted and unwanted at once"
     kernel = node.kernel
@@ -88,10 +92,10 @@ def check_kernel(node: Node, router: Router) -> None:
         )
 
 
-def wanted_entry(router: Router, sg: SG) -> tuple[int, int] | None:
+def wanted_entry(router: Router, sg: SG, drs: int) -> tuple[int, int] | None:
     """(iif, oifs) for an (S,G): forwarded once it is joined and RPF_interface(S) is there (RFC 7761 4.2, 4.8)."""
     iif = rpf_vif(router, sg)
-    olist = downstream_mask(router, sg) | include_mask(router, sg)
+    olist = downstream_mask(router, sg) | member_mask(router, sg) & drs
     return None if iif is None or not olist else (iif, olist & ~(1 << iif))
 
 
@@ -129,13 +133,9 @@ def member_mask(router: Router, sg: SG) -> int:
     )
 
 
-def include_mask(router: Router, sg: SG) -> int:
-    """pim_include(S,G): members where I am the DR."""
-    return sum(
-        1 << interface.vif
-        for ifindex, interface in router.pim.interfaces.items()
-        if interface.vif is not None and i_am_dr(interface) and router.memberships[ifindex].wants(sg.group, sg.source)
-    )
+def dr_mask(router: Router) -> int:
+    """The interfaces where I am the DR, whose members are pim_include(S,G)."""
+    return sum(interface.mask for interface in router.pim.interfaces.values() if i_am_dr(interface))
 
 
 def i_am_dr(interface: PimInterface) -> bool:
@@ -151,13 +151,14 @@ def i_am_dr(interface: PimInterface) -> bool:
     return True
 
 
-def check_entry(router: Router, sg: SG) -> None:
+def check_entry(router: Router, sg: SG, drs: int) -> None:
     """Its masks say what its machines and members say; upstream it is Joined exactly if that is desired."""
     assert router.pim.tib.sg[sg.source + sg.group] is sg
+    members = member_mask(router, sg)
     assert sg.joins == downstream_mask(router, sg), "joins(S,G) is not what the machines say"
-    assert sg.members == member_mask(router, sg), "the members are not what the memberships say"
+    assert sg.members == members, "the members are not what the memberships say"
     assert sg.joins or sg.members, "an entry that nobody wants"
-    assert sg.joined == bool(sg.joins | include_mask(router, sg)), "Joined <=> JoinDesired"
+    assert sg.joined == bool(sg.joins | members & drs), "Joined <=> JoinDesired"
     assert sg in sg.path.users and router.rpf.paths[sg.source] is sg.path, "its path is not kept up"
     timer = sg.join_timer
     runs = timer is not None and timer.running
@@ -179,7 +180,6 @@ def check_interface(node: Node, router: Router, interface: PimInterface) -> None
     assert node.ports[node.link_at(interface.ifindex)].running, f"{node.name}: PIM runs on {interface.name}, it is down"
     assert len(interface.neighbors) <= settings.max_neighbors and len(router.pim.tib.sg) <= settings.max_sg
     assert not (interface.passive and interface.neighbors), "a passive interface has no neighbours"
-    assert bool(router.pim.dr & interface.mask) == i_am_dr(interface), "the DR is not who it should be"
     for address, neighbor in interface.neighbors.items():
         assert neighbor.address == address and neighbor.interface is interface
         forever = neighbor.hello.holdtime == HOLD_FOREVER
@@ -245,8 +245,6 @@ def check_nothing_left(router: Router) -> None:
         assert path.users and set(path.users) <= entries, "a path that nobody needs"
     for group, members in router.pim.tib.groups.items():
         assert members and all(sg in entries and sg.group == group for sg in members)
-    masks = sum(interface.mask for interface in router.pim.interfaces.values())
-    assert not router.pim.dr & ~masks, "the DR of an interface that is gone"
 
 
 # What leaves.

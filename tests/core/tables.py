@@ -31,6 +31,14 @@ def read(table: str) -> dict[tuple[str, str], Cell]:
     return cells
 
 
+def turned(table: str) -> dict[tuple[str, str], Cell]:
+    """The same of a table with an event a line, and a state a column."""
+    head, *lines = [line for line in table.strip("\n").splitlines() if line.strip()]
+    states = _fields(head)[1:]
+    rows = [_fields(line) for line in lines]
+    return {(state, row[0]): _cell(state, row[1 + place]) for row in rows for place, state in enumerate(states)}
+
+
 def _fields(line: str) -> list[str]:
     return [field.strip() for field in line.split("|")]
 
@@ -55,9 +63,17 @@ J  | -> J; max ET              | -> PP; start PPT     | -                       
 PP | -> J; max ET; cancel PPT  | -> PP                | -> NI; Send Prune-Echo      | -> NI
 """)
 
-# Figure 6: Upstream (S,G) state machine (4.5.5), and its two tables for the Joined state.
-UPSTREAM = read("""
-   | JoinDesired ->True                | JoinDesired ->False                     | Timer Expires                    | See Join to RPF'                       | See Prune to RPF'                | See Prune(S,G,rpt) to RPF'       | See Prune(*,G) to RPF'           | RPF' changes not due to an Assert                            | RPF' GenID changes
-NJ | -> J; Send Join; JT = t_periodic  | -                                       | -                                | -                                      | -                                | -                                | -                                | -                                                            | -
-J  | -                                 | -> NJ; Send Prune; cancel JT            | Send Join; JT = t_periodic       | increase JT to t_joinsuppress          | decrease JT to t_override        | decrease JT to t_override        | decrease JT to t_override        | Send Join to new; Send Prune to old; JT = t_periodic         | decrease JT to t_override
-""")  # noqa: E501
+# Figure 6: Upstream (S,G) state machine (4.5.5), and its two tables for the Joined state: an event a line here.
+UPSTREAM = turned("""
+                            | NJ                               | J
+JoinDesired ->True          | -> J; Send Join; JT = t_periodic | -
+JoinDesired ->False         | -                                | -> NJ; Send Prune; cancel JT
+Timer Expires               | -                                | Send Join; JT = t_periodic
+See Join to RPF'            | -                                | increase JT to t_joinsuppress
+See Prune to RPF'           | -                                | decrease JT to t_override
+See Prune(S,G,rpt) to RPF'  | -                                | decrease JT to t_override
+See Prune(*,G) to RPF'      | -                                | decrease JT to t_override
+RPF' changes, not by Assert | -                                | Send Join to new; Send Prune to old; JT = t_periodic
+RPF' GenID changes          | -                                | decrease JT to t_override
+RPF' changes by Assert      | -                                | decrease JT to t_override
+""")
