@@ -64,7 +64,10 @@ class Scenario:
         return Config(triggered_hello_delay=self.random.choice((0.0, 5.0, 5.0)))
 
     def _connect(self, names: list[str]) -> None:
-        """A tree, mostly of point-to-point links, some chords, and now and then a LAN of several routers."""
+        """A tree, mostly of point-to-point links, some chords, now and then a LAN of several routers, or of all."""
+        if self.random.random() < 0.1:
+            self._link(*names)
+            return
         for number, name in enumerate(names[1:], start=1):
             self._link(self.random.choice(names[:number]), name)
         for one, other in combinations(names, 2):

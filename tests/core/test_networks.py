@@ -13,6 +13,7 @@ import oracle
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from network import Link
 from scenario import Scenario, name_of
 
 from pimpy.wire.family import FAMILIES, Family
@@ -49,6 +50,21 @@ def judge(scenario: Scenario) -> None:
             assert entries <= wanted, f"{node.name} has state that nobody asked for"
             assert not wanted or set(node.told) <= {source for source, _ in wanted}
         net.packet(*scenario.channels[0])
+    for link in net.links.values():
+        agreed(link)
+
+
+def agreed(link: Link) -> None:
+    """On a link that has settled all believe in one DR and in one querier."""
+    routers = [
+        (port, port.node.router) for port in link.ports.values() if port.running and port.node.router is not None
+    ]
+    interfaces = [router.pim.interfaces[port.ifindex] for port, router in routers]
+    drs = {i.address if i.dr is None else i.dr.address for i in interfaces if not i.passive}
+    assert len(drs) <= 1, f"on {link.name} they believe in the DRs {drs}"
+    rows = [router.memberships[port.ifindex].interface_row("", 0.0) for port, router in routers]
+    assert len({row.querier for row in rows}) <= 1, f"on {link.name} they believe in the queriers {rows}"
+    assert sum(row.is_querier for row in rows) == min(1, len(rows))
 
 
 @pytest.mark.skipif("PIMPY_SEED" in os.environ, reason="one network is asked for")

@@ -62,9 +62,9 @@ class Net:
     def mend(self) -> None:
         """Starts what a test has ended, and waits until all know each other."""
         living = self.living()
-        for daemon in self.daemons.values():
-            if daemon not in living:
-                daemon.start()
+        ended = [daemon.launch() for daemon in self.daemons.values() if daemon not in living]
+        for daemon in ended:
+            daemon.wait_ready()
         self.wait_neighbors()
 
     def capture(self, link: Link) -> Capture:

@@ -32,13 +32,16 @@ GMP = {4: "ip igmp", 6: "ipv6 mld"}
 def hasty_frr(node: Node, family: int, members: bool = False) -> Frr:
     """FRR with a Hello each second: its first one comes too early for its own socket and is lost.
 
-    With `members` it asks for reports often, because it looks at who is the DR only when one comes, and its MLD
-    waits a whole response time for a last listener. The order of lines matters: an interval below the response time
-    is refused, and MLD takes both over when it begins.
+    It repeats Joins every 5 s, because after a neighbour's restart it sends none before its time. With `members` it
+    asks for reports often, because it looks at who is the DR only when one comes, and its MLD waits a whole response
+    time for a last listener. The order of lines matters: an interval below the response time is refused, and MLD takes
+    both over when it begins.
     """
     gmp = GMP[family]
     asking = [f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp] if members else []
-    return Frr(node, [], [family], {family: [f"{IP[family]} pim hello 1 4", *asking]})
+    lines = {family: [f"{IP[family]} pim hello 1 4", *asking]}
+    settings = {family: [f"router pim{'' if family == 4 else '6'}", " join-prune-interval 5", "exit"]}
+    return Frr(node, [], [family], lines, settings)
 
 
 def wait_adjacent(daemon: Pimpyd, frr: Frr, family: int) -> None:
@@ -90,7 +93,7 @@ def test_frr_above_ours(lab: Lab, family: int) -> None:
 
 @FAMILIES
 def test_frr_below_ours(lab: Lab, family: int) -> None:
-    """src - r - f - h: FRR is the last hop; we take its Join and its Prune."""
+    """src - r - f - h: FRR is the last hop; we take its Join and its Prune, and after a crash its Joins again."""
     src, r, f, h = in_a_row(lab, "src", "r", "f", "h")
     lab.capture_all()
     frr, daemon = hasty_frr(f, family, members=True).start(), Pimpyd(r).start()
@@ -103,6 +106,11 @@ def test_frr_below_ours(lab: Lab, family: int) -> None:
     assert (outgoing["jp_state"], outgoing["member"]) == ("join", False)
     assert kernel_forwards(r, *flow.key) == ("src", {"f"})
     flow.assert_arrived(hops=2)
+    daemon.kill()
+    flow.receiver.wait_silent(0.2)
+    daemon.start()
+    flow.receiver.wait_for(100, 60)
+    assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"f"}))
     watcher = Watcher(f.port(r), family)
     flow.receiver.leave()
     wait_gone(flow, frr, daemon)

@@ -10,7 +10,6 @@ The way to the source leads over core.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Iterator
@@ -78,19 +77,13 @@ class Lans:
         rows = (row for daemon in self.net.living() for row in daemon.show(what))
         return {row["querier"] for row in rows if row["interface"] == "edge"}
 
-    @contextlib.contextmanager
-    def configured(self, text: str) -> Iterator[None]:
-        """All routers run with another configuration, and afterwards with their own again."""
-        for words in (text, TEXT):
-            for daemon in self.net.daemons.values():
+    def configure(self, text: str) -> None:
+        """All routers run, and with this configuration; those that had another one are started again."""
+        for daemon in self.net.daemons.values():
+            if daemon.config.read_text() != text:
                 daemon.stop()
-                daemon.config.write_text(words)
-                daemon.launch()
-            for daemon in self.net.daemons.values():
-                daemon.wait_ready()
-            self.net.wait_neighbors()
-            if words is text:
-                yield
+                daemon.config.write_text(text)
+        self.net.mend()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +102,7 @@ def lans(lab: Lab) -> Iterator[Lans]:
 
 @pytest.fixture
 def flow(lans: Lans, family: int) -> Iterator[Flow]:
-    lans.net.mend()
+    lans.configure(TEXT)
     one = Flow(lans.net, family, lans.src, next(lans.groups))
     yield one
     one.stop()
@@ -154,9 +147,9 @@ def test_the_priority_decides_who_serves_the_hosts(lans: Lans, flow: Flow) -> No
     flow.wait_tree(lans.edge_by(r3))
     flow.send(RATE)
     receiver.wait_for(RATE // 2)
-    for words, dr, tree in (("phyint edge dr-priority 2", r1, {r1: ("src", {"edge"})}), ("", r3, lans.edge_by(r3))):
+    for words, dr, tree in (("phyint edge dr-priority 2\n", r1, {r1: ("src", {"edge"})}), ("", r3, lans.edge_by(r3))):
         receiver.reset()
-        daemon.config.write_text(f"{TEXT}{words}\n")
+        daemon.config.write_text(TEXT + words)
         daemon.pimctl("reload")
         flow.wait_tree(tree)
         assert lans.drs(flow.family) == {dr.port("edge").pim_address(flow.family)}
@@ -228,18 +221,17 @@ def assert_overridden(lans: Lans, messages: list[JoinPrune], before: float) -> N
 def test_one_join_serves_all_on_the_lan(lans: Lans, flow: Flow) -> None:
     """The Joins of one router suppress those of the other (4.5.5): not twice as many as one alone would send."""
     interval, rounds = 2.0, 4
-    with lans.configured(f"{TEXT}join-prune-interval {interval:.0f}\n"):
-        receivers = [flow.join(host) for host in (lans.h2, lans.h3)]
-        flow.wait_tree({lans.r1: ("src", {"core"}), lans.r2: ("core", {"h2"}), lans.r3: ("core", {"h3"})})
-        sender = flow.send(RATE // 10)
-        capture, began = lans.core.capture(), time.time()
-        receivers[0].wait_for(int(RATE // 10 * interval * rounds), 60)
-        lasted = time.time() - began
-        joins = [one for one in join_prunes(capture, flow.family) if one.joins]
-        sent = sender.stop().sent
-        for receiver in receivers:
-            wait_until(lambda one=receiver: one.stream().last_seq == sent - 1, 10, "the last")  # type: ignore[misc]
-            assert_whole(receiver, packets=sent)
-    alone = lasted / interval
+    lans.configure(f"{TEXT}join-prune-interval {interval:.0f}\n")
+    receivers = [flow.join(host) for host in (lans.h2, lans.h3)]
+    flow.wait_tree({lans.r1: ("src", {"core"}), lans.r2: ("core", {"h2"}), lans.r3: ("core", {"h3"})})
+    sender = flow.send(RATE // 10)
+    capture, began = lans.core.capture(), time.time()
+    receivers[0].wait_for(int(RATE // 10 * interval * rounds), 60)
+    alone = (time.time() - began) / interval
+    joins = [one for one in join_prunes(capture, flow.family) if one.joins]
+    sent = sender.stop().sent
+    for receiver in receivers:
+        wait_until(lambda one=receiver: one.stream().last_seq == sent - 1, 10, "the last")  # type: ignore[misc]
+        assert_whole(receiver, packets=sent)
     print(f"IPv{flow.family}: {len(joins)} Joins of two routers in {alone:.1f} intervals")
     assert alone - 1.5 <= len(joins) <= 1.5 * alone + 1
