@@ -275,7 +275,10 @@ def cpu_seconds(daemon: Pimpyd) -> float:
 
 
 def test_the_time_of_a_start(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    """It answers and forwards soon after exec (300 ms are wanted; ten times as long is allowed on a busy host)."""
+    """It answers and forwards within 300 ms of exec on a host that is idle.
+
+    This one may not be: the processor's time is what is bounded closely, more than three times as wide.
+    """
     src, r1, r2, h = in_a_row(lab, "src", "r1", "r2", "h")
     below = Pimpyd(r2).start()
     sending, receiving = src.port("r1"), h.port("r2")
@@ -300,11 +303,12 @@ def test_the_time_of_a_start(lab: Lab, capsys: pytest.CaptureFixture[str]) -> No
     with capsys.disabled():
         text = ", ".join("/".join(f"{seconds * 1000:.0f}" for seconds in times) for times in figures)
         print(f"\npimpyd answers/forwards both families/has had of the processor (ms): {text}")
-    assert max(min(times) for times in zip(*figures, strict=True)) < 3
+    answered, forwarded, cpu = (min(times) for times in zip(*figures, strict=True))
+    assert cpu < 1 and max(answered, forwarded) < 10
 
 
 def test_the_time_of_pimctl(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    """150 ms are wanted for all of `pimctl show neighbors`; ten times as long is allowed on a busy host."""
+    """All of `pimctl show neighbors` takes less than 150 ms on a host that is idle; see above."""
     _, r1, r2, _ = in_a_row(lab, "src", "r1", "r2", "h")
     daemons = [Pimpyd(r1).start(), Pimpyd(r2).start()]
     wait_neighbors(daemons)
@@ -318,7 +322,8 @@ def test_the_time_of_pimctl(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Non
     with capsys.disabled():
         text = ", ".join("/".join(f"{seconds * 1000:.0f}" for seconds in times) for times in figures)
         print(f"\npimctl show neighbors takes/has had of the processor (ms): {text}")
-    assert min(figures)[0] < 1.5
+    seconds, cpu = (min(times) for times in zip(*figures, strict=True))
+    assert cpu < 0.5 and seconds < 5
 
 
 def test_into_the_background(lab: Lab) -> None:
