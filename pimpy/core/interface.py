@@ -25,12 +25,13 @@ class Interface:
     family: Family
     link: LinkChanged
     phyint: Phyint
-    addresses: tuple[tuple[Address, int], ...] = ()
+    addresses: tuple[tuple[Address, int], ...] = field(init=False, default=())
     vif: int | None = None
     refusal: str | None = None
     """Why the kernel or the table would not have it, in words."""
     mask: int = field(init=False, default=0)
     """1 << vif, or 0 without a vif."""
+    _primary: Address | None = field(init=False, default=None)
 
     @property
     def name(self) -> str:
@@ -42,12 +43,16 @@ class Interface:
         """The kernel's index, its identity."""
         return self.link.ifindex
 
+    def take_addresses(self, addresses: tuple[tuple[Address, int], ...]) -> None:
+        """These are its addresses now. The primary one stays as long as it is among them: IPv6 puts new ones first."""
+        usable = [a for a, _ in addresses if self.family.size == 4 or self.family.is_link_local(a)]
+        self.addresses = addresses
+        if self._primary not in usable:
+            self._primary = usable[0] if usable else None
+
     def address(self) -> Address | None:
-        """The address that our messages carry: the first one, in IPv6 the first link-local one (RFC 7761 4.3.1)."""
-        for address, _ in self.addresses:
-            if self.family.size == 4 or self.family.is_link_local(address):
-                return address
-        return None
+        """The address that our messages carry, in IPv6 a link-local one (RFC 7761 4.3.1)."""
+        return self._primary
 
     def secondary(self) -> tuple[Address, ...]:
         """All others, sorted: the Address List of our Hellos (RFC 7761 4.3.4)."""

@@ -134,7 +134,7 @@ def addresses_changed(router: Router, event: AddressesChanged) -> None:
     if interface is None or interface.addresses == event.addresses:
         return
     before = interface.address()
-    interface.addresses = event.addresses
+    interface.take_addresses(event.addresses)
     _configure_interface(router, interface, thresholds=True)
     pim_interface, address = router.pim.interfaces.get(event.ifindex), interface.address()
     if pim_interface is not None and before is not None and address is not None:

@@ -369,12 +369,19 @@ def _route_resolved(router: Router, event: events.RouteResolved) -> None:
         trees.touch_path(router.pim, path)
 
 
+_REFUSALS = {
+    "EOVERFLOW": "its index is above 65535, the largest that the kernel takes for IPv6; remove it and make it anew",
+}
+"""Errors of AddVif in words, with a remedy."""
+
+
 def _effect_failed(router: Router, event: events.EffectFailed) -> None:
     interface = router.interfaces.get(event.ifindex) if event.ifindex is not None else None
     name = interface.name if interface is not None else "-"
     router.counters.add(name, "kernel", "tx", event.effect, event.error)
     if event.effect == "AddVif" and interface is not None:
-        lifecycle.refused(router, interface, f"the kernel refused it a virtual interface: {event.error}")
+        why = _REFUSALS.get(event.error, event.error)
+        lifecycle.refused(router, interface, f"the kernel refused it a virtual interface: {why}")
         return
     what = " ".join(format_address(a) for a in (event.source, event.group) if a is not None)
     router.notice("warning", "kernel_refused", f"{name}: {event.effect} {what} failed: {event.error}")

@@ -31,7 +31,7 @@ from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
 from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, open_sockets
+from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, advice, open_sockets
 from pimpy.wire.family import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ log = logging.getLogger("pimpy")
 EXIT_CONFIG = 78
 WAIT = 10.0
 """Seconds between two tries to take a table that another daemon holds (`--wait`)."""
+
+
+class EndedEarly(Exception):
+    """Somebody ended the daemon before it served."""
 
 
 def run(options: Options) -> int:
@@ -83,14 +87,18 @@ class Daemon:
     async def run(self) -> int:
         """Serve until somebody ends it."""
         loop = asyncio.get_running_loop()
-        if self.options.startup_delay:
-            await asyncio.sleep(self.options.startup_delay)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
         try:
+            await self._pause(self.options.startup_delay)
             listener = control_listen(self.options.socket_path)
         except SocketHeldError as held:
             return _fail(str(held), EXIT_HELD)
         except OSError as problem:
             return _fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)
+        except EndedEarly:
+            return 0
         self.control = ControlServer(self.options.socket_path, self)
         try:
             self._open_recorder()
@@ -101,9 +109,9 @@ class Daemon:
         except OSError as problem:
             os.unlink(self.options.socket_path)
             return _fail(str(problem), EXIT_FAILED)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ended.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
+        except EndedEarly:
+            os.unlink(self.options.socket_path)
+            return 0
         await self.control.start(listener)
         self._ready()
         await self._start_metrics()
@@ -112,6 +120,13 @@ class Daemon:
         await self._ended.wait()
         await self._stop()
         return 0
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long; EndedEarly as soon as somebody ends the daemon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+            raise EndedEarly
 
     def _ready(self) -> None:
         with contextlib.suppress(OSError):
@@ -152,7 +167,7 @@ class Daemon:
                 if refusal.exit_code != EXIT_HELD or not self.options.wait:
                     raise
                 log.warning("%s; trying again in %.0f s", refusal.cause, WAIT, extra={"reason": "table_held"})
-                await asyncio.sleep(WAIT)
+                await self._pause(WAIT)
 
     def _start_family(self, family: Family, sockets: Sockets) -> None:
         seed = int.from_bytes(os.urandom(8), "big")
@@ -163,6 +178,8 @@ class Daemon:
         if self.recorder is not None:
             self.recorder.begins(router, seed)
         driver.feed([Configured(self.config), *adapter.start()])
+        for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
+            log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
         loop = asyncio.get_running_loop()
         for fd in adapter.filenos():
             loop.add_reader(fd, self._readable, family, fd)
