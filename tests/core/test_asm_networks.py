@@ -10,6 +10,7 @@ import os
 
 import pytest
 from attrs import define, evolve, field
+from network import Link
 from scenario import Scenario
 from speakers import Channel, Host
 
@@ -121,11 +122,20 @@ def judge(scenario: AsmScenario) -> None:
             for name, link in net.links.items():
                 copies = net.copies(name, number)
                 where = f"{copies} copies of {channel[0].hex()}, {channel[1].hex()} on {name}"
+                if mute(link):
+                    continue
                 assert copies <= 1, where
                 if scenario.wanted(name, channel) and link.ports:
                     assert copies == 1, where
                 elif len(link.ports) == 1 and name != start:
                     assert copies == 0, f"{where}, where nobody wants it"
+
+
+def mute(link: Link) -> bool:
+    """Whether a router on a link with others says nothing there: then nobody can settle who forwards."""
+    routers = [(port, port.node.router) for port in link.ports.values() if port.node.router is not None]
+    interfaces = [router.pim.interfaces.get(port.ifindex) for port, router in routers]
+    return len(routers) > 1 and any(interface is not None and interface.passive for interface in interfaces)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

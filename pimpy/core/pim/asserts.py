@@ -194,6 +194,8 @@ def _was_just_forgotten(sg: SG, interface: PimInterface) -> bool:
 
 def data_arrives(sg: SG, interface: PimInterface) -> None:
     """Data of (S,G) arrived on an interface that we forward to: somebody else does too (4.2, 4.6.1, 4.6.2)."""
+    if interface.passive:
+        return
     mask = interface.mask
     if sg.spt_bit:
         if _state(sg, interface) is State.NO_INFO and macros.could_assert(sg) & mask & macros.inherited_olist(sg):
@@ -324,9 +326,11 @@ def _lose(entry: Entry, interface: PimInterface, received: Metric) -> None:
 
 
 def _cancel(state: AssertState) -> None:
-    """A4: send AssertCancel, delete the assert information (4.6.4)."""
-    cancel = Metric(True, INFINITE_PREFERENCE, INFINITE_METRIC, state.interface.address)
-    _send(state.entry, state.interface, cancel)
+    """A4: send AssertCancel, delete the assert information (4.6.4). Who heard no Hello of ours heard no Assert."""
+    entry, interface = state.entry, state.interface
+    if interface.hello_sent:
+        source = entry.source if isinstance(entry, SG) else interface.pim.family.any
+        interface.pim.send(interface, Assert(entry.group, source, True, INFINITE_PREFERENCE, INFINITE_METRIC))
     forget(state)
 
 

@@ -169,7 +169,10 @@ def rpf_prime_star(star: StarG) -> Neighbor | None:
     if winner is not None:
         return winner
     hop = tree.path.hop
-    return nbr(interface, hop[1] if hop is not None else None) or _far_end(interface, tree.path)
+    neighbor = nbr(interface, hop[1] if hop is not None else None)
+    if neighbor is None and not directly_connected(interface, tree.path.address):
+        return _far_end(interface, tree.path)
+    return neighbor
 
 
 def rpf_prime(sg: SG) -> Neighbor | None:
