@@ -229,7 +229,7 @@ def settle(entry: Entry) -> None:
 
 def join_received(entry: Entry, interface: PimInterface) -> None:
     """A Join of `entry` was addressed to us on an interface where we lost: the winner may have died (A14)."""
-    state = entry.asserts.get(interface) if entry.asserts else None
+    state = _machine(entry, interface)
     if state is not None and not state.won:
         forget(state)
 
@@ -264,7 +264,7 @@ def forget(state: AssertState) -> None:
 def _consider(entry: Entry, interface: PimInterface, received: Metric, table: Callable[[Facts], Verdict]) -> None:
     """Let the table judge a received Assert, and do what it says."""
     mask = interface.mask
-    state = entry.asserts.get(interface) if entry.asserts else None
+    state = _machine(entry, interface)
     facts = Facts(
         state=_state(entry, interface),
         rpt=received.rpt,
@@ -313,7 +313,7 @@ def _assert_again(state: AssertState) -> None:
 
 def _lose(entry: Entry, interface: PimInterface, received: Metric) -> None:
     """A2: store the new winner and its metric, set the timer."""
-    state = entry.asserts.get(interface) if entry.asserts else None
+    state = _machine(entry, interface)
     if state is None:
         state = AssertState(entry, interface, False, received.address, received, False)
         _put(state)
@@ -329,8 +329,8 @@ def _cancel(state: AssertState) -> None:
     """A4: send AssertCancel, delete the assert information (4.6.4). Who heard no Hello of ours heard no Assert."""
     entry, interface = state.entry, state.interface
     if interface.hello_sent:
-        source = entry.source if isinstance(entry, SG) else interface.pim.family.any
-        interface.pim.send(interface, Assert(entry.group, source, True, INFINITE_PREFERENCE, INFINITE_METRIC))
+        cancel = Assert(entry.group, _source(entry), True, INFINITE_PREFERENCE, INFINITE_METRIC)
+        interface.pim.send(interface, cancel)
     forget(state)
 
 
@@ -352,11 +352,14 @@ def _assert_timer_expires(state: AssertState) -> None:
 
 
 def _send(entry: Entry, interface: PimInterface, metric: Metric, source: Address | None = None) -> None:
-    pim = interface.pim
-    if source is None:
-        source = entry.source if isinstance(entry, SG) else pim.family.any
+    source = _source(entry) if source is None else source
     interface.say_hello_first(*interface.neighbors.values())
-    pim.send(interface, Assert(entry.group, source, metric.rpt, metric.preference, metric.metric))
+    interface.pim.send(interface, Assert(entry.group, source, metric.rpt, metric.preference, metric.metric))
+
+
+def _source(entry: Entry) -> Address:
+    """What an Assert of the entry names as its source: zeros for (*,G) (4.9.6)."""
+    return entry.source if isinstance(entry, SG) else entry.pim.family.any
 
 
 def _tell(state: AssertState, what: str) -> None:
@@ -366,8 +369,13 @@ def _tell(state: AssertState, what: str) -> None:
     pim.notice("info", f"assert_{what}", text if state.won else f"{text} to {format_address(state.winner)}")
 
 
+def _machine(entry: Entry, interface: PimInterface) -> AssertState | None:
+    """The machine of an entry on an interface, None in state NoInfo."""
+    return entry.asserts.get(interface) if entry.asserts else None
+
+
 def _state(entry: Entry, interface: PimInterface) -> State:
-    state = entry.asserts.get(interface) if entry.asserts else None
+    state = _machine(entry, interface)
     if state is None:
         return State.NO_INFO
     return State.WINNER if state.won else State.LOSER
@@ -391,7 +399,7 @@ def _my_metric(entry: Entry, interface: PimInterface) -> Metric:
 
 def _winner_metric(entry: Entry, interface: PimInterface) -> Metric:
     """AssertWinnerMetric: infinite in NoInfo; where we won, our metric as it is now."""
-    state = entry.asserts.get(interface) if entry.asserts else None
+    state = _machine(entry, interface)
     if state is None:
         return INFINITE
     return _my_metric(entry, interface) if state.won else state.metric

@@ -103,6 +103,10 @@ def touch_tree(pim: Pim, tree: Group) -> None:
     """All entries of a group have to be looked at again."""
     if tree.star is not None:
         pim.touched.touch(tree.star)
+    _touch_sources(pim, tree)
+
+
+def _touch_sources(pim: Pim, tree: Group) -> None:
     for sg in tree.sources:
         pim.touched.touch(sg)
 
@@ -146,14 +150,12 @@ def _settle_star(star: StarG) -> None:
     )
     if seen != star.seen:
         star.seen = seen
-        for sg in tree.sources:
-            star.pim.touched.touch(sg)
+        _touch_sources(star.pim, tree)
     if not star.joins and not star.members and not star.asserts and not star.joined:
         tree.star = None
         if star.join_timer is not None:
             star.join_timer.close()
-        for sg in tree.sources:
-            star.pim.touched.touch(sg)
+        _touch_sources(star.pim, tree)
         _discard_tree(star.pim, tree)
 
 
