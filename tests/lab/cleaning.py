@@ -94,7 +94,12 @@ def sweep(kept: bool = False) -> int:
 
 
 def _sweep_one(folder: Path) -> bool:
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Its owner is taking it down at this moment, or died on its first step; nothing else is in it.
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         tear_down(folder)
