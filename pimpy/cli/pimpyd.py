@@ -7,6 +7,7 @@ capability is missing, 78 the configuration is wrong. Imports stay light: a wron
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import sys
@@ -168,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(said: argparse.Namespace) -> int:
     """Run the daemon; it goes into the background by itself, unless it is to stay."""
+    if said.replay is None:
+        gc.disable()  # what is imported and built now stays: the daemon freezes it, and enables the collector again
     from pimpy.daemon import app
     from pimpy.daemon.options import Options
 

@@ -117,6 +117,7 @@ class Daemon:
         await self._start_metrics()
         gc.collect()
         gc.freeze()
+        gc.enable()
         await self._ended.wait()
         await self._stop()
         return 0

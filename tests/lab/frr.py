@@ -50,8 +50,8 @@ class Frr:
             text.append("exit")
         return "\n".join(text) + "\n"
 
-    def start(self) -> Frr:
-        """Starts the daemons and waits until they answer."""
+    def start(self, only: Iterable[str] = ()) -> Frr:
+        """Starts the daemons, or `only` these of them, and waits until they answer."""
         (FRR_ROOT / "run/frr").mkdir(mode=0o755, exist_ok=True)
         self.folder.mkdir(exist_ok=True)
         for family in self.families:
@@ -61,7 +61,7 @@ class Frr:
         owner = run(["chroot", str(FRR_ROOT), "id", "-u", "frr"]).strip()
         for path in (self.folder, *self.folder.iterdir()):
             shutil.chown(path, int(owner), int(owner))
-        for daemon in ("zebra", *(DAEMONS[family] for family in self.families)):
+        for daemon in only or ("zebra", *(DAEMONS[family] for family in self.families)):
             self.start_daemon(daemon)
         return self
 
