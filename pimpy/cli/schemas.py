@@ -14,38 +14,38 @@ import textwrap
 import types
 from typing import Any, get_args, get_type_hints
 
-from pimpy.core import views
+from pimpy.core import rows as core
 from pimpy.daemon import rows
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
 
 COMMANDS: dict[str, tuple[type, ...]] = {
-    "neighbors": (views.NeighborRow,),
-    "mroute": (views.MrouteRow, views.OutgoingRow),
-    "interfaces": (views.InterfaceRow,),
-    "igmp": (views.GmpInterfaceRow, views.GmpGroupRow, views.GmpSourceRow),
-    "mld": (views.GmpInterfaceRow, views.GmpGroupRow, views.GmpSourceRow),
+    "neighbors": (core.NeighborRow,),
+    "mroute": (core.MrouteRow, core.OutgoingRow),
+    "interfaces": (core.InterfaceRow,),
+    "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
+    "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
 """The row classes that an array of each command holds."""
 
 ENUMS: dict[type, dict[str, list[str]]] = {
-    views.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
-    views.MrouteRow: {
+    core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
+    core.MrouteRow: {
         "row": ["entry"],
         "mode": ["pim_ssm", "pim_asm", "negative"],
         "upstream_state": ["joined", "not_joined"],
         "rpf_state": ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"],
     },
-    views.OutgoingRow: {
+    core.OutgoingRow: {
         "row": ["outgoing"],
         "jp_state": ["no_info", "join", "prune_pending"],
         "assert_state": ["winner", "loser"],
     },
-    views.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
-    views.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
-    views.GmpSourceRow: {"row": ["source"]},
+    core.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
+    core.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
+    core.GmpSourceRow: {"row": ["source"]},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
+from pimpy.core import members
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.gmp import GmpSettings, Membership
@@ -63,7 +64,7 @@ def _ssm_ranges_changed(router: Router) -> None:
     for ifindex, membership in router.memberships.items():
         membership.ssm_changed()
         for group, source in membership.wishes():
-            router.member_changed(router.pim.interfaces[ifindex], group, source)
+            members.changed(router, router.pim.interfaces[ifindex], group, source)
 
 
 def _take_from(interface: PimInterface, entry: SG | StarG) -> None:
@@ -224,7 +225,7 @@ def _membership(router: Router, interface: Interface, pim_interface: PimInterfac
         router.pim.random,
         _gmp_settings(router, interface),
         send,
-        partial(router.member_changed, pim_interface),
+        partial(members.changed, router, pim_interface),
         router.ssm.holds,
         lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
         count,

@@ -19,7 +19,7 @@ from pimpy.config.model import Config
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import Configured, Shutdown
 from pimpy.core.router import Router
-from pimpy.core.views import Row
+from pimpy.core.rows import Row
 from pimpy.daemon import background, configfile, logs
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
-from pimpy.core.views import Row
+from pimpy.core.rows import Row
 from pimpy.daemon.rows import StatusRow
 
 KINDS = (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define, field
 
-from pimpy.core.views import (
+from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
     GmpSourceRow,

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from pimpy.core.views import MrouteRow
+from pimpy.core.rows import MrouteRow
 from pimpy.daemon import exposition, logs
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.exposition import Family

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pimpy.core.views import GmpGroupRow, GmpInterfaceRow, GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow
+from pimpy.core.rows import GmpGroupRow, GmpInterfaceRow, GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.commands import USAGE, RefusedError
 from pimpy.daemon.rows import sort_key

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import fields_dict, frozen
 
-from pimpy.core.views import (
+from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
     GmpSourceRow,

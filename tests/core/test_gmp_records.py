@@ -9,7 +9,7 @@ import pytest
 from gmp_bench import ALLOW, BLOCK, IS_EX, IS_IN, TO_EX, TO_IN, Bench
 
 from pimpy.core.gmp import GmpSettings
-from pimpy.core.views import GmpGroupRow, GmpInterfaceRow, GmpSourceRow
+from pimpy.core.rows import GmpGroupRow, GmpInterfaceRow, GmpSourceRow
 from pimpy.wire.family import FAMILIES, IPV4, IPV6, Family, format_address, parse_address
 from pimpy.wire.membership import Record, Report
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pimpy.core.views import (
+from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
     GmpSourceRow,

@@ -11,7 +11,7 @@ import pytest
 from fake_daemon import FakeDaemon, gmp_group, gmp_interface, gmp_source, interface, mroute, neighbor, outgoing
 
 from pimpy.cli import schemas
-from pimpy.core import views
+from pimpy.core import rows as core
 from pimpy.daemon import commands, rows
 
 NAMES = sorted(schemas.COMMANDS)
@@ -37,7 +37,7 @@ def test_the_shipped_schema_is_what_the_rows_say(name: str) -> None:
 def test_every_show_command_and_every_row_has_a_schema() -> None:
     assert set(NAMES) == {name.partition(" ")[0] for name in commands.SHOW}
     covered = {cls for classes in schemas.COMMANDS.values() for cls in classes}
-    assert covered == {*get_args(views.Row), rows.StatusRow, rows.CounterRow}
+    assert covered == {*get_args(core.Row), rows.StatusRow, rows.CounterRow}
     assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == {f"show-{name}.json" for name in NAMES}
 
 

@@ -12,7 +12,7 @@ from pimpy.core.gmp import queries
 from pimpy.core.gmp.link import GmpSettings, Link
 from pimpy.core.gmp.membership import EXCLUDE, GroupRecord, SourceRecord, apply, delete_if_empty, group_expired
 from pimpy.core.gmp.querier import Querier, general_query
-from pimpy.core.views import GmpGroupRow, GmpInterfaceRow, GmpSourceRow
+from pimpy.core.rows import GmpGroupRow, GmpInterfaceRow, GmpSourceRow
 from pimpy.wire.family import Address, Family, format_address
 from pimpy.wire.membership import Leave, Message, OldReport, Query, RecordType, Report
 from pimpy.wire.reader import Malformed

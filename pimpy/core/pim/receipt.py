@@ -1,0 +1,97 @@
+"""RFC 7761 4.9: a PIM message that arrived is read, checked whole, and given to the machine that it speaks to."""
+
+from __future__ import annotations
+
+from pimpy.core.engine.events import PacketReceived
+from pimpy.core.pim import asserts, joinprune, neighbor, register
+from pimpy.core.pim.neighbor import PimInterface
+from pimpy.wire import pim as wire
+from pimpy.wire.family import Address, format_address
+from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.reader import Malformed
+
+
+def receive(interface: PimInterface, packet: PacketReceived) -> None:
+    """RFC 7761 4.9: everything is checked before anything is done."""
+    pim = interface.pim
+    kind = _kind(packet.data)
+    if interface.owns(packet.source):
+        pim.refuse(interface.name, kind, "own_packet")
+        _look_for_a_double(interface, packet)
+        return
+    try:
+        message = wire.decode(pim.family, packet.source, packet.destination, packet.data)
+    except Malformed as bad:
+        pim.refuse(interface.name, kind, bad.reason)
+        return
+    reason = _not_admitted(interface, packet, message)
+    if reason is not None:
+        pim.refuse(interface.name, kind, reason)
+        return
+    pim.counters.add(interface.name, "pim", "rx", kind)
+    if packet.ttl != 1:
+        pim.refuse(interface.name, kind, "ttl_not_1")  # counted, and taken all the same (V4)
+    for note in message.notes if isinstance(message, (wire.Hello, JoinPrune)) else ():
+        pim.refuse(interface.name, kind, note)
+    _act_on(interface, packet, message)
+
+
+def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Message) -> None:
+    if isinstance(message, wire.Hello):
+        neighbor.receive_hello(interface, packet.source, message)
+    elif isinstance(message, JoinPrune):
+        joinprune.receive(interface, message)
+    elif isinstance(message, wire.Assert):
+        asserts.receive(interface, packet.source, message)
+    elif isinstance(message, wire.Register):
+        register.receive(interface, packet.source, packet.destination, message)
+    elif isinstance(message, wire.RegisterStop):
+        register.receive_stop(interface, packet.source, message)
+
+
+def _look_for_a_double(interface: PimInterface, packet: PacketReceived) -> None:
+    """A Hello from our address that we did not send: somebody else on the link has it (TH17)."""
+    try:
+        message = wire.decode(interface.pim.family, packet.source, packet.destination, packet.data)
+    except Malformed:
+        return
+    if isinstance(message, wire.Hello) and message.generation_id != interface.generation_id:
+        text = f"another router sends Hellos from our address {format_address(packet.source)}"
+        interface.pim.warn(interface.name, "own_addr", text)
+
+
+def _kind(data: bytes) -> str:
+    """The name of a message for the counters, whatever the rest of it is worth."""
+    row = wire.ROWS.get(data[0] & 0x0F) if data else None
+    return wire.MESSAGE_NAMES[row.message] if row is not None else "unknown"
+
+
+def _not_admitted(interface: PimInterface, packet: PacketReceived, message: wire.Message) -> str | None:
+    """Why a well-formed message is not for us, as a reason word; None if it is."""
+    pim, family = interface.pim, interface.pim.family
+    if isinstance(message, (wire.Register, wire.RegisterStop)):
+        if not pim.is_mine(packet.destination):
+            return "bad_dest" if family.is_multicast(packet.destination) else "reg_not_local"
+        return None if family.is_unicast(packet.source) else "bad_source"
+    if not isinstance(message, (wire.Hello, JoinPrune, wire.Assert)):
+        return "unsupported_type"
+    if packet.destination != family.all_pim_routers:
+        return "bad_dest"
+    if not family.is_unicast(packet.source) or (family.size == 16 and not family.is_link_local(packet.source)):
+        return "bad_source"
+    if isinstance(message, JoinPrune) and packet.source not in interface.neighbors:
+        return "jp_non_nbr"
+    if isinstance(message, wire.Assert):
+        return _assert_not_admitted(interface, packet.source, message)
+    return None
+
+
+def _assert_not_admitted(interface: PimInterface, source: Address, message: wire.Assert) -> str | None:
+    """Why an Assert is not for us (A22, TH32, TH34)."""
+    pim = interface.pim
+    if source not in interface.neighbors:
+        return "assert_non_nbr"
+    any_source = message.source == pim.family.any and message.rpt
+    if not pim.ssm.usable(message.group) or not (any_source or pim.family.is_unicast(message.source)):
+        return "assert_bad_addr"
+    return None

@@ -1,0 +1,85 @@
+"""What the kernel says of the data that it forwards, or could not: upcalls, and counters that were asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pimpy.core.engine import events
+from pimpy.core.engine.effects import ForwardPacket
+from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
+from pimpy.core.pim import asserts, data, macros, register, trees
+from pimpy.wire.family import Address
+
+if TYPE_CHECKING:
+    from pimpy.core.router import Router
+
+
+def no_cache(router: Router, event: events.NoCache) -> None:
+    router.counters.add("-", "kernel", "rx", "nocache")
+    tunnel = event.vif == REGISTER_VIF and router.pim.register_vif
+    known = tunnel or router.vifs.owner(event.vif) is not None
+    if not known or not router.ssm.usable(event.group):
+        return
+    sg = router.pim.tib.sg.get(event.source + event.group)
+    if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
+        sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
+    elif sg is None and _is_of_interest(router, event.vif, event.source, event.group):
+        sg = trees.obtain_limited(router.pim, event.source, event.group, "-", "data", "sg_limit")
+    if sg is None or (sg.tree is None and sg.path.route is not None):
+        router.forwarding.no_cache(event.vif, event.source, event.group)
+    if sg is None or sg.tree is None:
+        return  # a channel's entry follows when its route is known; until then the kernel holds the packet
+    data.arrives(sg, event.vif)
+    router.settle()
+    router.forwarding.tell_again(event.source, event.group)
+
+
+def _is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:
+    """Whether data without an entry makes one: there is a shared tree, or the source is ours to register (4.2, 4.4).
+
+    A source on a link that it cannot be on makes neither (Y8, TH47).
+    """
+    if router.ssm.holds(group) or not router.family.is_unicast(source):
+        return False
+    pim, tree = router.pim, router.pim.tib.groups.get(group)
+    interface = pim.by_vif(vif)
+    if tree is not None and tree.star is not None:
+        return True
+    connected = macros.directly_connected(interface, source)
+    if interface is None:
+        return vif == REGISTER_VIF
+    return connected and pim.rp_set.rp(group) is not None
+
+
+def wrong_vif(router: Router, event: events.WrongVif) -> None:
+    router.counters.add("-", "kernel", "rx", "wrongvif")
+    sg = router.pim.tib.sg.get(event.source + event.group)
+    if sg is not None and sg.tree is not None:
+        data.arrives(sg, event.vif)
+    elif sg is not None and (interface := router.pim.by_vif(event.vif)) is not None:
+        asserts.data_arrives(sg, interface)
+
+
+def whole_packet(router: Router, event: events.WholePacket) -> None:
+    """For the register tunnel, or the packet that the WrongVif before it spoke of.
+
+    The latter, if it made us take the entry's incoming interface to be its own, would be lost: it is sent on
+    by us, since the kernel did not. That may be in a later batch than the WrongVif's.
+    """
+    router.counters.add("-", "kernel", "rx", "wrvifwhole" if event.wrong_vif else "wholepkt")
+    if not event.wrong_vif:
+        register.whole_packet(router.pim, event.source, event.group, event.packet)
+        return
+    entry = router.forwarding.entry(event.source, event.group)
+    if entry is not None and entry[0] == event.vif:
+        oifs = entry[1] & ~REGISTER_MASK
+        if oifs:
+            router.emit(ForwardPacket(oifs, event.packet))
+
+
+def counters_read(router: Router, event: events.CountersRead) -> None:
+    entries = router.pim.tib.sg
+    for source, group, packets in event.entries:
+        sg = entries.get(source + group)
+        if sg is not None:
+            data.counted(sg, packets)

@@ -1,0 +1,23 @@
+"""The one read model: from the live state to rows, without a change to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pimpy.core.rows import Row
+from pimpy.core.views.members import gmp_groups, gmp_interfaces
+from pimpy.core.views.mroute import mroute
+from pimpy.core.views.neighbors import interfaces, neighbors
+
+if TYPE_CHECKING:
+    from pimpy.core.router import Router
+
+KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
+    "neighbors": neighbors,
+    "interfaces": interfaces,
+    "mroute": mroute,
+    "gmp_interfaces": gmp_interfaces,
+    "gmp_groups": gmp_groups,
+}
+"""What `Router.rows` can tell, each sorted."""

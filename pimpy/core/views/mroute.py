@@ -1,0 +1,196 @@
+"""`show mroute`: the trees, and what the kernel does with their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pimpy.core.engine.timers import Timer
+from pimpy.core.interface import REGISTER_VIF
+from pimpy.core.pim import macros
+from pimpy.core.pim.tib import SG, StarG
+from pimpy.core.rows import MrouteRow, OutgoingRow
+from pimpy.core.rpf import Path
+from pimpy.wire.family import Address, format_address
+
+if TYPE_CHECKING:
+    from pimpy.core.forwarding import Negative
+    from pimpy.core.pim.neighbor import Neighbor, PimInterface
+    from pimpy.core.router import Router
+
+
+def _rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) -> str:
+    route = path.route if path is not None else None
+    if path is None or route is None:
+        return "pending"
+    if route.ifindex is None:
+        return "no_route"
+    if macros.rpf_interface(router.pim, path) is None:
+        return "no_interface"
+    if route.local:
+        return "local"
+    if rpf_prime is not None:
+        return "neighbor"
+    return "connected" if path.connected else "no_neighbor"
+
+
+def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
+    trees = [tree.star for tree in router.pim.tib.groups.values() if tree.star is not None]
+    for star in sorted(trees, key=lambda star: star.group):
+        yield _star_entry(router, star)
+        yield from _star_outgoing(router, star)
+    for sg in sorted(router.pim.tib.sg.values(), key=lambda sg: (sg.group, sg.source)):
+        yield _entry(router, sg)
+        yield from _outgoing(router, sg)
+    for negative in sorted(router.forwarding.negatives(), key=lambda n: (n.group, n.source)):
+        yield _negative(router, negative)
+
+
+def _star_entry(router: Router, star: StarG) -> MrouteRow:
+    tree = star.tree
+    interface = macros.rpf_interface(router.pim, tree.path)
+    rpf_prime = macros.rpf_prime_star(star)
+    return MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(star.group),
+        source_address="*",
+        is_rpt=True,
+        mode="pim_asm",
+        rp_address=_text(tree.rp),
+        upstream_state="joined" if star.joined else "not_joined",
+        is_spt=False,
+        incoming_interface="register" if tree.i_am_rp else _name(interface),
+        rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
+        rpf_state="local" if tree.i_am_rp else _rpf_state(router, tree.path, rpf_prime),
+        join_expiration=_left(star.join_timer, router),
+        keepalive_expiration=None,
+        register_state=None,
+        up_time=router.heap.now - star.created,
+        outgoing_count=macros.immediate_olist_star(star).bit_count(),
+        packets=None,
+        bytes=None,
+        wrong_if=None,
+    )
+
+
+def _entry(router: Router, sg: SG) -> MrouteRow:
+    interface = macros.rpf_interface(router.pim, sg.path)
+    installed = router.forwarding.entry(sg.source, sg.group)
+    rpf_prime = macros.rpf_prime(sg)
+    tree = sg.tree
+    traffic = router.traffic.get((sg.source, sg.group), _NO_TRAFFIC)
+    return MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(sg.group),
+        source_address=format_address(sg.source),
+        is_rpt=False,
+        mode="pim_ssm" if tree is None else "pim_asm",
+        rp_address=_text(tree.rp if tree is not None else None),
+        upstream_state="joined" if sg.joined else "not_joined",
+        is_spt=installed is not None if tree is None else sg.spt_bit,
+        incoming_interface=_incoming(router, sg, installed) or _name(interface),
+        rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
+        rpf_state=_rpf_state(router, sg.path, rpf_prime),
+        join_expiration=_left(sg.join_timer, router),
+        keepalive_expiration=_left(sg.keepalive, router),
+        register_state=sg.register.state.value if sg.register is not None else None,
+        up_time=router.heap.now - sg.created,
+        outgoing_count=0 if installed is None else installed[1].bit_count(),
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
+    )
+
+
+_NO_TRAFFIC = (None, None, None)
+
+
+def _incoming(router: Router, sg: SG, installed: tuple[int, int] | None) -> str | None:
+    """The name of the interface by which the kernel takes the stream in; None if it has no entry."""
+    if installed is None or sg.tree is None:
+        return None
+    if installed[0] == REGISTER_VIF:
+        return "register"
+    return next(iter(router.vifs.names(1 << installed[0])), None)
+
+
+def _name(interface: PimInterface | None) -> str | None:
+    return None if interface is None else interface.name
+
+
+def _text(address: Address | None) -> str | None:
+    return None if address is None else format_address(address)
+
+
+def _left(timer: Timer | None, router: Router) -> float | None:
+    return None if timer is None else timer.left(router.heap.now)
+
+
+def _star_outgoing(router: Router, star: StarG) -> Iterator[OutgoingRow]:
+    served, olist = macros.pim_include_star(star), macros.immediate_olist_star(star)
+    told = star.joins | star.members | macros.assert_won(star) | macros.assert_lost(star)
+    for interface in router.pim.interfaces.values():
+        if interface.mask & told:
+            yield _outgoing_row(router, star, interface, served, olist, inherited=0, pruned=0)
+
+
+def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
+    installed = router.forwarding.entry(sg.source, sg.group)
+    oifs = 0 if installed is None else installed[1]
+    served, inherited = macros.pim_include(sg), macros.inherited_olist_rpt(sg)
+    pruned = macros.prunes_rpt(sg)
+    told = sg.joins | sg.members | oifs | pruned | macros.assert_won(sg) | macros.assert_lost(sg)
+    for interface in router.pim.interfaces.values():
+        if interface.mask & told:
+            yield _outgoing_row(router, sg, interface, served, oifs, inherited, pruned)
+
+
+def _outgoing_row(
+    router: Router, entry: SG | StarG, interface: PimInterface, served: int, oifs: int, inherited: int, pruned: int
+) -> OutgoingRow:
+    mask, machine = interface.mask, interface.downstream.get(entry)
+    state = entry.asserts.get(interface) if entry.asserts else None
+    return OutgoingRow(
+        row="outgoing",
+        address_family=router.family.name,
+        group=format_address(entry.group),
+        source_address=format_address(entry.source) if isinstance(entry, SG) else "*",
+        outgoing_interface=interface.name,
+        jp_state="no_info" if machine is None else machine.state.value,
+        member=bool(served & mask),
+        inherited=bool(inherited & mask),
+        rpt_pruned=bool(pruned & mask),
+        assert_state=None if state is None else ("winner" if state.won else "loser"),
+        forwarding=bool(oifs & mask),
+        expiration=None if machine is None else machine.expiry.left(router.heap.now),
+        up_time=None if machine is None else router.heap.now - machine.since,
+    )
+
+
+def _negative(router: Router, negative: Negative) -> MrouteRow:
+    names = router.vifs.names(1 << negative.vif)
+    traffic = router.traffic.get((negative.source, negative.group), _NO_TRAFFIC)
+    return MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(negative.group),
+        source_address=format_address(negative.source),
+        is_rpt=False,
+        mode="negative",
+        rp_address=None,
+        upstream_state="not_joined",
+        is_spt=False,
+        incoming_interface=names[0] if names else None,
+        rpf_neighbor=None,
+        rpf_state="pending",
+        join_expiration=None,
+        keepalive_expiration=None,
+        register_state=None,
+        up_time=0.0,
+        outgoing_count=0,
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
+    )
