@@ -6,7 +6,9 @@ interface, so that a term that is lost there is missed here. `Rules` speaks of o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pimpy.core.pim.asserts import AssertState
 from pimpy.core.pim.downstream import State as JoinState
@@ -23,16 +25,36 @@ TUNNEL = 31
 PREFERENCE_OF_NO_ROUTE = (0x7FFFFFFF, 0xFFFFFFFF)
 
 
+Told = TypeVar("Told")
+
+
+def once(rule: Callable[..., Told]) -> Callable[..., Told]:
+    """A rule that is worked out once for the same words: nothing changes while `Rules` are asked."""
+
+    @wraps(rule)
+    def asked(self: Rules, *words: Any) -> Told:
+        key = (rule, *words)
+        known = self.known
+        if key not in known:
+            known[key] = rule(self, *words)
+        told: Told = known[key]
+        return told
+
+    return asked
+
+
 class Rules:
-    """What follows from the state of a router. An interface is called by its vif; `vifs` are those PIM runs on."""
+    """What follows from the state of a router as it is now. An interface is called by its vif; `vifs` have PIM."""
 
     def __init__(self, router: Router) -> None:
         self.router = router
+        self.known: dict[tuple[Any, ...], Any] = {}
         self.by_vif = {i.vif: i for i in router.pim.interfaces.values() if i.vif is not None}
         self.vifs = sorted(self.by_vif)
 
     # Routes, DRs, members.
 
+    @once
     def rpf_vif(self, path: Path | None) -> int | None:
         """RPF_interface(X); None without a route or if PIM does not run there."""
         route = path.route if path is not None else None
@@ -46,10 +68,12 @@ class Rules:
         """RPF_interface(S)"""
         return self.rpf_vif(sg.path)
 
+    @once
     def rpf_of_rp(self, tree: Group) -> int | None:
         """RPF_interface(RP(G)): at the RP "the register tunnel"."""
         return TUNNEL if tree.i_am_rp else self.rpf_vif(tree.path)
 
+    @once
     def i_am_dr(self, vif: int) -> bool:
         """DR(I) == me, as the loop of 4.3.2 finds it."""
         interface = self.by_vif[vif]
@@ -93,6 +117,7 @@ class Rules:
         found = self.by_vif[vif].downstream_rpt.get(sg)
         return found is not None and found.state in (RptState.PRUNE, RptState.PRUNE_TMP)
 
+    @once
     def assert_state(self, entry: SG | StarG | None, vif: int) -> AssertState | None:
         """The Assert machine of an entry; None in NoInfo."""
         if entry is None or vif not in self.by_vif:
@@ -111,10 +136,12 @@ class Rules:
 
     # lost_assert (4.6.5).
 
+    @once
     def lost_assert_star(self, star: StarG, vif: int) -> bool:
         """lost_assert(*,G,I)"""
         return self.rpf_of_rp(star.tree) != vif and self.i_lost(star, vif)
 
+    @once
     def lost_assert_rpt(self, sg: SG, vif: int) -> bool:
         """lost_assert(S,G,rpt,I)"""
         if sg.tree is None or self.rpf_of_rp(sg.tree) == vif:
@@ -123,6 +150,7 @@ class Rules:
             return False
         return self.i_lost(sg, vif)
 
+    @once
     def lost_assert(self, sg: SG, vif: int) -> bool:
         """lost_assert(S,G,I)"""
         state = self.assert_state(sg, vif)
@@ -141,16 +169,19 @@ class Rules:
 
     # pim_include, pim_exclude (4.1.5).
 
+    @once
     def serves_any(self, star: StarG, vif: int) -> bool:
         """I in pim_include(*,G)"""
         responsible = (self.i_am_dr(vif) and not self.lost_assert_star(star, vif)) or self.i_won(star, vif)
         return responsible and self.wants_any(star.group, vif)
 
+    @once
     def serves(self, sg: SG, vif: int) -> bool:
         """I in pim_include(S,G)"""
         responsible = (self.i_am_dr(vif) and not self.lost_assert(sg, vif)) or self.i_won(sg, vif)
         return responsible and self.wants(sg, vif)
 
+    @once
     def spares(self, sg: SG, vif: int) -> bool:
         """I in pim_exclude(S,G)"""
         star = star_of(sg)
@@ -160,11 +191,13 @@ class Rules:
 
     # Outgoing interfaces (4.1.5).
 
+    @once
     def immediate_star(self, star: StarG) -> set[int]:
         """immediate_olist(*,G)"""
         wanted = {v for v in self.vifs if self.joined(star, v) or self.serves_any(star, v)}
         return {v for v in wanted if not self.lost_assert_star(star, v)}
 
+    @once
     def immediate(self, sg: SG) -> set[int]:
         """immediate_olist(S,G)"""
         wanted = {v for v in self.vifs if self.joined(sg, v) or self.serves(sg, v)}
@@ -174,6 +207,7 @@ class Rules:
         """The register tunnel, while the Register machine is in state Join (4.4.1)."""
         return {TUNNEL} if self.joined(sg, TUNNEL) else set()
 
+    @once
     def from_shared_tree(self, sg: SG, vif: int) -> bool:
         """I in (joins(*,G) - prunes(S,G,rpt)) + (pim_include(*,G) - pim_exclude(S,G))"""
         star = star_of(sg)
@@ -182,6 +216,7 @@ class Rules:
         by_join = self.joined(star, vif) and not self.pruned_rpt(sg, vif)
         return by_join or (self.serves_any(star, vif) and not self.spares(sg, vif))
 
+    @once
     def inherited_rpt(self, sg: SG) -> set[int]:
         """inherited_olist(S,G,rpt)"""
         star = star_of(sg)
@@ -190,6 +225,7 @@ class Rules:
         lost = {v for v in self.vifs if self.lost_assert_star(star, v) or self.lost_assert_rpt(sg, v)}
         return {v for v in self.vifs if self.from_shared_tree(sg, v)} - lost
 
+    @once
     def inherited(self, sg: SG) -> set[int]:
         """inherited_olist(S,G)"""
         wanted = self.inherited_rpt(sg) | {v for v in self.vifs if self.joined(sg, v) or self.serves(sg, v)}
