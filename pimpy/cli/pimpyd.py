@@ -7,7 +7,6 @@ capability is missing, 78 the configuration is wrong. Imports stay light: a wron
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import os
 import sys
@@ -169,8 +168,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(said: argparse.Namespace) -> int:
     """Run the daemon; it goes into the background by itself, unless it is to stay."""
+    from pimpy.daemon import memory
+
     if said.replay is None:
-        gc.disable()  # what is imported and built now stays: the daemon freezes it, and enables the collector again
+        memory.pause_collector()
     from pimpy.daemon import app
     from pimpy.daemon.options import Options
 

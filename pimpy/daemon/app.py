@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import Configured, Shutdown
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
-from pimpy.daemon import background, configfile, logs
+from pimpy.daemon import background, configfile, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, SocketHeldError
@@ -115,9 +114,7 @@ class Daemon:
         await self.control.start(listener)
         self._ready()
         await self._start_metrics()
-        gc.collect()
-        gc.freeze()
-        gc.enable()
+        memory.tune_collector()
         await self._ended.wait()
         await self._stop()
         return 0

@@ -27,6 +27,7 @@ from pimpy.config.model import Config
 from pimpy.core.engine.effects import Effect, ResolveRpf
 from pimpy.core.engine.events import AddressesChanged, Configured, LinkChanged, PacketReceived, RouteResolved
 from pimpy.core.router import Router
+from pimpy.daemon.memory import tune_collector
 from pimpy.wire import pim
 from pimpy.wire.family import FAMILIES, IPV4, Address, Family, parse_address
 from pimpy.wire.join_prune import SG, GroupSet, pack
@@ -145,8 +146,7 @@ def measure(family: Family, count: int) -> Cost:
     """One round of everything but the memory."""
     bench = Bench(family)
     packets = bench.packets(count)
-    gc.collect()
-    gc.freeze()
+    tune_collector()
     start = process_time()
     bench.take(packets)
     new = process_time() - start
