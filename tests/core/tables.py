@@ -1,7 +1,8 @@
 """Tables typed from RFC 7761, and how to read them.
 
 A table is text: the first line holds the events, separated by `|`, the others a state and its cells. A cell is
-`-`, or `-> STATE; action; action`. The words are the RFC's, cut short where its own figures cut them.
+`-`, or `-> STATE; action; action`, or `x` where the event cannot be. The words are the RFC's, cut short where its own
+figures cut them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def read(table: str) -> dict[tuple[str, str], Cell]:
         state, *columns = _fields(line)
         assert len(columns) == len(events), line
         for event, text in zip(events, columns, strict=True):
-            cells[state, event] = _cell(state, text)
+            if text != "x":
+                cells[state, event] = _cell(state, text)
     return cells
 
 
@@ -57,9 +59,9 @@ PP | -> J; max ET; cancel PPT  | -> PP                | -> NI; Send Prune-Echo  
 
 # Figure 6: Upstream (S,G) state machine (4.5.5), and its two tables for the Joined state.
 UPSTREAM = read("""
-   | JoinDesired ->True                | JoinDesired ->False                     | Timer Expires                    | See Join to RPF'                       | See Prune to RPF'                | See Prune(S,G,rpt) to RPF'       | See Prune(*,G) to RPF'           | RPF' changes not due to an Assert                            | RPF' GenID changes
-NJ | -> J; Send Join; JT = t_periodic  | -                                       | -                                | -                                      | -                                | -                                | -                                | -                                                            | -
-J  | -                                 | -> NJ; Send Prune; cancel JT            | Send Join; JT = t_periodic       | increase JT to t_joinsuppress          | decrease JT to t_override        | decrease JT to t_override        | decrease JT to t_override        | Send Join to new; Send Prune to old; JT = t_periodic         | decrease JT to t_override
+   | JoinDesired ->True                | JoinDesired ->False                     | Timer Expires                    | See Join to RPF'                       | See Prune to RPF'                | See Prune(S,G,rpt) to RPF'       | See Prune(*,G) to RPF'           | RPF' changes not due to an Assert                            | RPF' GenID changes | RPF' changes due to an Assert
+NJ | -> J; Send Join; JT = t_periodic  | -                                       | -                                | -                                      | -                                | -                                | -                                | -                                                            | - | -
+J  | -                                 | -> NJ; Send Prune; cancel JT            | Send Join; JT = t_periodic       | increase JT to t_joinsuppress          | decrease JT to t_override        | decrease JT to t_override        | decrease JT to t_override        | Send Join to new; Send Prune to old; JT = t_periodic         | decrease JT to t_override | decrease JT to t_override
 """)  # noqa: E501
 
 # Figure 1: Per-(S,G) register state machine at a DR (4.4.1). "set RST to rand": Register_Suppression_Time, spread as
@@ -104,4 +106,21 @@ UPSTREAM_RPT = read("""
 RNJ| -> P                                  | -                             | -                         | -> NP                               | -                      | -                                   | -                                  | -                               | -
 P  | -                                     | -> NP; Send Join(S,G,rpt)     | -> RNJ                    | -                                   | -                      | -                                   | -                                  | -                               | -
 NP | -> P; Send Prune(S,G,rpt); cancel OT  | -                             | -> RNJ; cancel OT         | -                                   | Send Join(S,G,rpt)     | OT = min(OT, t_override)            | cancel OT                          | OT = min(OT, t_override)        | OT = min(OT, t_override)
+""")  # noqa: E501
+
+# Figure 8: Per-interface (S,G) Assert state machine (4.6.1), and its paragraphs. In state L whoever is not called
+# the Current Winner is another router.
+ASSERT = read("""
+   | Inferior, RPTbit clear | RPTbit set   | Acceptable, RPTbit clear | Preferred    | Acceptable from Current Winner | Inferior from Current Winner | Cancel from Current Winner | Data arrives | Assert Timer Expires | CouldAssert -> FALSE | Winner's GenID changes | Winner's NLT expires | AssTrDes -> FALSE | my_metric better | RPF_interface stops being I | Receive Join on I
+NI | -> W; A1               | -> W; A1     | -> L; A6                 | -> L; A6     | x                              | x                            | x                          | -> W; A1     | x                    | -                    | x                      | x                    | -                 | -                | x                           | -
+W  | -> W; A3               | -> W; A3     | -> L; A2                 | -> L; A2     | x                              | x                            | x                          | -            | -> W; A3             | -> NI; A4            | x                      | x                    | x                 | -                | x                           | -
+L  | -                      | -            | -                        | -> L; A2     | -> L; A2                       | -> NI; A5                    | -> NI; A5                  | -            | -> NI; A5            | x                    | -> NI; A5              | -> NI; A5            | -> NI; A5         | -> NI; A5        | -> NI; A5                   | -> NI; A5
+""")  # noqa: E501
+
+# Figure 9: Per-interface (*,G) Assert state machine (4.6.2). One with the RPTbit clear is none of its business.
+ASSERT_STAR = read("""
+   | Inferior, RPTbit set   | RPTbit clear | Acceptable, RPTbit set   | Preferred    | Acceptable from Current Winner | Inferior from Current Winner | Cancel from Current Winner | Data arrives | Assert Timer Expires | CouldAssert -> FALSE | Winner's GenID changes | Winner's NLT expires | AssTrDes -> FALSE | my_metric better | RPF_interface stops being I | Receive Join on I
+NI | -> W; A1               | -            | -> L; A2                 | -> L; A2     | x                              | x                            | x                          | -> W; A1     | x                    | -                    | x                      | x                    | -                 | -                | x                           | -
+W  | -> W; A3               | -            | -> L; A2                 | -> L; A2     | x                              | x                            | x                          | -            | -> W; A3             | -> NI; A4            | x                      | x                    | x                 | -                | x                           | -
+L  | -                      | -            | -                        | -> L; A2     | -> L; A2                       | -> NI; A5                    | -> NI; A5                  | -            | -> NI; A5            | x                    | -> NI; A5              | -> NI; A5            | -> NI; A5         | -> NI; A5        | -> NI; A5                   | -> NI; A5
 """)  # noqa: E501

@@ -236,6 +236,20 @@ def test_an_upcall_that_lies_is_refused(family: Family) -> None:
     assert found == (_mroute.WRVIFWHOLE, 1, source, to, 64, False, packet)
 
 
+@pytest.mark.parametrize("options", [b"", b"\x01\x01\x01\x00", ALERT4 + bytes(36)], ids=["20", "24", "60"])
+def test_V13_the_ipv4_header_says_where_the_message_begins_and_ends(options: bytes) -> None:
+    message = b"\x20\x00\xdf\xff" + bytes(8)
+    packet = ip4(host(IPV4, 1), group(IPV4), 103, message, 1, options)
+    for padding in (b"", bytes(26)):
+        found = decode4(103, packet + padding)
+        assert found is not None
+        assert found[6] == message, "the padding of the frame is no part of it"
+    assert decode4(103, packet[:-1]) is None, "less is there than the total length says"
+    for words in (0, 4, 15):
+        lying = bytes([0x40 | words]) + packet[1:]
+        assert (decode4(103, lying) is None) == (not 20 <= 4 * words <= len(packet)), "a header of another length"
+
+
 def test_what_looks_like_an_upcall_but_is_a_packet() -> None:
     """Only the protocol byte 0 of IPv4, which no packet has, makes an upcall; and only on the socket for IGMP."""
     data = bytearray(upcall(IPV4, 1, 3, host(IPV4, 1), group(IPV4)))
