@@ -74,7 +74,7 @@ def _take_from(interface: PimInterface, entry: SG | StarG) -> None:
     if isinstance(entry, SG) and (rpt := interface.downstream_rpt.get(entry)) is not None:
         downstream_rpt.close(rpt)
     for state in [state for state in interface.asserts if state.entry is entry]:
-        asserts.forget(state)
+        asserts.withdraw(state)
     if entry in interface.members:
         del interface.members[entry]
         entry.members &= ~interface.mask

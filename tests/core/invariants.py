@@ -187,6 +187,8 @@ def check_asserts(rules: Rules, vif: int, interface: PimInterface) -> None:
         else:
             held = rules.could_assert_star(entry, vif) if state.won else rules.tracking_star(entry, vif)
         assert held, f"an Assert {'winner' if state.won else 'loser'} without a reason"
+        root = rules.rpf_of_source(entry) if isinstance(entry, SG) else rules.rpf_of_rp(entry.tree)
+        assert not state.won or root is not None, "an Assert winner without a route"
         assert state.won or state.winner in interface.neighbors, "lost to nobody"
 
 

@@ -404,3 +404,30 @@ def test_S3_S7_in_the_ssm_range_a_source_is_neither_registered_nor_stored(family
         stand.run(0.2)
     assert not stand.registers() and not stand.router.pim.tib.sg and not stand.router.pim.tib.groups
     assert stand.r1.kernel.upcalls == 1
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["nobody wants it", "(*,G) stands"])
+@pytest.mark.parametrize("link", ["src", "down"])
+def test_Y8_a_source_that_cannot_be_where_it_sends_from_is_neither_registered_nor_joined(
+    family: Family, link: str, wanted: bool
+) -> None:
+    """4.2: it is not DirectlyConnected, so no Keepalive Timer is set; nor did it come by RPF_interface(RP(G)).
+
+    What stands of it with (*,G) is the kernel's entry, for what the shared tree may bring: it ends with the data.
+    """
+    stand = AsmStand(family, down=(2,))
+    if wanted:
+        stand.say("Join(*,G)", holdtime=0xFFFF)
+    source = stand.far()
+    stand.mark()
+    for _ in range(5):
+        number = stand.data(source, link)
+        assert not any(stand.net.copies(other, number) for other in ("up", "rpt", "src", "down") if other != link)
+        stand.run(1)
+    assert stand.registers() == [] and not any(stand.told(other) for other in ("up", "rpt", "src"))
+    entry = stand.entry(source)
+    assert (entry is not None) == wanted
+    if entry is not None:
+        assert not entry.joined and not entry.spt_bit and entry.keepalive is None and entry.register is None
+    stand.run(240)
+    assert stand.entry(source) is None and source not in stand.r1.kernel.mfc

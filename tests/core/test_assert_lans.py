@@ -8,6 +8,9 @@ from network import Net
 from pimpy.config.model import Config, StaticRp
 from pimpy.wire.family import Family, parse_address
 
+T_OVERRIDE = 2.5 + 0.1
+"""Seconds in which routers join after an Assert has changed RPF' (4.11, 4.5.4), and what it takes on the way."""
+
 
 @pytest.mark.parametrize("end", ["good-bye", "crash"])
 @pytest.mark.parametrize("threshold", ["infinity", "immediate"])
@@ -28,8 +31,29 @@ def test_A23_one_forwarder_on_a_lan_and_another_when_it_dies(family: Family, thr
         net.stream(source, group, 106, 1.0)
     else:
         net.nodes[winner].shutdown()
-        net.stream(source, group, 2.6)  # its AssertCancel changes RPF': routers join within t_override (U9)
+        net.stream(source, group, T_OVERRIDE)
     assert {net.copies("lan", n) for n in net.stream(source, group, 5.0)} == {1}
+    assert {net.copies(leaf, net.sent) for leaf in ("h4", "h5")} == {1}
+
+
+@pytest.mark.parametrize("threshold", ["infinity", "immediate"])
+def test_A23_U9_who_still_has_state_takes_over_with_the_good_bye(family: Family, threshold: str) -> None:
+    """4.6.4: the cancel "will cause any other router that has forwarding state [...] to take over forwarding".
+
+    So it is here, less than a HoldTime after the Assert: the loser has the Joins from before. Later on it has none,
+    and RPF' changes due to an Assert, so routers join it within t_override (4.5.4, 4.5.5), not sooner: the row's "1 s"
+    is of this case.
+    """
+    net = two_forwarders(family, threshold)
+    source, group = net.source("src"), parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
+    for leaf in ("h4", "h5"):
+        net.host(leaf).want_any(group)
+    net.run(5)
+    net.stream(source, group, 60.0, 0.5)
+    (winner,) = [name for name in ("r2", "r3") if "lan" in net.forwards(name, source, group)]
+    net.nodes[winner].shutdown()
+    net.run(0)
+    assert {net.copies("lan", n) for n in net.stream(source, group, 10.0, 0.05)} == {1}
     assert {net.copies(leaf, net.sent) for leaf in ("h4", "h5")} == {1}
 
 

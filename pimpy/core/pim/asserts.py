@@ -198,15 +198,13 @@ def data_arrives(sg: SG, interface: PimInterface) -> None:
         return
     mask = interface.mask
     if sg.spt_bit:
-        if _state(sg, interface) is State.NO_INFO and macros.could_assert(sg) & mask & macros.inherited_olist(sg):
+        if _state(sg, interface) is State.NO_INFO and _could_assert(sg) & mask & macros.inherited_olist(sg):
             _win(sg, interface)
         return
     star = sg.tree.star if sg.tree is not None else None
     if star is None or _state(sg, interface) is not State.NO_INFO or _state(star, interface) is not State.NO_INFO:
         return
-    if not macros.could_assert_star(star) & mask & macros.inherited_olist_rpt(sg):
-        return
-    if not is_infinite(macros.my_assert_metric_star(star, interface)):  # without a route nothing is forwarded
+    if _could_assert(star) & mask & macros.inherited_olist_rpt(sg):
         _win(star, interface, sg.source)
 
 
@@ -243,10 +241,24 @@ def winner_gone(neighbor: Neighbor) -> None:
 def cancel_all(interface: PimInterface, *, reachable: bool) -> None:
     """The interface stops: where we won, others are to take over at once (A16), if they can be told."""
     for state in list(interface.asserts):
-        if state.won and reachable:
-            _cancel(state)
+        if reachable:
+            withdraw(state)
         else:
             forget(state)
+
+
+def withdraw(state: AssertState) -> None:
+    """What the machine stands for is taken away: a winner says so (4.6.4)."""
+    if state.won:
+        _cancel(state)
+    else:
+        forget(state)
+
+
+def our_address_changes(interface: PimInterface) -> None:
+    """Where we won it was by the address that goes: the others are told, and we may win again by the new one (A16)."""
+    for state in [s for s in interface.asserts if s.won]:
+        _cancel(state)
 
 
 def forget(state: AssertState) -> None:
@@ -382,6 +394,9 @@ def _state(entry: Entry, interface: PimInterface) -> State:
 
 
 def _could_assert(entry: Entry) -> int:
+    """CouldAssert; not without a way to the root of the tree: who cannot forward must not keep others from it."""
+    if not _rpf_mask(entry):
+        return 0
     return macros.could_assert(entry) if isinstance(entry, SG) else macros.could_assert_star(entry)
 
 

@@ -244,6 +244,8 @@ class Outbox:
         pim = self.pim
         groups: dict[Address, tuple[list[SourceEntry], list[SourceEntry]]] = {}
         for (entry, rpt), join in said.items():
+            if pim.ssm.holds(entry.group) and (rpt or not isinstance(entry, SG)):
+                continue  # the range was changed: "MUST NOT send a (*,G) Join/Prune message for any reason" (4.8.1)
             lists = groups.setdefault(entry.group, ([], []))
             if isinstance(entry, SG):
                 lists[not join].append((entry.source, SG_RPT if rpt else SG_FLAGS))

@@ -226,6 +226,7 @@ def _hello_timer_expired(interface: PimInterface) -> None:
 def readdress(interface: PimInterface, address: Address) -> None:
     """Our addresses on the interface changed; `address` is the primary one now (4.3.1, N16, N19)."""
     if address != interface.address:
+        asserts.our_address_changes(interface)
         send_goodbye(interface, interface.address)
         interface.address = address
         elect_dr(interface)
