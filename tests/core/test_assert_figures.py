@@ -126,9 +126,7 @@ CASES = [(False, *cell) for cell in ASSERT] + [(True, *cell) for cell in ASSERT_
 
 
 @pytest.mark.parametrize(("star", "before", "event"), CASES, ids=lambda word: str(word))
-def test_A1_A5_A6_A9_A11_A12_A13_A14_A15_A25_A26_every_cell_of_figures_8_and_9(
-    family: Family, star: bool, before: str, event: str
-) -> None:
+def test_A1_A5_A6_A9_A11_A15_every_cell_of_figures_8_and_9(family: Family, star: bool, before: str, event: str) -> None:
     case = Case(family, star, before, upstream=event == "RPF_interface stops being I")
     cell = (ASSERT_STAR if star else ASSERT)[before, event]
     timer = case.stand.assert_timer(case.which, case.link)
