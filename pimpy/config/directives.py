@@ -9,6 +9,8 @@ from typing import Any
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, suggest
 from pimpy.config.model import Phyint, StaticRp
+from pimpy.config.policy import POLICY
+from pimpy.config.words import MAX_METRIC, integer
 from pimpy.wire.family import Family, Prefix, family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
@@ -17,7 +19,6 @@ MAX_HELLO = 18724
 """The holdtime, 3.5 times as long, has to stay below 65535 (RFC 7761 4.9.2)."""
 MAX_QUERY = 31744
 """The longest interval that a query can tell (RFC 9776 4.1.7)."""
-MAX_METRIC = 2**32 - 1
 NAME_BYTES = 15
 """Bytes of an interface's name on Linux."""
 
@@ -37,19 +38,6 @@ def parse_listen(text: str) -> tuple[str, int]:
     if bracketed != (len(address) == 16):
         raise ValueError(f"{quote(text)}: an IPv6 address, and only such a one, stands in brackets: [::1]:9353")
     return format_address(address), int(port)
-
-
-def integer(builder: Builder, line: Line, word: str | None, name: str, low: int, high: int) -> int | None:
-    """The whole number that `word` is; None after an error. `word` is None where the line ends too early."""
-    if word is None:
-        builder.error(line, None, f"{name} needs a number from {low} to {high}")
-    elif not (word.isascii() and word.isdigit() and len(word) <= 12):
-        builder.error(line, word, f"{name} takes a number from {low} to {high}, not {quote(word)}")
-    elif not low <= int(word) <= high:
-        builder.error(line, word, f"{name} {word} is out of range: {low} to {high}")
-    else:
-        return int(word)
-    return None
 
 
 def _number(name: str, low: int, high: int) -> Directive:
@@ -166,25 +154,6 @@ def _groups(builder: Builder, line: Line, word: str, family: Family) -> Prefix |
         )
         return None
     return prefix
-
-
-def _spt_threshold(builder: Builder, line: Line) -> None:
-    """`spt-threshold infinity | packets N [interval S] | rate KBPS [interval S]`; 0 means with the first packet."""
-    word = _argument(line)
-    if word is None:
-        builder.error(line, None, "spt-threshold needs infinity, packets N or rate KBPS")
-    elif word.lower() == "infinity":
-        if _ends(builder, line, 2):
-            builder.set(line, "spt_threshold", "infinity")
-    elif word.lower() in ("packets", "rate"):
-        argument = line.words[2] if len(line.words) > 2 else None
-        value = integer(builder, line, argument, f"spt-threshold {word.lower()}", 0, MAX_METRIC)
-        if value is not None:
-            builder.set(line, "spt_threshold", "immediate")
-            if value > 0:
-                builder.note(line, argument, f"spt-threshold {word.lower()} {value}: taken as 0 by this version")
-    else:
-        builder.error(line, word, f"spt-threshold: {quote(word)} is none of infinity, packets and rate")
 
 
 def _metrics(builder: Builder, line: Line) -> None:
@@ -338,8 +307,7 @@ DIRECTIVES: dict[str, Directive] = {
     "ssm-range": _ssm_range,
     "rp-address": _rp_address,
     "rp_address": _rp_address,
-    "spt-threshold": _spt_threshold,
-    "spt_threshold": _spt_threshold,
+    **POLICY,
     "metrics": _metrics,
 }
 """What has an effect."""

@@ -52,7 +52,12 @@ class Config:
     ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
     rp_addresses: tuple[StaticRp, ...] = ()
     spt_threshold: str = "immediate"
-    """When the last hop and the RP take a source's own tree: `immediate` or `infinity` (RFC 7761 4.2.1)."""
+    """When the last hop and the RP take a source's own tree (RFC 7761 4.2.1): `immediate`, `infinity`, or from so many
+    `packets`, or such a `rate`, in an interval on."""
+    spt_threshold_number: int = 0
+    """Packets, or kbit/s; 1 to 4294967295 with `packets` and `rate`, else 0."""
+    spt_threshold_interval: int = 100
+    """Seconds, 5 to 86400."""
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
 

@@ -22,7 +22,10 @@ def print_config(config: Config) -> str:
     lines += _ranges(config, defaults)
     for static in config.rp_addresses:
         lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}")
-    if config.spt_threshold != defaults.spt_threshold:
+    if config.spt_threshold in ("packets", "rate"):
+        number, interval = config.spt_threshold_number, config.spt_threshold_interval
+        lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
+    elif config.spt_threshold != defaults.spt_threshold:
         lines.append(f"spt-threshold {config.spt_threshold}")
     if config.metrics is not None:
         host, port = config.metrics

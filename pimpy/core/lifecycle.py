@@ -14,8 +14,8 @@ from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
 from pimpy.core.pim import asserts, data, downstream, downstream_rpt, neighbor, trees
 from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
-from pimpy.core.pim.policy import SptThreshold
 from pimpy.core.pim.rp_set import Mapping
+from pimpy.core.pim.spt_threshold import threshold
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address, Prefix
 
@@ -33,7 +33,9 @@ def configure(router: Router, config: Config) -> None:
     router.ssm.prefixes = ranges
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
-    router.pim.spt_threshold = SptThreshold(config.spt_threshold)
+    router.pim.spt_threshold = threshold(
+        config.spt_threshold, config.spt_threshold_number, config.spt_threshold_interval
+    )
     mappings = tuple(
         Mapping(static.prefix, static.rp, static.priority)
         for static in config.rp_addresses

@@ -79,7 +79,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
 
 def counters_read(router: Router, event: events.CountersRead) -> None:
     entries = router.pim.tib.sg
-    for source, group, packets in event.entries:
+    for source, group, packets, octets in event.entries:
         sg = entries.get(source + group)
         if sg is not None:
-            data.counted(sg, packets)
+            data.counted(sg, packets, octets)

@@ -277,9 +277,13 @@ class Adapter:
                     send_raw(self._sockets.raw, self.family, held.ifindex, packet)
 
     def _count(self) -> CountersRead:
-        """The kernel's counters, packets of the wrong interface left out."""
-        counters = self.counters()
-        return CountersRead(tuple((*key, packets - wrong) for key, (packets, _, wrong) in counters.items()))
+        """The kernel's counters, packets of the wrong interface left out, and of the bytes as much in proportion."""
+        return CountersRead(
+            tuple(
+                (*key, packets - wrong, octets * (packets - wrong) // packets if wrong else octets)
+                for key, (packets, octets, wrong) in self.counters().items()
+            )
+        )
 
     def _route(self, plan: _Plan) -> list[Event]:
         wanted = []

@@ -235,7 +235,7 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 NOTES = [
     ("anycast-rp 10.0.0.1 member 10.0.0.2", "anycast-rp is known, but not built yet: this line has no effect"),
-    ("spt-threshold packets 5", "spt-threshold packets 5: taken as 0 by this version"),
+    ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
     ("Bsr-Candidate priority 5", "bsr-candidate is known, but not built yet: this line has no effect"),
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
@@ -300,7 +300,7 @@ def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     result = parse(text, "pimd.conf")
     assert result.model is not None
     assert result.notes
-    assert all("not built yet" in remark.text or "taken as 0" in remark.text for remark in result.notes)
+    assert all("not built yet" in remark.text for remark in result.notes)
 
 
 RPS = [
@@ -330,6 +330,10 @@ WRONG_RPS = [
     ("rp-address 10.0.0.1 239.0.0.0/8 bogus", "rp-address: 'bogus' is too much"),
     ("spt-threshold", "spt-threshold needs infinity, packets N or rate KBPS"),
     ("spt-threshold never", "spt-threshold: 'never' is none of infinity, packets and rate"),
+    ("spt-threshold packets", "spt-threshold packets needs a number from 0 to 4294967295"),
+    ("spt-threshold rate 5 interval", "spt-threshold interval needs a number from 0 to 86400"),
+    ("spt-threshold rate 5 10", "spt-threshold: '10' is too much"),
+    ("spt-threshold infinity 5", "spt-threshold: '5' is too much"),
 ]
 
 
@@ -340,9 +344,22 @@ def test_what_is_wrong_with_an_rp_is_said(text: str, message: str) -> None:
     assert [remark.text for remark in result.errors] == [message]
 
 
-def test_the_shared_tree_may_be_kept() -> None:
-    result = parse("spt-threshold infinity")
-    assert result.model is not None and result.model.spt_threshold == "infinity"
+THRESHOLDS = [
+    ("spt-threshold infinity", ("infinity", 0, 100)),
+    ("spt-threshold packets 0", ("immediate", 0, 100)),
+    ("spt-threshold rate 0 interval 60", ("immediate", 0, 100)),
+    ("spt-threshold packets 20", ("packets", 20, 100)),
+    ("spt_threshold RATE 64 Interval 10", ("rate", 64, 10)),
+    ("spt-threshold packets 4294967295 interval 86400", ("packets", 4294967295, 86400)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), THRESHOLDS)
+def test_spt_threshold(text: str, expected: tuple[str, int, int]) -> None:
+    result = parse(text)
+    assert result.model is not None and not result.diagnostics
+    model = result.model
+    assert (model.spt_threshold, model.spt_threshold_number, model.spt_threshold_interval) == expected
 
 
 def test_every_known_word_is_taken_or_noted() -> None:

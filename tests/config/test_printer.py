@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,8 +60,19 @@ def static_rps(family: Family) -> st.SearchStrategy[StaticRp]:
     return st.builds(StaticRp, reachable, ranges(family), st.integers(0, 255))
 
 
+THRESHOLDS = st.one_of(
+    st.sampled_from([("immediate", 0, 100), ("infinity", 0, 100)]),
+    st.tuples(st.sampled_from(["packets", "rate"]), st.integers(1, 2**32 - 1), st.integers(5, 86400)),
+)
+
+
+def configured(threshold: tuple[str, int, int], **values: Any) -> Config:
+    word, number, interval = threshold
+    return Config(spt_threshold=word, spt_threshold_number=number, spt_threshold_interval=interval, **values)
+
+
 CONFIGS = st.builds(
-    Config,
+    configured,
     phyints=st.lists(PHYINTS, max_size=5).map(tuple),
     phyints_enabled=st.booleans(),
     hello_interval=st.integers(1, 18724),
@@ -71,7 +83,7 @@ CONFIGS = st.builds(
     ssm_ranges4=range_lists(FAMILIES[0]),
     ssm_ranges6=range_lists(FAMILIES[1]),
     rp_addresses=st.lists(st.one_of(*map(static_rps, FAMILIES)), max_size=4, unique=True).map(tuple),
-    spt_threshold=st.sampled_from(["immediate", "infinity"]),
+    threshold=THRESHOLDS,
     metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
 )
 

@@ -32,6 +32,8 @@ Upcall = NoCache | WrongVif | WholePacket
 HELD_SECONDS = 10.0
 HELD_PACKETS = 4
 WRONG_VIF_SECONDS = 3.0
+SIZE = 1000
+"""Bytes of a packet, as the counters have it."""
 
 
 @define
@@ -90,9 +92,13 @@ class FakeKernel:
                 self.joined.discard((ifindex, group))
             case SetMfc(source, group, iif, oifs):
                 self.mfc[source, group] = (iif, oifs)
-                self.counts.setdefault((source, group), Counts())
+                counts = self.counts.setdefault((source, group), Counts())
                 held = self.held.pop((source, group), None)
-                return held.packets if held is not None else []
+                if held is None:
+                    return []
+                counts.packets += len(held.packets)
+                counts.wrong += sum(vif != iif for vif, _ in held.packets)
+                return held.packets
             case DelMfc(source, group):
                 for table in (self.mfc, self.counts, self.told_wrong):
                     table.pop((source, group), None)
@@ -183,8 +189,10 @@ class FakeKernel:
         return [NoCache(vif, *datagram.channel)]
 
     def counters(self) -> CountersRead:
-        """All entries' packets, less those from a wrong interface."""
-        return CountersRead(tuple((*channel, c.packets - c.wrong) for channel, c in self.counts.items()))
+        """All entries' packets, less those from a wrong interface, and their bytes."""
+        return CountersRead(
+            tuple((*channel, c.packets - c.wrong, SIZE * (c.packets - c.wrong)) for channel, c in self.counts.items())
+        )
 
     def contents(self) -> tuple[object, ...]:
         """All that effects can change, as a value that compares."""

@@ -263,7 +263,7 @@ def check_timers(router: Router) -> None:
 
 def timers_of(router: Router) -> list[Timer | None]:
     """Every timer that has a living owner."""
-    timers: list[Timer | None] = [router._vifs_released, router.pim.poll]
+    timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring]
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from datagrams import Datagram, datagram_of
 from digest import digest
-from fake_kernel import FakeKernel
+from fake_kernel import SIZE, FakeKernel
 from stand import Stand
 
 from pimpy.core.engine.effects import AddRegisterVif, AddVif, DelVif, SetMfc
@@ -79,7 +79,7 @@ def test_the_fake_kernel_hands_up_what_goes_into_the_tunnel_and_counts() -> None
     assert kernel.packet(packet, 0, 100.0) == [WholePacket(31, S, G, False, packet.to_bytes())]
     assert kernel.outgoing((S, G), 0) == [11]
     kernel.packet(packet, 1, 100.0)
-    assert kernel.counters() == CountersRead(((S, G, 1),)), "what came in wrong does not count"
+    assert kernel.counters() == CountersRead(((S, G, 1, SIZE),)), "what came in wrong does not count"
     assert datagram_of(IPV4, packet.to_bytes()) == packet
 
 

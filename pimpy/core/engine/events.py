@@ -133,9 +133,12 @@ class EffectFailed:
 
 @frozen
 class CountersRead:
-    """The answer to ReadCounters: (source, group, packets), those from a wrong interface not among the packets."""
+    """The answer to ReadCounters: (source, group, packets, bytes), those from a wrong interface not among them.
 
-    entries: tuple[tuple[Address, Address, int], ...]
+    The kernel counts the bytes of all packets together; those of the others are taken out in proportion.
+    """
+
+    entries: tuple[tuple[Address, Address, int, int], ...]
 
 
 @frozen

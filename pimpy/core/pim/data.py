@@ -9,17 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pimpy.core.engine.timers import Timer
-from pimpy.core.pim import asserts, macros
-from pimpy.core.pim.policy import KEEPALIVE_PERIOD, SptThreshold
-from pimpy.core.pim.tib import Flow
+from pimpy.core.pim import asserts, macros, spt_threshold
+from pimpy.core.pim.policy import KEEPALIVE_PERIOD
+from pimpy.core.pim.spt_threshold import switch_to_spt_desired
+from pimpy.core.pim.tib import Flow, Window
 
 if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
-
-
-def switch_to_spt_desired(sg: SG) -> bool:
-    """SwitchToSptDesired(S,G): whether data of S should come by its own tree (4.2.1)."""
-    return sg.pim.spt_threshold is SptThreshold.IMMEDIATE
 
 
 def set_keepalive(sg: SG, period: float) -> None:
@@ -36,7 +32,7 @@ def arrives(sg: SG, vif: int) -> None:
     """A packet of (S,G) came in by `vif`; its rules are applied when the entry is settled."""
     pim = sg.pim
     if sg.flow is None:
-        sg.flow = Flow(vif, vif, Timer(pim.heap, sg, _flow_ends))
+        sg.flow = Flow(vif, vif, Timer(pim.heap, sg, _flow_ends), Window(pim.now))
         pim.watch_counters()
     if 1 << sg.flow.vif != macros.rpf_mask(sg):
         sg.flow.vif = vif
@@ -90,8 +86,9 @@ def expect_next_packet(sg: SG) -> None:
     flow = sg.flow
     if flow is None:
         return
+    spt_threshold.watch(sg)
     last_hop, flow.last_hop = flow.last_hop, macros.last_hop_wants(sg)
-    if flow.last_hop and not last_hop and _on_shared_tree(sg):
+    if flow.last_hop and not last_hop and macros.on_shared_tree(sg):
         check_switch_to_spt(sg)  # a member came to what others have already
     if sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
         return
@@ -105,10 +102,13 @@ def check_switch_to_spt(sg: SG) -> None:
         set_keepalive(sg, KEEPALIVE_PERIOD)
 
 
-def counted(sg: SG, packets: int) -> None:
-    """The kernel has forwarded `packets` of the entry in all, those from a wrong interface not counted."""
+def counted(sg: SG, packets: int, octets: int) -> None:
+    """The kernel has forwarded so many packets and bytes of the entry in all, those from a wrong interface apart."""
     flow = sg.flow
-    if flow is None or packets == flow.counted:
+    if flow is None:
+        return
+    spt_threshold.measure(sg, packets, octets)
+    if packets == flow.counted:
         return
     flow.counted = packets
     if packets == 0:
@@ -119,15 +119,10 @@ def counted(sg: SG, packets: int) -> None:
         return
     flow.vif = entry[0]
     restart_keepalive(sg, flow.vif)
-    if _on_shared_tree(sg):
+    if macros.on_shared_tree(sg):
         check_switch_to_spt(sg)
-
-
-def _on_shared_tree(sg: SG) -> bool:
-    """Whether the flow comes in by RPF_interface(RP(G)), and that is where it should come from (4.2)."""
-    if sg.flow is None or sg.tree is None or sg.spt_bit:
-        return False
-    return 1 << sg.flow.vif == macros.rp_mask(sg.pim, sg.tree)
+        if sg.pim.spt_threshold.measured and sg.tree is not None and sg.tree.i_am_rp and switch_to_spt_desired(sg):
+            set_keepalive(sg, KEEPALIVE_PERIOD)  # what was counted came in Registers (4.4.2)
 
 
 def _keepalive_expires(sg: SG) -> None:

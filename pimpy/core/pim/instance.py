@@ -13,8 +13,10 @@ from pimpy.core.engine.settle import Worklist
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.interface import REGISTER_VIF
-from pimpy.core.pim.policy import POLL, SptThreshold
+from pimpy.core.pim import spt_threshold
+from pimpy.core.pim.policy import POLL
 from pimpy.core.pim.rp_set import RpSet
+from pimpy.core.pim.spt_threshold import SptThreshold
 from pimpy.core.pim.tib import SG, StarG, Tib
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
@@ -77,7 +79,7 @@ class Pim:
     """The interfaces that take part, passive ones included, by ifindex."""
     tib: Tib = field(factory=Tib)
     rp_set: RpSet = field(init=False)
-    spt_threshold: SptThreshold = SptThreshold.IMMEDIATE
+    spt_threshold: SptThreshold = field(factory=SptThreshold)
     own: set[Address] = field(factory=set)
     """All addresses of this host."""
     dr: int = 0
@@ -93,10 +95,13 @@ class Pim:
     """Until when a warning is not repeated, by interface and reason."""
     poll: Timer = field(init=False)
     """When the kernel's counters are looked at next; runs while data passes."""
+    measuring: Timer = field(init=False)
+    """When the interval of `spt-threshold` ends; runs while something hangs on that."""
 
     def __attrs_post_init__(self) -> None:
         self.rp_set = RpSet(self.family)
         self.poll = Timer(self.heap, self, _read_counters)
+        self.measuring = Timer(self.heap, self, spt_threshold.interval_ends)
 
     @property
     def now(self) -> float:

@@ -287,6 +287,13 @@ def last_hop_wants(sg: SG) -> bool:
     return ((pim_include_star(_star(sg)) & ~pim_exclude(sg)) | pim_include(sg)) != 0
 
 
+def on_shared_tree(sg: SG) -> bool:
+    """iif == RPF_interface(RP(G)) AND SPTbit(S,G) == FALSE, for the data that passes (4.2)"""
+    if sg.flow is None or sg.tree is None or sg.spt_bit:
+        return False
+    return 1 << sg.flow.vif == rp_mask(sg.pim, sg.tree)
+
+
 # Asserts (4.6)
 
 

@@ -10,8 +10,9 @@ from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.pim import macros, trees
-from pimpy.core.pim.data import set_keepalive, switch_to_spt_desired
+from pimpy.core.pim.data import set_keepalive
 from pimpy.core.pim.policy import KEEPALIVE_PERIOD
+from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address
 from pimpy.wire.ip import decrement_ttl

@@ -51,6 +51,18 @@ class SGRpt:
 
 
 @define(eq=False, weakref_slot=False)
+class Window:
+    """How much data of a flow came lately, as far as `spt-threshold` wants to know."""
+
+    since: float
+    """Seconds of the core's clock."""
+    counted: int = 0
+    """The kernel's packets or bytes of the entry then."""
+    full: bool = False
+    """Whether the threshold was reached when last it was looked at."""
+
+
+@define(eq=False, weakref_slot=False)
 class Flow:
     """Data of (S,G) that passes here, or wants to."""
 
@@ -60,6 +72,7 @@ class Flow:
     """Where the packet came in that the rules of 4.2 are to be applied to."""
     timer: Timer
     """When it counts as ended, unless the kernel's counters grow."""
+    window: Window
     counted: int = 0
     """The kernel's packets of the entry when it was last looked at."""
     unread: bool = True
