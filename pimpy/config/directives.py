@@ -10,7 +10,7 @@ from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, suggest
 from pimpy.config.model import Phyint, StaticRp
 from pimpy.config.policy import POLICY
-from pimpy.config.words import MAX_METRIC, integer
+from pimpy.config.words import MAX_DISTANCE, MAX_METRIC, integer
 from pimpy.wire.family import Family, Prefix, family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
@@ -202,13 +202,13 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
     "ttl-threshold": ("ttl_threshold", 1, 255),
     "threshold": ("ttl_threshold", 1, 255),
     "hello-interval": ("hello_interval", 1, MAX_HELLO),
+    "distance": ("distance", 0, MAX_DISTANCE),
+    "preference": ("distance", 0, MAX_DISTANCE),
+    "metric": ("metric", 0, MAX_METRIC),
 }
 """Words of a phyint line with a number behind them: the field and its range."""
 
 UNBUILT_PHYINT: dict[str, int] = {
-    "distance": 1,
-    "preference": 1,
-    "metric": 1,
     "altnet": 1,
     "scoped": 1,
     "max-groups": 1,
@@ -316,8 +316,6 @@ UNBUILT = frozenset(
     (
         "anycast-rp",
         "bsr-candidate",
-        "default-route-distance",
-        "default-route-metric",
         "expect-neighbor",
         "group-prefix",
         "igmp-querier-timeout",
@@ -334,11 +332,7 @@ UNBUILT = frozenset(
         # 2.3.2's spellings
         "cand_bootstrap_router",
         "cand_rp",
-        "default-source-metric",
-        "default-source-preference",
         "default_igmp_querier_timeout",
-        "default_source_metric",
-        "default_source_preference",
         "group_prefix",
         "switch_data_threshold",
         "switch_register_threshold",

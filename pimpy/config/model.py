@@ -24,6 +24,10 @@ class Phyint:
     dr_priority: int | None = None
     ttl_threshold: int | None = None
     hello_interval: int | None = None
+    distance: int | None = None
+    """The preference of our Asserts for what is reached over this interface, 0 to 2147483646 (RFC 7761 4.6.3)."""
+    metric: int | None = None
+    """Their metric, 0 to 4294967295."""
 
 
 @frozen
@@ -34,6 +38,19 @@ class StaticRp:
     rp: Address
     prefix: Prefix
     priority: int = 1
+
+
+_SAID = (
+    "enabled",
+    "igmp_version",
+    "mld_version",
+    "dr_priority",
+    "ttl_threshold",
+    "hello_interval",
+    "distance",
+    "metric",
+)
+"""What is None in a line that says nothing of it."""
 
 
 @frozen
@@ -58,6 +75,9 @@ class Config:
     """Packets, or kbit/s; 1 to 4294967295 with `packets` and `rate`, else 0."""
     spt_threshold_interval: int = 100
     """Seconds, 5 to 86400."""
+    route_distance: int | None = None
+    """`Phyint.distance` of all interfaces; without either the kernel's routes are asked."""
+    route_metric: int | None = None
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
 
@@ -73,7 +93,7 @@ class Config:
         said: dict[str, object] = {}
         for line in self.phyints:
             if line.name in known:
-                for key in ("enabled", "igmp_version", "mld_version", "dr_priority", "ttl_threshold", "hello_interval"):
+                for key in _SAID:
                     if (value := getattr(line, key)) is not None:
                         said[key] = value
                 if line.passive:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
-from pimpy.config.words import MAX_METRIC, Words
+from pimpy.config.words import MAX_DISTANCE, MAX_METRIC, Words
 
 SPT_INTERVAL = 100
 """Seconds between two looks at how much data there is, unless the line says otherwise; pimd's default too."""
@@ -45,8 +45,29 @@ def _spt_threshold(builder: Builder, line: Line) -> None:
         builder.values["spt_threshold_interval"] = interval if number else SPT_INTERVAL
 
 
+def _number(name: str, low: int, high: int) -> Callable[[Builder, Line], None]:
+    """A directive with one whole number, `name` being the model's field."""
+
+    def directive(builder: Builder, line: Line) -> None:
+        words = Words(builder, line)
+        value = words.integer(line.name, low, high)
+        if value is not None and words.ended():
+            builder.set(line, name, value)
+
+    return directive
+
+
+_distance = _number("route_distance", 0, MAX_DISTANCE)
+_metric = _number("route_metric", 0, MAX_METRIC)
+
 POLICY: dict[str, Callable[[Builder, Line], None]] = {
     "spt-threshold": _spt_threshold,
     "spt_threshold": _spt_threshold,
+    "default-route-distance": _distance,
+    "default-source-preference": _distance,
+    "default_source_preference": _distance,
+    "default-route-metric": _metric,
+    "default-source-metric": _metric,
+    "default_source_metric": _metric,
 }
 """Directives by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pimpy.config.model import Config, Phyint
 from pimpy.wire.family import Prefix, format_address
 
-_NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval")
+_NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval", "distance", "metric")
 
 _PLAIN = ("hello_interval", "triggered_hello_delay", "join_prune_interval", "igmp_query_interval", "igmp_robustness")
 
@@ -27,6 +27,9 @@ def print_config(config: Config) -> str:
         lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
     elif config.spt_threshold != defaults.spt_threshold:
         lines.append(f"spt-threshold {config.spt_threshold}")
+    for word, value in (("distance", config.route_distance), ("metric", config.route_metric)):
+        if value is not None:
+            lines.append(f"default-route-{word} {value}")
     if config.metrics is not None:
         host, port = config.metrics
         lines.append(f"metrics [{host}]:{port}" if ":" in host else f"metrics {host}:{port}")

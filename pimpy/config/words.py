@@ -8,6 +8,8 @@ from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
 
 MAX_METRIC = 2**32 - 1
+MAX_DISTANCE = 2**31 - 2
+"""One below the preference that stands for no route at all (RFC 7761 4.6.3)."""
 
 
 def integer(builder: Builder, line: Line, word: str | None, name: str, low: int, high: int) -> int | None:

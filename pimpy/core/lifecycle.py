@@ -6,16 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
-from pimpy.core import members
+from pimpy.core import members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.gmp import GmpSettings, Membership
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
 from pimpy.core.pim import asserts, data, downstream, downstream_rpt, neighbor, trees
-from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
 from pimpy.core.pim.rp_set import Mapping
-from pimpy.core.pim.spt_threshold import threshold
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address, Prefix
 
@@ -26,16 +24,13 @@ if TYPE_CHECKING:
 def configure(router: Router, config: Config) -> None:
     """Follow `config` from now on; what it does not change is not touched."""
     old, router.config = router.config, config
-    router.pim.settings = PimSettings(triggered_hello_delay=config.triggered_hello_delay)
+    policies.follow(router, config)
     router.pim.outbox.reconfigure(config.join_prune_interval)
     ranges = config.ssm_ranges(router.family)
     ranges_changed = ranges != router.ssm.prefixes
     router.ssm.prefixes = ranges
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
-    router.pim.spt_threshold = threshold(
-        config.spt_threshold, config.spt_threshold_number, config.spt_threshold_interval
-    )
     mappings = tuple(
         Mapping(static.prefix, static.rp, static.priority)
         for static in config.rp_addresses

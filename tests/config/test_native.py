@@ -240,8 +240,6 @@ NOTES = [
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 scoped 239.0.0.0/8", "phyint: scoped is known, but not built yet: it has no effect"),
-    ("phyint eth0 distance 101", "phyint: distance is known, but not built yet: it has no effect"),
-    ("phyint eth0 metric 1", "phyint: metric is known, but not built yet: it has no effect"),
     ("phyint eth0 mrdisc", "phyint: mrdisc is known, but not built yet: it has no effect"),
     (
         "phyint eth0 neighbor-filter 10.0.0.0/8 fe80::/64",
@@ -300,7 +298,7 @@ def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     result = parse(text, "pimd.conf")
     assert result.model is not None
     assert result.notes
-    assert all("not built yet" in remark.text for remark in result.notes)
+    assert all("not built yet" in remark.text or " replaces what " in remark.text for remark in result.notes)
 
 
 RPS = [
@@ -330,6 +328,9 @@ WRONG_RPS = [
     ("rp-address 10.0.0.1 239.0.0.0/8 bogus", "rp-address: 'bogus' is too much"),
     ("spt-threshold", "spt-threshold needs infinity, packets N or rate KBPS"),
     ("spt-threshold never", "spt-threshold: 'never' is none of infinity, packets and rate"),
+    ("default-route-distance 2147483647", "default-route-distance 2147483647 is out of range: 0 to 2147483646"),
+    ("default-route-metric x", "default-route-metric takes a number from 0 to 4294967295, not 'x'"),
+    ("default-route-metric 5 6", "default-route-metric: '6' is too much"),
     ("spt-threshold packets", "spt-threshold packets needs a number from 0 to 4294967295"),
     ("spt-threshold rate 5 interval", "spt-threshold interval needs a number from 0 to 86400"),
     ("spt-threshold rate 5 10", "spt-threshold: '10' is too much"),
@@ -342,6 +343,29 @@ def test_what_is_wrong_with_an_rp_is_said(text: str, message: str) -> None:
     result = parse(text)
     assert result.model is None
     assert [remark.text for remark in result.errors] == [message]
+
+
+@pytest.mark.parametrize("word", ["default-route-distance", "default-source-preference", "default_source_preference"])
+def test_the_distance_of_all_routes_has_three_names(word: str) -> None:
+    result = parse(f"{word} 7")
+    assert result.model is not None and not result.diagnostics and result.model.route_distance == 7
+
+
+@pytest.mark.parametrize("word", ["default-route-metric", "default-source-metric", "default_source_metric"])
+def test_so_has_their_metric(word: str) -> None:
+    result = parse(f"{word} 1024")
+    assert result.model is not None and not result.diagnostics and result.model.route_metric == 1024
+
+
+def test_an_interface_has_a_distance_and_a_metric_of_its_own() -> None:
+    result = parse("phyint eth0 distance 0 metric 4294967295\nphyint eth1 preference 2147483646")
+    assert result.model is not None and not result.diagnostics
+    model = result.model
+    assert [(model.phyint(name).distance, model.phyint(name).metric) for name in ("eth0", "eth1", "eth2")] == [
+        (0, 4294967295),
+        (2147483646, None),
+        (None, None),
+    ]
 
 
 THRESHOLDS = [

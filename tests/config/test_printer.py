@@ -48,6 +48,8 @@ PHYINTS = st.builds(
     dr_priority=maybe(st.integers(0, 2**32 - 1)),
     ttl_threshold=maybe(st.integers(1, 255)),
     hello_interval=maybe(st.integers(1, 18724)),
+    distance=maybe(st.integers(0, 2**31 - 2)),
+    metric=maybe(st.integers(0, 2**32 - 1)),
 )
 
 
@@ -84,6 +86,8 @@ CONFIGS = st.builds(
     ssm_ranges6=range_lists(FAMILIES[1]),
     rp_addresses=st.lists(st.one_of(*map(static_rps, FAMILIES)), max_size=4, unique=True).map(tuple),
     threshold=THRESHOLDS,
+    route_distance=st.none() | st.integers(0, 2**31 - 2),
+    route_metric=st.none() | st.integers(0, 2**32 - 1),
     metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
 )
 

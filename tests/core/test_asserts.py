@@ -95,6 +95,59 @@ def test_A4_metrics_come_from_the_routes(family: Family) -> None:
         assert said(stand) == [(0.0, (False, expected, 0xFFFFFFF0))]
 
 
+def overridden(distances: int | None, metrics: int | None, **phyint: int) -> Config:
+    """A configuration with Assert metrics for all, and for what is reached over `up` and `rpt`."""
+    links = tuple(Phyint(name, **phyint) for name in ("up", "rpt")) if phyint else ()  # type: ignore[arg-type]
+    return Config(spt_threshold="infinity", route_distance=distances, route_metric=metrics, phyints=links)
+
+
+@pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (overridden(None, None), (110, 77)),
+        (overridden(50, None), (50, 77)),
+        (overridden(None, 60), (110, 60)),
+        (overridden(50, 60), (50, 60)),
+        (overridden(50, 60, distance=3, metric=4), (3, 4)),
+        (overridden(None, 60, distance=0), (0, 60)),
+        (overridden(50, None, metric=0), (50, 0)),
+    ],
+    ids=["kernel", "distance", "metric", "both", "phyint", "phyint_distance", "phyint_metric"],
+)
+def test_A4_distance_and_metric_may_be_configured(
+    family: Family, spt: bool, config: Config, expected: tuple[int, int]
+) -> None:
+    stand, source = forwarding(family, spt)
+    for target in (source[0], stand.rp):
+        stand.r1.handle(evolve(stand.r1.route(target), protocol=188, metric=77))
+    stand.configure(route_distance=config.route_distance, route_metric=config.route_metric, phyints=config.phyints)
+    stand.data(source, "down")
+    assert said(stand) == [(0.0, (not spt, *expected))]
+
+
+def test_A4_a_connected_source_and_the_rp_itself_keep_0_0_whatever_is_configured(family: Family) -> None:
+    stand = AsmStand(family, rp="me", down=(2,), config=overridden(50, 60))
+    source, far = stand.near(), stand.far()
+    stand.say("Join(*,G)")
+    stand.data(source)
+    stand.data(source, "down")
+    stand.register(far)
+    stand.data(far, "down")
+    assert said(stand) == [(0.0, (False, 0, 0)), (0.0, (True, 0, 0))]
+
+
+@pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
+def test_A4_A13_a_loser_whose_metric_is_configured_better_forgets(family: Family, spt: bool) -> None:
+    stand, source = forwarding(family, spt)
+    which, named = (source, source[0]) if spt else (None, family.any)
+    stand.hear_assert(named, (not spt, 50, 50))
+    stand.configure(route_distance=51)
+    assert stand.assert_state(which) == "loser"
+    stand.configure(route_distance=49)
+    assert stand.assert_state(which) == "no_info" and stand.forwards(source) == {"down"}
+
+
 def test_A4_the_rp_itself_and_a_connected_source_say_0_0(family: Family) -> None:
     stand = AsmStand(family, rp="me", down=(2,), config=Config(spt_threshold="infinity"))
     source = stand.near()

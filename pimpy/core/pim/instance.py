@@ -48,6 +48,10 @@ class PimSettings:
     """Addresses of one neighbour's Address List."""
     max_sg: int = 65536
     """(S,G) entries in all."""
+    distance: int | None = None
+    """The preference of our Asserts, instead of what the route's protocol stands for (0 to 2^31 - 2)."""
+    metric: int | None = None
+    """Their metric, instead of the route's (0 to 2^32 - 1)."""
 
 
 DEFAULT_HELLO_HOLDTIME = 105.0

@@ -66,9 +66,17 @@ def rpt_assert_metric(star: StarG, interface: PimInterface) -> Metric:
 
 
 def _metric(rpt: bool, path: Path | None, interface: PimInterface) -> Metric:
+    """What we say of a path on `interface`: what the configuration has for the interface that the path leads over, or
+    for all, or else what the kernel has."""
     route = path.route if path is not None else None
     if route is None or route.ifindex is None:
         return Metric(rpt, INFINITE_PREFERENCE, INFINITE_METRIC, interface.address)
     if route.next_hop is None:
         return Metric(rpt, 0, 0, interface.address)
-    return Metric(rpt, PREFERENCES.get(route.protocol, DEFAULT_PREFERENCE), route.metric, interface.address)
+    settings, rpf = interface.pim.settings, interface.pim.interfaces.get(route.ifindex)
+    preference, metric = (None, None) if rpf is None else (rpf.link.phyint.distance, rpf.link.phyint.metric)
+    preference = settings.distance if preference is None else preference
+    metric = settings.metric if metric is None else metric
+    if preference is None:
+        preference = PREFERENCES.get(route.protocol, DEFAULT_PREFERENCE)
+    return Metric(rpt, preference, route.metric if metric is None else metric, interface.address)
