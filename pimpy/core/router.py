@@ -7,6 +7,7 @@ protocols want is joined, and what has to be done piles up as effects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
@@ -60,6 +61,7 @@ class Router:
         self.ssm = SsmRanges(family, family.ssm_ranges)
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
         self.pim.outbox = joinprune.Outbox(self.pim)
+        self.pim.rp_set.changed = partial(trees.remap, self.pim)
         self.pim.excludes = self.excluding
 
     def handle(self, event: events.Event, now: float) -> None:

@@ -95,7 +95,7 @@ class Pim:
     """When the kernel's counters are looked at next; runs while data passes."""
 
     def __attrs_post_init__(self) -> None:
-        self.rp_set = RpSet(self.family)
+        self.rp_set = RpSet(self.family, self.heap, self.rpf)
         self.poll = Timer(self.heap, self, _read_counters)
 
     @property
