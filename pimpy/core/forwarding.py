@@ -7,13 +7,13 @@ the kernel stops asking (conformance F21).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import define, field
 
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
-from pimpy.wire.family import Address
+from pimpy.wire.family import Address, Prefix
 
 NEGATIVE_LIFE = 30.0
 """Seconds that an entry for an unwanted stream stands; then the kernel asks again if the stream still flows."""
@@ -110,9 +110,11 @@ class Forwarding:
                 self._drop_negative(key)
                 self._changed[key] = negative.source, negative.group
 
-    def forget_negatives(self) -> None:
-        """The kernel is to ask again for every unwanted stream."""
+    def forget_negatives(self, ranges: Collection[Prefix]) -> None:
+        """The kernel is to ask again for every unwanted stream whose group is in one of these."""
         for key, negative in list(self._negatives.items()):
+            if not any(prefix.covers(negative.group) for prefix in ranges):
+                continue
             self._drop_negative(key)
             self._changed[key] = negative.source, negative.group
 

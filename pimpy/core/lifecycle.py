@@ -39,7 +39,6 @@ def configure(router: Router, config: Config) -> None:
     if mappings != router.pim.rp_set.mappings:
         router.pim.rp_set.replace(mappings)
         trees.remap(router.pim)
-        router.forwarding.forget_negatives()  # there may be an RP for them now
     if ranges_changed:
         _ssm_ranges_changed(router)
 
@@ -148,8 +147,9 @@ def _own_addresses_changed(router: Router) -> None:
         if interface.link.loopback:
             for path in router.rpf.by_interface(interface.ifindex):
                 trees.touch_path(router.pim, path)
+    before = router.pim.own
     router.pim.own = {address for interface in router.interfaces.values() for address, _ in interface.addresses}
-    trees.remap(router.pim)
+    trees.remap_own(router.pim, before ^ router.pim.own)
 
 
 def reconsider(router: Router, interface: Interface) -> None:

@@ -57,6 +57,7 @@ class Router:
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
         self.pim.outbox = joinprune.Outbox(self.pim)
         self.pim.excludes = partial(members.excluding, self)
+        self.pim.rp_set.changed = partial(trees.remap, self.pim)
 
     def handle(self, event: events.Event, now: float) -> None:
         """Let `event` happen at `now`. Never raises for anything that came from outside."""

@@ -103,7 +103,7 @@ class Pim:
     """When the interval of `spt-threshold` ends; runs while something hangs on that."""
 
     def __attrs_post_init__(self) -> None:
-        self.rp_set = RpSet(self.family)
+        self.rp_set = RpSet(self.family, self.heap, self.rpf)
         self.poll = Timer(self.heap, self, _read_counters)
         self.measuring = Timer(self.heap, self, spt_threshold.interval_ends)
 

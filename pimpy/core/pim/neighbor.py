@@ -307,7 +307,7 @@ def _answer_restart(neighbor: Neighbor) -> None:
     for path in _paths_over(neighbor.interface, neighbor.addresses):
         for user in path.users:
             entry = user.star if isinstance(user, Group) else user
-            if entry is not None and entry.rpf is neighbor:
+            if isinstance(entry, (SG, StarG)) and entry.rpf is neighbor:
                 upstream.step(entry, upstream.Event.RPF_PRIME_GENID_CHANGES)
 
 

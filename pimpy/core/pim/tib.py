@@ -7,6 +7,7 @@ a source on the shared tree is in `SGRpt`.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -14,7 +15,7 @@ from attrs import define, field
 from pimpy.core.engine.machine import Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.rpf import Path
-from pimpy.wire.family import Address
+from pimpy.wire.family import Address, Prefix
 
 if TYPE_CHECKING:
     from pimpy.core.pim.asserts import AssertState
@@ -168,6 +169,8 @@ class Group:
     """The way towards a new RP that the kernel has not told of yet."""
     star: StarG | None = None
     sources: dict[SG, None] = field(factory=dict)
+    mapped: tuple[Prefix, Address] | None = None
+    """The mapping that gave it its RP: (range, RP)."""
 
 
 class Tib:
@@ -178,3 +181,22 @@ class Tib:
         """(S,G) entries by `source + group`."""
         self.groups: dict[Address, Group] = {}
         """The groups outside the SSM range that have any entry."""
+        self._in_order: list[Address] = []
+
+    def add_group(self, tree: Group) -> None:
+        """A group that was not there."""
+        self.groups[tree.group] = tree
+        insort(self._in_order, tree.group)
+
+    def remove_group(self, tree: Group) -> None:
+        """A group that was there."""
+        del self.groups[tree.group]
+        del self._in_order[bisect_left(self._in_order, tree.group)]
+
+    def groups_in(self, prefix: Prefix) -> list[Group]:
+        """The groups of a range, found without looking at the others."""
+        size = len(prefix.network)
+        last = int.from_bytes(prefix.network, "big") | (1 << (8 * size - prefix.length)) - 1
+        low = bisect_left(self._in_order, prefix.network)
+        high = bisect_right(self._in_order, last.to_bytes(size, "big"))
+        return [self.groups[group] for group in self._in_order[low:high]]

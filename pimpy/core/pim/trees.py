@@ -56,7 +56,8 @@ def obtain_tree(pim: Pim, group: Address) -> Group:
     """The group's shared tree, with its RP."""
     tree = pim.tib.groups.get(group)
     if tree is None:
-        tree = pim.tib.groups[group] = Group(group)
+        tree = Group(group)
+        pim.tib.add_group(tree)
         _map(pim, tree)
     return tree
 
@@ -70,7 +71,9 @@ def _map(pim: Pim, tree: Group) -> None:
     if tree.coming is not None:
         pim.rpf.release(tree.coming, tree)
         tree.coming = None
-    tree.rp = pim.rp_set.rp(tree.group)
+    choice = pim.rp_set.choose(tree.group)
+    pim.rp_set.uses(tree, choice)
+    tree.rp = choice.rp
     tree.i_am_rp = pim.is_mine(tree.rp)
     if tree.i_am_rp:
         pim.need_register_vif()
@@ -91,12 +94,29 @@ def _way_is_known(pim: Pim, tree: Group) -> None:
 
 
 def remap(pim: Pim) -> None:
-    """The RP set or our own addresses changed: the groups whose RP is another one now follow (P6, P14)."""
+    """The RP set changed: the groups whose RP is another one now follow (P6); no others are looked at."""
+    dirty = pim.rp_set.take_dirty()
+    for prefix, rp in dirty:
+        for tree in pim.tib.groups_in(prefix) if rp is None else pim.rp_set.users(prefix, rp):
+            _map_again(pim, tree)
+    if dirty:
+        pim.forwarding.forget_negatives([prefix for prefix, rp in dirty if rp is None])  # they may have an RP now
+
+
+def remap_own(pim: Pim, changed: set[Address]) -> None:
+    """These addresses are ours now, or no more: the groups whose RP they are follow (P14)."""
     for tree in list(pim.tib.groups.values()):
-        rp = pim.rp_set.rp(tree.group)
-        if rp != tree.rp or tree.i_am_rp != pim.is_mine(rp):
-            _map(pim, tree)
-            touch_tree(pim, tree)
+        if tree.rp in changed:
+            _map_again(pim, tree)
+
+
+def _map_again(pim: Pim, tree: Group) -> None:
+    choice = pim.rp_set.choose(tree.group)
+    if choice.rp != tree.rp or tree.i_am_rp != pim.is_mine(choice.rp):
+        _map(pim, tree)
+        touch_tree(pim, tree)
+    else:
+        pim.rp_set.uses(tree, choice)
 
 
 def touch_tree(pim: Pim, tree: Group) -> None:
@@ -113,13 +133,15 @@ def _touch_sources(pim: Pim, tree: Group) -> None:
 
 def touch_path(pim: Pim, path: Path) -> None:
     """Whoever needs this path has to look at it again."""
-    for user in path.users:
+    for user in list(path.users):
         if isinstance(user, Group):
             if user.coming is path and path.route is not None:
                 _way_is_known(pim, user)
             touch_tree(pim, user)
-        else:
+        elif isinstance(user, SG):
             pim.touched.touch(user)
+        elif user in path.users:
+            user.path_changed()  # what finds the RP
 
 
 def settle(entry: SG | StarG) -> None:
@@ -224,7 +246,8 @@ def discard(sg: SG) -> None:
 
 def _discard_tree(pim: Pim, tree: Group) -> None:
     if tree.star is None and not tree.sources and pim.tib.groups.get(tree.group) is tree:
-        del pim.tib.groups[tree.group]
+        pim.tib.remove_group(tree)
+        pim.rp_set.leaves(tree)
         for path in (tree.path, tree.coming):
             if path is not None:
                 pim.rpf.release(path, tree)
