@@ -108,3 +108,19 @@ def timer_open() -> int:
 
 def timer_set(fd: int, milliseconds: int, /) -> None:
     """Fire once, so many milliseconds from now; 0 disarms."""
+
+def keep_capabilities(mask: int, /) -> None:
+    """Give up all capabilities but those in `mask` (bit n: capability n), for good and for what is executed later."""
+
+def die_with_parent(signal: int, /) -> None:
+    """Get `signal` (0: none) when the parent ends. A change of the user takes it back, so this comes after."""
+
+def set_name(name: str, /) -> None:
+    """The name of the process in /proc; 15 bytes of it count."""
+
+def lock_down() -> None:
+    """No new privileges, and only the system calls that routing needs: any other fails with EPERM.
+
+    Files can be read and neither written nor made, programs not executed, signals sent to the process itself only.
+    For good; ENOSYS on a processor that the filter was not written for.
+    """

@@ -106,6 +106,13 @@ static PyMethodDef methods[] = {
      "send(fd, family, packets) -> errnos\n\nEach packet is (ifindex, source, destination, data)."},
     {"timer_open", mroute_timer_open, METH_NOARGS, "timer_open() -> fd\n\nA timer that is a descriptor, not armed."},
     {"timer_set", mroute_timer_set, METH_VARARGS, "timer_set(fd, milliseconds)\n\nFire once from now on; 0 disarms."},
+    {"keep_capabilities", mroute_keep_capabilities, METH_VARARGS,
+     "keep_capabilities(mask)\n\nGive up all capabilities but these, for good."},
+    {"die_with_parent", mroute_die_with_parent, METH_VARARGS,
+     "die_with_parent(signal)\n\nGet this signal when the parent ends."},
+    {"set_name", mroute_set_name, METH_VARARGS, "set_name(name)\n\nThe process's name in /proc, 15 bytes of it."},
+    {"lock_down", mroute_lock_down, METH_NOARGS,
+     "lock_down()\n\nNo new privileges, and only the system calls that routing needs."},
     {NULL, NULL, 0, NULL},
 };
 

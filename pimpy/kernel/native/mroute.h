@@ -13,6 +13,7 @@
  * decode.c    the checks and the decoding of what receive.c received
  * send.c      packets, sent in batches
  * timer.c     a timer that is a descriptor
+ * confine.c   what a process gives up: capabilities, system calls
  */
 #ifndef PIMPY_MROUTE_H
 #define PIMPY_MROUTE_H
@@ -91,5 +92,9 @@ PyObject *mroute_decode(PyObject *self, PyObject *args);
 PyObject *mroute_send(PyObject *self, PyObject *args);
 PyObject *mroute_timer_open(PyObject *self, PyObject *args);
 PyObject *mroute_timer_set(PyObject *self, PyObject *args);
+PyObject *mroute_keep_capabilities(PyObject *self, PyObject *args);
+PyObject *mroute_die_with_parent(PyObject *self, PyObject *args);
+PyObject *mroute_set_name(PyObject *self, PyObject *args);
+PyObject *mroute_lock_down(PyObject *self, PyObject *args);
 
 #endif
