@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "interfaces": (core.InterfaceRow,),
     "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
     "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
+    "static": (core.StaticRow,),
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
@@ -34,7 +35,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
     core.MrouteRow: {
         "row": ["entry"],
-        "mode": ["pim_ssm", "pim_asm", "negative"],
+        "mode": ["pim_ssm", "pim_asm", "static", "proxy", "negative"],
         "upstream_state": ["joined", "not_joined"],
         "rpf_state": ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"],
     },
@@ -46,6 +47,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
     core.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     core.GmpSourceRow: {"row": ["source"]},
+    core.StaticRow: {"kind": ["mroute", "mgroup"]},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""

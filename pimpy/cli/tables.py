@@ -55,9 +55,15 @@ def _rpf(row: Cells) -> str:
     return str(row["rpf_neighbor"] or words.get(row["rpf_state"], row["rpf_state"]))
 
 
+OTHERS = ("static", "proxy")
+"""Owners of entries that are not PIM's."""
+
+
 def _state(row: Cells) -> str:
     if row["mode"] == "negative":
         return "unwanted"
+    if row["mode"] in OTHERS:
+        return str(row["mode"])
     flags = ["SPT"] if row["is_spt"] and row["mode"] == "pim_asm" else []
     if row["register_state"] is not None:
         flags.append({"join": "registering", "prune": "register stopped"}.get(row["register_state"], "probing"))
@@ -145,6 +151,16 @@ GMP_GROUPS = (
     Column("Last reporter", _say("last_reporter"), spare=2),
 )
 
+STATIC = (
+    Column("Kind", _say("kind")),
+    Column("Incoming", _say("interface")),
+    Column("Source", lambda row: row["source_prefix"] or "*"),
+    Column("Group", _say("group_prefix")),
+    Column("Pending", _yes("pending"), spare=1),
+    Column("Entries", _say("entries"), right=True, spare=2),
+    Column("Outgoing", lambda row: row["outgoing_interfaces"] or "-", wrap=True),
+)
+
 COUNTERS = (
     Column("Family", _say("address_family")),
     Column("Interface", _say("interface")),
@@ -156,14 +172,16 @@ COUNTERS = (
 )
 
 
+_PLAIN = {"neighbors": NEIGHBORS, "interfaces": INTERFACES, "static": STATIC, "counters": COUNTERS}
+
+
 def render(name: str, rows: Sequence[Cells], style: Style) -> str:
     """The text of `show NAME` for these rows (`name` as in `daemon.commands.SHOW`)."""
     if name == "mroute":
         return table(MROUTE, _entries(rows), style)
     if name == "status":
         return "".join(_status(row) for row in rows)
-    if name in ("neighbors", "interfaces", "counters"):
-        columns = {"neighbors": NEIGHBORS, "interfaces": INTERFACES, "counters": COUNTERS}[name]
+    if (columns := _PLAIN.get(name)) is not None:
         return table(columns, rows, style)
     protocol, _, part = name.partition(" ")
     interfaces = [row for row in rows if row["row"] == "interface"]
@@ -187,7 +205,8 @@ def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
             rest.append(row)
     for row in rest:
         if entry := entries.get((row["group"], row["source_address"])):
-            entry["outgoing"].append(why(row))
+            mode = entry["mode"]
+            entry["outgoing"].append(f"{row['outgoing_interface']} ({mode})" if mode in OTHERS else why(row))
     return list(entries.values())
 
 

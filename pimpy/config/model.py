@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.config.routes import Static as Static
+from pimpy.config.routes import StaticJoin as StaticJoin
+from pimpy.config.routes import StaticRoute as StaticRoute
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
+
+NO_STATIC = Static()
 
 
 @frozen
@@ -80,6 +85,8 @@ class Config:
     route_metric: int | None = None
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
+    static: Static = NO_STATIC
+    """Static multicast routes and joins; they hold before everything else."""
 
     def ssm_ranges(self, family: Family) -> tuple[Prefix, ...]:
         """The SSM ranges of one family."""

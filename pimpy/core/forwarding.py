@@ -1,8 +1,8 @@
 """What stands in the kernel's forwarding cache. This module alone emits SetMfc and DelMfc.
 
-Whoever routes (PIM today) says what it wants of an (S,G); a batch's changes are put together and leave
-once, the last word counting. Streams that nobody wants get an entry without outgoing interfaces, so that
-the kernel stops asking (conformance F21).
+Whoever routes says what it wants of an (S,G); of several the static routes hold before the proxy, and both before
+PIM. A batch's changes are put together and leave once, the last word counting. Streams that nobody wants get an
+entry without outgoing interfaces, so that the kernel stops asking (conformance F21).
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from attrs import define, field
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.wire.family import Address, Prefix
+
+STATIC = 0
+PROXY = 1
+OWNERS = ("static", "proxy")
+"""Those who hold before PIM, the first of them before the other."""
 
 NEGATIVE_LIFE = 30.0
 """Seconds that an entry for an unwanted stream stands; then the kernel asks again if the stream still flows."""
@@ -42,10 +47,52 @@ class Forwarding:
         self.heap = heap
         self._emit = emit
         self._wanted: dict[bytes, tuple[int, int]] = {}
-        """(incoming vif, mask of outgoing vifs) by `source + group`."""
+        """(incoming vif, mask of outgoing vifs) by `source + group`, as PIM wants it."""
+        self._claims: dict[bytes, dict[int, tuple[int, int]]] = {}
+        """The same as others want it, by STATIC or PROXY: these hold before what PIM wants."""
         self._changed: dict[bytes, tuple[Address, Address]] = {}
         """What has to be told to the kernel: (source, group) by key."""
         self._negatives: dict[bytes, Negative] = {}
+
+    def claim(self, owner: int, source: Address, group: Address, iif: int, oifs: int) -> None:
+        """As `set`, for STATIC or PROXY."""
+        key = source + group
+        wanted = (iif, oifs & ~(1 << iif))
+        claims = self._claims.setdefault(key, {})
+        if claims.get(owner) != wanted:
+            claims[owner] = wanted
+            self._changed[key] = source, group
+            self._drop_negative(key)
+
+    def release(self, owner: int, source: Address, group: Address) -> None:
+        """`owner` does not want to route (source, group) any more; the next one's wish holds."""
+        key = source + group
+        claims = self._claims.get(key)
+        if claims is not None and claims.pop(owner, None) is not None:
+            self._changed[key] = source, group
+            if not claims:
+                del self._claims[key]
+
+    def owner(self, source: Address, group: Address) -> int | None:
+        """Who of STATIC and PROXY has the entry, None if neither."""
+        claims = self._claims.get(source + group)
+        return min(claims) if claims else None
+
+    def claimed(self) -> list[tuple[Address, Address, int, int, int]]:
+        """(source, group, owner, iif, oifs) of all entries that are not PIM's."""
+        found = []
+        for key, claims in self._claims.items():
+            owner, half = min(claims), len(key) // 2
+            found.append((key[:half], key[half:], owner, *claims[owner]))
+        return found
+
+    def standing(self, source: Address, group: Address) -> tuple[int, int] | None:
+        """(incoming vif, mask of outgoing vifs) of the entry that the kernel should have, whoever owns it."""
+        return self._standing(source + group)
+
+    def _standing(self, key: bytes) -> tuple[int, int] | None:
+        claims = self._claims.get(key) if self._claims else None
+        return claims[min(claims)] if claims else self._wanted.get(key)
 
     def set(self, source: Address, group: Address, iif: int, oifs: int) -> None:
         """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2)."""
@@ -68,7 +115,7 @@ class Forwarding:
         If so it is written once more, else a negative entry answers.
         """
         key = source + group
-        if key in self._wanted:
+        if self._standing(key) is not None:
             self._changed[key] = source, group
             return True
         negative = self._negatives.get(key)
@@ -84,11 +131,11 @@ class Forwarding:
     def tell_again(self, source: Address, group: Address) -> None:
         """The kernel asked for an entry that stands: it is written once more."""
         key = source + group
-        if key in self._wanted:
+        if self._standing(key) is not None:
             self._changed[key] = source, group
 
     def entry(self, source: Address, group: Address) -> tuple[int, int] | None:
-        """(incoming vif, mask of outgoing vifs) as wanted, None if nothing is."""
+        """(incoming vif, mask of outgoing vifs) as PIM wants it, None if it wants nothing."""
         return self._wanted.get(source + group)
 
     def entries(self) -> int:
@@ -102,6 +149,13 @@ class Forwarding:
     def negatives_of(self, group: Address) -> list[Negative]:
         """The unwanted streams of one group."""
         return [negative for negative in self._negatives.values() if negative.group == group]
+
+    def forget_negative(self, source: Address, group: Address) -> None:
+        """The kernel is to ask again for one unwanted stream."""
+        key = source + group
+        if key in self._negatives:
+            self._drop_negative(key)
+            self._changed[key] = source, group
 
     def forget_vif(self, vif: int) -> None:
         """`vif` is about to go: no negative entry may name it."""
@@ -120,7 +174,7 @@ class Forwarding:
 
     def rewrite(self) -> None:
         """Somebody emptied the kernel's table: tell it everything again."""
-        for key in (*self._wanted, *self._negatives):
+        for key in (*self._wanted, *self._claims, *self._negatives):
             half = len(key) // 2
             self._changed[key] = key[:half], key[half:]
 
@@ -128,6 +182,7 @@ class Forwarding:
         """Take everything back."""
         self.rewrite()
         self._wanted.clear()
+        self._claims.clear()
         for key in list(self._negatives):
             self._drop_negative(key)
 
@@ -135,7 +190,7 @@ class Forwarding:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
         for key, (source, group) in changed.items():
-            wanted = self._wanted.get(key)
+            wanted = self._standing(key)
             if wanted is not None:
                 self._emit(SetMfc(source, group, *wanted))
             elif (negative := self._negatives.get(key)) is not None:

@@ -39,6 +39,8 @@ def configure(router: Router, config: Config) -> None:
     if mappings != router.pim.rp_set.mappings:
         router.pim.rp_set.replace(mappings)
         trees.remap(router.pim)
+    router.static.configure(config.static)
+    vifs_wanted(router)
     if ranges_changed:
         _ssm_ranges_changed(router)
 
@@ -122,6 +124,7 @@ def link_gone(router: Router, ifindex: int) -> None:
     if interface is not None:
         stop(router, interface, reachable=False, give_up_vif=True)
         router.waiting.pop(ifindex, None)
+        router.static.interfaces_changed()
         _own_addresses_changed(router)
 
 
@@ -160,8 +163,23 @@ def reconsider(router: Router, interface: Interface) -> None:
         if not running:
             _start(router, interface)
     elif running or interface.vif is not None:
-        give_up_vif = interface.why_never(router.config) is not None
+        give_up_vif = interface.why_never(router.config) is not None and not _named(router, interface)
         stop(router, interface, reachable=interface.link.running, give_up_vif=give_up_vif)
+    if _named(router, interface):
+        _obtain_vif(router, interface)
+    router.static.interfaces_changed()
+
+
+def vifs_wanted(router: Router) -> None:
+    """Static routes came or went: interfaces that they name have a vif, others only if they take part otherwise."""
+    for interface in list(router.interfaces.values()):
+        if (interface.vif is None) == _named(router, interface):
+            reconsider(router, interface)
+
+
+def _named(router: Router, interface: Interface) -> bool:
+    """Whether a static route names an interface that can have a vif, whatever else runs on it."""
+    return interface.refusal is None and router.static.names(interface.name)
 
 
 def _start(router: Router, interface: Interface) -> None:
@@ -249,6 +267,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
             if sg.flow is not None and interface.vif in (sg.flow.vif, sg.flow.arrived):
                 data.forget(sg)
         router.vifs.free(interface)
+        router.static.interfaces_changed()
 
 
 def close_machines(interface: PimInterface, *, reachable: bool) -> None:
@@ -285,6 +304,7 @@ def shutdown(router: Router) -> None:
         router.pim.touched.touch(sg)
     router.settle()
     router.pim.outbox.flush()
+    router.static.clear()
     for interface in list(router.interfaces.values()):
         stop(router, interface, reachable=True, give_up_vif=True)
     router.interfaces.clear()

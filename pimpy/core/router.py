@@ -23,6 +23,7 @@ from pimpy.core.pim import joinprune, receipt, trees
 from pimpy.core.pim.instance import Pim
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
+from pimpy.core.static import StaticRoutes
 from pimpy.wire.family import Address, Family, format_address
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Router:
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)
         self._effects: list[Effect] = []
         self.forwarding = Forwarding(self.heap, self.emit)
+        self.static = StaticRoutes(family, self.heap, self.forwarding, self.interfaces, self.counters, self.emit)
         self.rpf = Rpf(self.emit)
         self.ssm = SsmRanges(family, family.ssm_ranges)
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
@@ -110,6 +112,15 @@ def _let_waiting_in(router: Router) -> None:
 
 def _configured(router: Router, event: events.Configured) -> None:
     lifecycle.configure(router, event.config)
+
+
+def _static_edited(router: Router, event: events.StaticEdited) -> None:
+    router.static.edit(event.change, add=event.add)
+    lifecycle.vifs_wanted(router)
+
+
+def _flush_idle(router: Router, _: events.FlushIdle) -> None:
+    router.static.flush()
 
 
 def _link_changed(router: Router, event: events.LinkChanged) -> None:
@@ -179,6 +190,8 @@ def _shutdown(router: Router, _: events.Shutdown) -> None:
 
 _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.Configured: _configured,
+    events.StaticEdited: _static_edited,
+    events.FlushIdle: _flush_idle,
     events.LinkChanged: _link_changed,
     events.LinkGone: _link_gone,
     events.AddressesChanged: _addresses_changed,

@@ -79,7 +79,7 @@ class MrouteRow:
     is_rpt: bool
     """Whether the entry is of the shared tree, (*,G)."""
     mode: str
-    """`pim_ssm`, `pim_asm` outside the SSM range, or `negative` for a stream that nobody wants."""
+    """Who owns it: `pim_ssm`, `pim_asm` outside the SSM range, `static`, `proxy`, or `negative`: nobody wants it."""
     rp_address: str | None
     """RP(G); None in the SSM range, and while no RP is known."""
     upstream_state: str
@@ -188,4 +188,24 @@ class GmpSourceRow:
     expire: float | None
 
 
-Row = NeighborRow | InterfaceRow | MrouteRow | OutgoingRow | GmpInterfaceRow | GmpGroupRow | GmpSourceRow
+@frozen
+class StaticRow:
+    """A static route or join, `show static`."""
+
+    kind: str
+    """`mroute` or `mgroup`, as the line in the configuration."""
+    address_family: str
+    interface: str
+    """The incoming interface, as the line names it: it may end in `+`."""
+    source_prefix: str | None
+    """None: any source."""
+    group_prefix: str
+    outgoing_interfaces: str
+    """As the line names them, blank-separated; empty for a join."""
+    pending: bool
+    """Whether it waits for its incoming interface."""
+    entries: int
+    """Streams that have an entry by it; for a join, the memberships that stand."""
+
+
+Row = NeighborRow | InterfaceRow | MrouteRow | OutgoingRow | GmpInterfaceRow | GmpGroupRow | GmpSourceRow | StaticRow

@@ -20,6 +20,8 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     known = tunnel or router.vifs.owner(event.vif) is not None
     if not known or not router.ssm.usable(event.group):
         return
+    if router.static.no_cache(event.vif, event.source, event.group):
+        return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
         sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
@@ -53,6 +55,8 @@ def _is_of_interest(router: Router, vif: int, source: Address, group: Address) -
 
 def wrong_vif(router: Router, event: events.WrongVif) -> None:
     router.counters.add("-", "kernel", "rx", "wrongvif")
+    if router.static.wrong_vif(event.vif, event.source, event.group):
+        return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is not None and sg.tree is not None:
         data.arrives(sg, event.vif)
@@ -70,7 +74,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
     if not event.wrong_vif:
         register.whole_packet(router.pim, event.source, event.group, event.packet)
         return
-    entry = router.forwarding.entry(event.source, event.group)
+    entry = router.forwarding.standing(event.source, event.group)
     if entry is not None and entry[0] == event.vif:
         oifs = entry[1] & ~REGISTER_MASK
         if oifs:
@@ -78,6 +82,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
 
 
 def counters_read(router: Router, event: events.CountersRead) -> None:
+    router.static.counted(event.entries)
     entries = router.pim.tib.sg
     for source, group, packets, octets in event.entries:
         sg = entries.get(source + group)

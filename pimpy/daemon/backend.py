@@ -17,6 +17,7 @@ KINDS = (
     "igmp_groups",
     "mld_interfaces",
     "mld_groups",
+    "static",
 )
 """The kinds of rows that `Backend.rows` knows."""
 

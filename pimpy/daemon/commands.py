@@ -23,6 +23,7 @@ SHOW: dict[str, tuple[str, ...]] = {
     "mld": ("mld_interfaces", "mld_groups"),
     "mld groups": ("mld_groups",),
     "mld interfaces": ("mld_interfaces",),
+    "static": ("static",),
     "status": ("status",),
     "counters": ("counters",),
 }
@@ -42,6 +43,7 @@ MATCHED = {
     "interfaces": ("interface", "address"),
     "igmp": ("interface", "group_address", "source_address"),
     "mld": ("interface", "group_address", "source_address"),
+    "static": ("kind", "interface", "group_prefix", "source_prefix"),
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "status": (),
 }

@@ -19,6 +19,7 @@ from pimpy.core.rows import (
     NeighborRow,
     OutgoingRow,
     Row,
+    StaticRow,
 )
 
 
@@ -155,6 +156,7 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         _packed(row.group_address),
         _packed(row.source_address),
     ),
+    StaticRow: lambda row: (row.kind, row.address_family, row.interface, row.group_prefix, row.source_prefix or ""),
     StatusRow: lambda row: (row.ident,),
     CounterRow: lambda row: (
         row.address_family,

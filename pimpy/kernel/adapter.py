@@ -20,7 +20,9 @@ from pimpy.core.engine.effects import (
     ForgetRpf,
     ForwardPacket,
     JoinGroup,
+    JoinSource,
     LeaveGroup,
+    LeaveSource,
     ReadCounters,
     ResolveRpf,
     SendPacket,
@@ -38,6 +40,7 @@ from pimpy.core.engine.events import (
     WrongVif,
 )
 from pimpy.kernel import _mroute
+from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import Change, Table
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
@@ -74,6 +77,7 @@ class _Plan:
     """Effects sorted into batches; of several for the same thing the last one counts."""
 
     joins: dict[tuple[int, Address], JoinGroup | LeaveGroup] = field(factory=dict)
+    members: dict[tuple[int, Address, Address], JoinSource | LeaveSource] = field(factory=dict)
     vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
     mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
     packets: dict[str, list[SendPacket]] = field(factory=dict)
@@ -100,6 +104,8 @@ class _Plan:
                 self.vifs[effect.vif] = effect
             elif isinstance(effect, (JoinGroup, LeaveGroup)):
                 self.joins[effect.ifindex, effect.group] = effect
+            elif isinstance(effect, (JoinSource, LeaveSource)):
+                self.members[effect.ifindex, effect.group, effect.source] = effect
 
 
 def _name(number: int | None) -> str:
@@ -121,6 +127,7 @@ class Adapter:
         self._sockets = sockets
         self._netlink = netlink
         self._memberships = Memberships(family)
+        self._static_joins = StaticMemberships(family)
         self._group_protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
 
     def filenos(self) -> tuple[int, ...]:
@@ -154,6 +161,8 @@ class Adapter:
         for forward in plan.forwards:
             self._forward(forward)
         events += self._join(plan, LeaveGroup)
+        if plan.members:
+            events += self._be_members(plan)
         events += self._route(plan)
         if plan.counters:
             events.append(self._count())
@@ -174,6 +183,7 @@ class Adapter:
         """Take back what this process put into the kernel: entries, virtual interfaces, the table, memberships."""
         self.table.close()
         self._memberships.close()
+        self._static_joins.close()
 
     def _messages(self, fd: int, protocol: int) -> list[Event]:
         messages, truncated, malformed = _mroute.receive(fd, self.family.number, protocol, BATCH)
@@ -187,6 +197,7 @@ class Adapter:
             events.append(event)
             if isinstance(event, LinkGone):
                 self._memberships.forget(event.ifindex)
+                self._static_joins.forget(event.ifindex)
                 events += [VifGone(vif) for vif in self.table.forget_device(event.ifindex)]
         return events
 
@@ -202,6 +213,20 @@ class Adapter:
                         failed.append(
                             EffectFailed("JoinGroup", _name(error.errno), ifindex=effect.ifindex, group=effect.group)
                         )
+        return failed
+
+    def _be_members(self, plan: _Plan) -> list[Event]:
+        failed: list[Event] = []
+        for effect in plan.members.values():
+            try:
+                if isinstance(effect, JoinSource):
+                    self._static_joins.join(effect.ifindex, effect.group, effect.source)
+                else:
+                    self._static_joins.leave(effect.ifindex, effect.group, effect.source)
+            except OSError as error:
+                if isinstance(effect, JoinSource):
+                    name = _name(error.errno)
+                    failed.append(EffectFailed("JoinSource", name, None, effect.ifindex, effect.source, effect.group))
         return failed
 
     def _change_table(self, plan: _Plan) -> list[Event]:

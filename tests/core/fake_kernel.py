@@ -20,7 +20,9 @@ from pimpy.core.engine.effects import (
     DelVif,
     Effect,
     JoinGroup,
+    JoinSource,
     LeaveGroup,
+    LeaveSource,
     SetMfc,
 )
 from pimpy.core.engine.events import CountersRead, NoCache, WholePacket, WrongVif
@@ -67,6 +69,8 @@ class FakeKernel:
     """(source, group) -> (incoming vif, mask of outgoing vifs)."""
     joined: set[tuple[int, Address]] = field(factory=set)
     """(ifindex, group)."""
+    members: set[tuple[int, Address, Address]] = field(factory=set)
+    """(ifindex, group, source) of the host's own memberships."""
     held: dict[Channel, Held] = field(factory=dict)
     told_wrong: dict[Channel, float] = field(factory=dict)
     counts: dict[Channel, Counts] = field(factory=dict)
@@ -90,6 +94,10 @@ class FakeKernel:
                 self.joined.add((ifindex, group))
             case LeaveGroup(ifindex, group):
                 self.joined.discard((ifindex, group))
+            case JoinSource(ifindex, group, source):
+                self.members.add((ifindex, group, source))
+            case LeaveSource(ifindex, group, source):
+                self.members.discard((ifindex, group, source))
             case SetMfc(source, group, iif, oifs):
                 self.mfc[source, group] = (iif, oifs)
                 counts = self.counts.setdefault((source, group), Counts())
@@ -142,6 +150,7 @@ class FakeKernel:
         if vif is not None:
             del self.vifs[vif]
         self.joined = {(device, group) for device, group in self.joined if device != ifindex}
+        self.members = {member for member in self.members if member[0] != ifindex}
 
     def outgoing(self, channel: Channel, vif: int | None) -> list[int]:
         """The interfaces to which a packet leaves that comes in by `vif`."""
@@ -196,4 +205,4 @@ class FakeKernel:
 
     def contents(self) -> tuple[object, ...]:
         """All that effects can change, as a value that compares."""
-        return dict(self.vifs), dict(self.mfc), set(self.joined)
+        return dict(self.vifs), dict(self.mfc), set(self.joined), set(self.members)

@@ -84,6 +84,7 @@ def check_kernel(node: Node, router: Router, rules: Rules) -> None:
         for sg in router.pim.tib.sg.values()
         if (entry := rules.kernel_entry(sg)) is not None
     }
+    wanted |= {(source, group): (iif, oifs) for source, group, _, iif, oifs in router.forwarding.claimed()}
     negatives = {(n.source, n.group): (n.vif, 0) for n in router.forwarding.negatives()}
     assert not wanted.keys() & negatives.keys(), f"{node.name}: wanted and unwanted at once"
     kernel = node.kernel
@@ -264,6 +265,7 @@ def check_timers(router: Router) -> None:
 def timers_of(router: Router) -> list[Timer | None]:
     """Every timer that has a living owner."""
     timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring]
+    timers.append(router.static._flush_timer)
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)

@@ -177,7 +177,7 @@ def test_headings(path: str) -> None:
 
 def test_schemas(path: str) -> None:
     names = ctl(path, "schema").split()
-    assert names == ["counters", "igmp", "interfaces", "mld", "mroute", "neighbors", "status"]
+    assert names == ["counters", "igmp", "interfaces", "mld", "mroute", "neighbors", "static", "status"]
     for name in (*names, "nei", "mrt", "show-mroute"):
         assert json.loads(ctl("/nowhere", "schema", name))["type"] == "array"
     assert json.loads(ctl(path, "-j", "schema")) == names

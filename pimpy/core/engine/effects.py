@@ -51,6 +51,32 @@ class LeaveGroup:
 
 
 @frozen
+class JoinSource:
+    """Be a member of `group` on `ifindex` as a host, of `source` alone unless that is the unspecified address."""
+
+    ifindex: int
+    group: Address
+    source: Address
+
+
+@frozen
+class LeaveSource:
+    """Take a JoinSource back."""
+
+    ifindex: int
+    group: Address
+    source: Address
+
+
+@frozen
+class Installed:
+    """A stream got an entry by a static route of several streams; for a script that wants to hear of it."""
+
+    source: Address
+    group: Address
+
+
+@frozen
 class SendPacket:
     """Send a PIM, IGMP or MLD message: `protocol` is `pim`, `igmp` or `mld`.
 
@@ -128,6 +154,9 @@ Effect = (
     | DelVif
     | JoinGroup
     | LeaveGroup
+    | JoinSource
+    | LeaveSource
+    | Installed
     | SendPacket
     | SetMfc
     | DelMfc

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from pimpy.config.model import Config
+from pimpy.config.model import Config, Static
 from pimpy.wire.family import Address, Prefix
 
 
@@ -17,6 +17,22 @@ class Configured:
     """The configuration to follow from now on; the first event of every stream."""
 
     config: Config
+
+
+@frozen
+class StaticEdited:
+    """Static routes and joins of `change` come, or go if not `add`, until the configuration is read again.
+
+    A route that comes stands in place of one with the same key; one that goes is named by its key.
+    """
+
+    change: Static
+    add: bool
+
+
+@frozen
+class FlushIdle:
+    """Entries of static routes whose streams were silent since this was last asked for may go."""
 
 
 @frozen
@@ -160,6 +176,8 @@ class Shutdown:
 
 Event = (
     Configured
+    | StaticEdited
+    | FlushIdle
     | LinkChanged
     | LinkGone
     | AddressesChanged

@@ -9,6 +9,7 @@ from pimpy.core.rows import Row
 from pimpy.core.views.members import gmp_groups, gmp_interfaces
 from pimpy.core.views.mroute import mroute
 from pimpy.core.views.neighbors import interfaces, neighbors
+from pimpy.core.views.static import static
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router
@@ -19,5 +20,6 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "mroute": mroute,
     "gmp_interfaces": gmp_interfaces,
     "gmp_groups": gmp_groups,
+    "static": static,
 }
 """What `Router.rows` can tell, each sorted."""

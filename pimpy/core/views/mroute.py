@@ -11,6 +11,7 @@ from pimpy.core.pim import macros
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.core.rows import MrouteRow, OutgoingRow
 from pimpy.core.rpf import Path
+from pimpy.core.views.static import claimed
 from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
         yield _star_entry(router, star)
         yield from _star_outgoing(router, star)
     for sg in sorted(router.pim.tib.sg.values(), key=lambda sg: (sg.group, sg.source)):
+        if router.forwarding.owner(sg.source, sg.group) is not None:
+            continue  # the entry is another's, and told of below
         yield _entry(router, sg)
         yield from _outgoing(router, sg)
     for negative in sorted(router.forwarding.negatives(), key=lambda n: (n.group, n.source)):
         yield _negative(router, negative)
+    yield from claimed(router)
 
 
 def _star_entry(router: Router, star: StarG) -> MrouteRow:

@@ -1,0 +1,102 @@
+"""Rows of static routes, and of the entries that are not PIM's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pimpy.config.routes import StaticJoin
+from pimpy.core.forwarding import OWNERS
+from pimpy.core.interface import REGISTER_VIF
+from pimpy.core.rows import MrouteRow, OutgoingRow, StaticRow
+from pimpy.core.static import Rule
+from pimpy.wire.family import Address, format_address
+
+if TYPE_CHECKING:
+    from pimpy.core.router import Router
+
+
+def static(router: Router) -> Iterator[StaticRow]:
+    """The static routes and joins, in the order in which they came."""
+    for rule in router.static.rules.values():
+        yield _rule(router, rule)
+    for join, interfaces in router.static.joins.wanted.items():
+        yield _join(router, join, len(interfaces))
+
+
+def _rule(router: Router, rule: Rule) -> StaticRow:
+    route = rule.route
+    return StaticRow(
+        kind="mroute",
+        address_family=router.family.name,
+        interface=route.interface,
+        source_prefix=None if route.source is None else str(route.source),
+        group_prefix=str(route.group),
+        outgoing_interfaces=" ".join(route.outgoing),
+        pending=not rule.iifs,
+        entries=len(rule.flows),
+    )
+
+
+def _join(router: Router, join: StaticJoin, interfaces: int) -> StaticRow:
+    return StaticRow(
+        kind="mgroup",
+        address_family=router.family.name,
+        interface=join.interface,
+        source_prefix=None if join.source is None else str(join.source),
+        group_prefix=str(join.group),
+        outgoing_interfaces="",
+        pending=not interfaces,
+        entries=interfaces * join.size,
+    )
+
+
+def claimed(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
+    """The entries that are not PIM's."""
+    for source, group, owner, iif, oifs in sorted(router.forwarding.claimed()):
+        yield from _claimed(router, source, group, OWNERS[owner], iif, oifs)
+
+
+def _claimed(
+    router: Router, source: Address, group: Address, owner: str, iif: int, oifs: int
+) -> Iterator[MrouteRow | OutgoingRow]:
+    names = router.vifs.names(1 << iif)
+    traffic = router.traffic.get((source, group), (None, None, None))
+    yield MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(group),
+        source_address=format_address(source),
+        is_rpt=False,
+        mode=owner,
+        rp_address=None,
+        upstream_state="not_joined",
+        is_spt=False,
+        incoming_interface=names[0] if names else None,
+        rpf_neighbor=None,
+        rpf_state="local",
+        join_expiration=None,
+        keepalive_expiration=None,
+        register_state=None,
+        up_time=0.0,
+        outgoing_count=oifs.bit_count(),
+        packets=traffic[0],
+        bytes=traffic[1],
+        wrong_if=traffic[2],
+    )
+    for name in router.vifs.names(oifs & ~(1 << REGISTER_VIF)):
+        yield OutgoingRow(
+            row="outgoing",
+            address_family=router.family.name,
+            group=format_address(group),
+            source_address=format_address(source),
+            outgoing_interface=name,
+            jp_state="no_info",
+            member=False,
+            inherited=False,
+            rpt_pruned=False,
+            assert_state=None,
+            forwarding=True,
+            expiration=None,
+            up_time=None,
+        )
