@@ -242,7 +242,6 @@ NOTES = [
     ("phyint eth0 scoped 239.0.0.0/8", "phyint: scoped is known, but not built yet: it has no effect"),
     ("phyint eth0 distance 101", "phyint: distance is known, but not built yet: it has no effect"),
     ("phyint eth0 metric 1", "phyint: metric is known, but not built yet: it has no effect"),
-    ("phyint eth0 mrdisc", "phyint: mrdisc is known, but not built yet: it has no effect"),
     (
         "phyint eth0 neighbor-filter 10.0.0.0/8 fe80::/64",
         "phyint: neighbor-filter is known, but not built yet: it has no effect",
