@@ -153,8 +153,8 @@ _HELP = {
     "neighbors": "PIM neighbours. WORD: an interface or an address.",
     "mroute": "Multicast routes: the tree of each stream. WORD: a group, a source or both.",
     "interfaces": "Interfaces and their designated routers. WORD: an interface or an address.",
-    "igmp": "IGMP: `groups` or `interfaces`, or both. WORD: an interface, a group or a source.",
-    "mld": "MLD: `groups` or `interfaces`, or both. WORD: an interface, a group or a source.",
+    "igmp": "IGMP: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
+    "mld": "MLD: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "status": "How the daemon fares.",
     "counters": "Messages by interface, type and reason. WORD: one of these.",
 }
@@ -216,12 +216,14 @@ def _screen(text: str) -> str:
 
 def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """The key in SHOW, and the words that filter: `igmp gr eth1` is (`igmp groups`, `eth1`)."""
-    if words:
-        for key in SHOW:
-            top, _, part = key.partition(" ")
-            if top == name and part and part.startswith(words[0].lower()):
-                return key, words[1:]
-    return name, words
+    rest = list(words)
+    while rest:
+        below = [key[len(name) + 1 :].split()[0] for key in SHOW if key.startswith(f"{name} ")]
+        found = next((word for word in below if word.startswith(rest[0].lower())), None)
+        if found is None:
+            break
+        name, rest = f"{name} {found}", rest[1:]
+    return name, tuple(rest)
 
 
 def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: bool = False) -> str:
@@ -268,6 +270,16 @@ def version(settings: Settings) -> None:
 def kill(settings: Settings) -> None:
     """End the daemon: it says good-bye to its neighbours first."""
     _simple(settings, "kill")
+
+
+@cli.command()
+@click.argument("protocol", metavar="igmp|mld")
+@click.argument("group")
+@common
+@click.pass_obj
+def clear(settings: Settings, protocol: str, group: str) -> None:
+    """Forget the members of GROUP. The querier asks who is there, and their answers bring them back."""
+    _simple(settings, f"clear {protocol} {group}")
 
 
 @cli.command()

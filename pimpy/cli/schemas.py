@@ -23,8 +23,8 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "neighbors": (core.NeighborRow,),
     "mroute": (core.MrouteRow, core.OutgoingRow),
     "interfaces": (core.InterfaceRow,),
-    "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
-    "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow),
+    "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
+    "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
     "static": (core.StaticRow,),
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
@@ -44,10 +44,14 @@ ENUMS: dict[type, dict[str, list[str]]] = {
         "jp_state": ["no_info", "join", "prune_pending"],
         "assert_state": ["winner", "loser"],
     },
-    core.GmpInterfaceRow: {"oper_status": ["up", "down", "off"]},
+    core.GmpInterfaceRow: {
+        "oper_status": ["up", "down", "off"],
+        "immediate_leave": ["off", "tracked", "forced"],
+    },
     core.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     core.GmpSourceRow: {"row": ["source"]},
     core.StaticRow: {"kind": ["mroute", "mgroup"]},
+    core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""

@@ -89,6 +89,13 @@ def why(row: Cells) -> str:
     return text if row["forwarding"] else f"[{text}]"
 
 
+def _bridge(row: Cells) -> str:
+    """The snooping bridge below, and what is wrong with it."""
+    if row["bridge"] is None:
+        return "-"
+    return str(row["bridge_warning"] or f"{row['bridge']}, querier {row['bridge_querier']}")
+
+
 NEIGHBORS = (
     Column("Interface", _say("interface")),
     Column("Address", _say("address")),
@@ -140,6 +147,24 @@ GMP_INTERFACES = (
     Column("Groups", _say("groups_count"), right=True),
 )
 
+GMP_BRIDGES = (*GMP_INTERFACES, Column("Bridge", _bridge, spare=1, wrap=True))
+
+GMP_MESSAGES = (
+    Column("Interface", _say("interface")),
+    Column("Robustness", _say("robustness_variable"), right=True, spare=2),
+    Column("Response", lambda row: f"{row['query_max_response_time']:g}s", right=True, spare=2),
+    Column("Immediate leave", _say("immediate_leave"), spare=1),
+    Column("Sources", _say("sources_count"), right=True),
+    Column("Most groups", _say("max_groups"), right=True, spare=3),
+    Column("Queries sent", _say("queries_sent"), right=True),
+    Column("heard", _say("queries_received"), right=True),
+    Column("Reports v1", _say("reports_v1_received"), right=True),
+    Column("v2", _say("reports_v2_received"), right=True),
+    Column("v3", _say("reports_v3_received"), right=True),
+    Column("Leaves", _say("leaves_received"), right=True),
+    Column("Refused", _say("refused"), right=True),
+)
+
 GMP_GROUPS = (
     Column("Interface", _say("interface")),
     Column("Group", _say("group_address")),
@@ -159,6 +184,15 @@ STATIC = (
     Column("Pending", _yes("pending"), spare=1),
     Column("Entries", _say("entries"), right=True, spare=2),
     Column("Outgoing", lambda row: row["outgoing_interfaces"] or "-", wrap=True),
+)
+
+GMP_REPORTERS = (
+    Column("Interface", _say("interface")),
+    Column("Group", _say("group_address")),
+    Column("Host", _say("reporter_address")),
+    Column("Mode", _say("filter_mode"), spare=1),
+    Column("Expires", _time("expire"), right=True),
+    Column("Sources", lambda row: row["sources"] or "-", wrap=True),
 )
 
 COUNTERS = (
@@ -183,14 +217,28 @@ def render(name: str, rows: Sequence[Cells], style: Style) -> str:
         return "".join(_status(row) for row in rows)
     if (columns := _PLAIN.get(name)) is not None:
         return table(columns, rows, style)
-    protocol, _, part = name.partition(" ")
-    interfaces = [row for row in rows if row["row"] == "interface"]
-    groups = [row for row in rows if row["row"] != "interface"]
+    return _gmp(name, rows, style)
+
+
+def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:
+    """`igmp` or `mld` with what is asked of it: the tables, with titles if there are several."""
+    protocol, *words = name.split()
+    detail = "detail" in words
+    part = next((word for word in words if word != "detail"), "")
+    title = "" if part and not detail else f"{protocol.upper()} "
     texts = []
     if part in ("", "interfaces"):
-        texts.append(table(GMP_INTERFACES, interfaces, style, "" if part else f"{protocol.upper()} interfaces"))
-    if part in ("", "groups"):
-        texts.append(table(GMP_GROUPS, _members(groups), style, "" if part else f"{protocol.upper()} groups"))
+        interfaces = [row for row in rows if row["row"] == "interface"]
+        columns = GMP_BRIDGES if any(row["bridge"] is not None for row in interfaces) else GMP_INTERFACES
+        texts.append(table(columns, interfaces, style, title and f"{title}interfaces"))
+        if detail:
+            texts.append(table(GMP_MESSAGES, interfaces, style, f"{title}messages"))
+    if part != "interfaces":
+        groups = [row for row in rows if row["row"] in ("group", "source")]
+        texts.append(table(GMP_GROUPS, _members(groups), style, title and f"{title}groups"))
+        if detail:
+            hosts = [row for row in rows if row["row"] == "reporter"]
+            texts.append(table(GMP_REPORTERS, hosts, style, f"{title}hosts"))
     return "\n".join(texts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen, mutable
 
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
-from pimpy.config.model import Config, Phyint, StaticRp
+from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
 from pimpy.wire.family import IPV4, IPV6, Prefix
 
 Read = Callable[[str], str]
@@ -47,6 +47,8 @@ class Builder:
     phyints: list[Phyint] = field(factory=list)
     ranges: list[Prefix] = field(factory=list)
     rp_addresses: list[StaticRp] = field(factory=list)
+    static_members: list[StaticMember] = field(factory=list)
+    ssm_map: list[SsmMapping] = field(factory=list)
     no_ranges: bool = False
     """`ssm-range none` was said."""
     diagnostics: list[Diagnostic] = field(factory=list)
@@ -81,4 +83,10 @@ class Builder:
             ranges = tuple(dict.fromkeys(r for r in self.ranges if len(r.network) == family.size))
             if ranges or self.no_ranges:
                 self.values[name] = ranges
-        return Config(phyints=tuple(self.phyints), rp_addresses=tuple(self.rp_addresses), **self.values)
+        return Config(
+            phyints=tuple(self.phyints),
+            rp_addresses=tuple(self.rp_addresses),
+            static_members=tuple(self.static_members),
+            ssm_map=tuple(self.ssm_map),
+            **self.values,
+        )

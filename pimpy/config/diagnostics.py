@@ -56,3 +56,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'X'?` or nothing."""
     found = nearest(word, known)
     return f"; did you mean {found!r}?" if found else ""
+
+
+def range_problem(word: str, error: ValueError) -> str:
+    """Why `word` is no range of groups, in words that fit into a line."""
+    text = str(error)
+    return text if len(text) <= 120 and text.isprintable() else f"{quote(word)} is no range of groups"

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pimpy.config import membership
 from pimpy.config.builder import Builder, Line
-from pimpy.config.diagnostics import quote, suggest
+from pimpy.config.diagnostics import quote, range_problem, suggest
 from pimpy.config.model import Phyint, StaticRp
 from pimpy.config.policy import POLICY
 from pimpy.config.words import MAX_DISTANCE, MAX_METRIC, integer
@@ -21,6 +22,7 @@ MAX_QUERY = 31744
 """The longest interval that a query can tell (RFC 9776 4.1.7)."""
 NAME_BYTES = 15
 """Bytes of an interface's name on Linux."""
+MAX_RECORDS = 1_000_000
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -84,7 +86,7 @@ def _ssm_range(builder: Builder, line: Line) -> None:
         try:
             prefix = parse_prefix(word)
         except ValueError as error:
-            builder.error(line, word, f"ssm-range: {_reason(word, error)}")
+            builder.error(line, word, f"ssm-range: {range_problem(word, error)}")
             continue
         multicast = family_of(prefix.network).multicast
         if not multicast.covers(prefix.network) or prefix.length < multicast.length:
@@ -93,11 +95,6 @@ def _ssm_range(builder: Builder, line: Line) -> None:
             builder.note(line, word, f"ssm-range {word} is said twice")
         else:
             builder.ranges.append(prefix)
-
-
-def _reason(word: str, error: ValueError) -> str:
-    text = str(error)
-    return text if len(text) <= 120 and text.isprintable() else f"{quote(word)} is no range of groups"
 
 
 def _rp_address(builder: Builder, line: Line) -> None:
@@ -146,7 +143,7 @@ def _groups(builder: Builder, line: Line, word: str, family: Family) -> Prefix |
             network = format_address(parse_address(network)[:2] + bytes(2))
         prefix = parse_prefix(f"{network}/{length}")
     except ValueError as error:
-        builder.error(line, word, f"{line.name}: {_reason(word, error)}")
+        builder.error(line, word, f"{line.name}: {range_problem(word, error)}")
         return None
     if not family.multicast.covers(prefix.network) or prefix.length < family.multicast.length:
         builder.error(
@@ -194,6 +191,12 @@ SWITCHES: dict[str, tuple[str, object]] = {
     "igmpv3": ("igmp_version", 3),
     "mldv1": ("mld_version", 1),
     "mldv2": ("mld_version", 2),
+    "immediate-leave": ("immediate_leave", "tracked"),
+    "immediate-leave-forced": ("immediate_leave", "forced"),
+    "explicit-tracking": ("explicit_tracking", True),
+    "on-link-reports-only": ("on_link_reports_only", True),
+    "require-router-alert": ("require_router_alert", True),
+    "mrdisc": ("mrdisc", True),
 }
 """Words of a phyint line that stand alone."""
 
@@ -205,21 +208,30 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
     "distance": ("distance", 0, MAX_DISTANCE),
     "preference": ("distance", 0, MAX_DISTANCE),
     "metric": ("metric", 0, MAX_METRIC),
+    "max-groups": ("max_groups", 1, MAX_RECORDS),
+    "max-sources": ("max_sources", 1, MAX_RECORDS),
 }
 """Words of a phyint line with a number behind them: the field and its range."""
 
 UNBUILT_PHYINT: dict[str, int] = {
     "altnet": 1,
     "scoped": 1,
-    "max-groups": 1,
-    "querier-address": 1,
     "neighbor-filter": -1,
-    "immediate-leave": 0,
-    "mrdisc": 0,
-    "on-link-reports-only": 0,
-    "require-router-alert": 0,
 }
 """Known words of a phyint line that have no effect yet, with the number of their arguments (-1: all that follow)."""
+
+
+FORCED_LEAVE = (
+    "immediate-leave-forced cuts a group off with the first leave, whoever else wants it, until the next query is "
+    "answered: only for links with one host"
+)
+
+
+LISTED: dict[str, Callable[[Builder, Line, list[str]], tuple[str, tuple[Any, ...]] | None]] = {
+    "groups": membership.allowed_groups,
+    "querier-address": membership.querier_address,
+}
+"""Words of a phyint line that add to a list: they take their arguments off the words that follow."""
 
 
 def _phyint(builder: Builder, line: Line) -> None:
@@ -237,16 +249,25 @@ def _phyint(builder: Builder, line: Line) -> None:
         elif low in NUMBERS:
             key, least, most = NUMBERS[low]
             value = integer(builder, line, words.pop(0) if words else None, f"phyint {low}", least, most)
+        elif low in LISTED:
+            found = LISTED[low](builder, line, words)
+            if found:
+                key, value = found[0], (*said.get(found[0], ()), *found[1])
+                said.pop(key, None)
+            else:
+                return
         elif low in UNBUILT_PHYINT:
             _skip(builder, line, word, words)
             continue
         else:
-            known = (*SWITCHES, *NUMBERS, *UNBUILT_PHYINT)
+            known = (*SWITCHES, *NUMBERS, *LISTED, *UNBUILT_PHYINT)
             builder.error(line, word, f"phyint: unknown word {quote(word)}{suggest(word, known)}")
             return
         if key in said and said[key] != value:
             builder.note(line, word, f"phyint: {low} replaces what stands before it on this line")
         said[key] = value
+        if value == "forced":
+            builder.note(line, word, f"phyint: {FORCED_LEAVE}")
     builder.phyints.append(Phyint(name=name, **said))
 
 
@@ -277,12 +298,12 @@ def _phyint_name(builder: Builder, line: Line) -> str | None:
     try:
         address = parse_address(word)
     except ValueError:
-        if len(word.encode(errors="replace")) > NAME_BYTES:
-            problem = f"the name of an interface has at most {NAME_BYTES} bytes"
+        if len(word.encode(errors="replace")) > membership.NAME_BYTES:
+            problem = f"the name of an interface has at most {membership.NAME_BYTES} bytes"
         elif re.fullmatch(r"[0-9]+(\.[0-9]+){3}", word) or "/" in word or ":" in word or word in (".", ".."):
             problem = "it is neither an address nor a name that an interface can have"
         else:
-            if word.lower() in {*SWITCHES, *NUMBERS, *UNBUILT_PHYINT}:
+            if word.lower() in {*SWITCHES, *NUMBERS, *LISTED, *UNBUILT_PHYINT}:
                 builder.note(line, word, f"phyint: {quote(word)} is taken as the name of an interface")
             return word
         builder.error(line, word, f"phyint {quote(word)}: {problem}")
@@ -304,6 +325,11 @@ DIRECTIVES: dict[str, Directive] = {
     "igmp-query-interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "default_igmp_query_interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "igmp-robustness": _number("igmp_robustness", 1, 7),
+    "mld-query-interval": _number("mld_query_interval", 1, MAX_QUERY),
+    "mld-robustness": _number("mld_robustness", 1, 7),
+    "mgroup": membership.mgroup,
+    "ssmgroup": membership.mgroup,
+    "ssm-map": membership.ssm_map,
     "ssm-range": _ssm_range,
     "rp-address": _rp_address,
     "rp_address": _rp_address,
@@ -320,9 +346,6 @@ UNBUILT = frozenset(
         "group-prefix",
         "igmp-querier-timeout",
         "keepalive-timer",
-        "mgroup",
-        "mld-query-interval",
-        "mld-robustness",
         "mroute",
         "proxy",
         "register-limit",

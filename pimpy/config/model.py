@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 from pimpy.config.routes import Static as Static
@@ -19,6 +21,8 @@ class Phyint:
     `name` is an interface's name or, in text, one of its addresses. `enabled` None leaves it to
     `Config.phyints_enabled`. `passive`: no PIM message is sent or taken, membership is served (Y6).
     `dr_priority` 0 to 4294967295; `ttl_threshold` 1 to 255; `hello_interval` in seconds, 1 to 18724.
+    `max_groups` and `max_sources` (of a group) 1 to 1000000. `immediate_leave` `tracked` or `forced`. `groups`: those
+    that hosts may ask for, all if none. `querier_addresses`: what our queries carry, at most one of a family counts.
     """
 
     name: str
@@ -33,6 +37,52 @@ class Phyint:
     """The preference of our Asserts for what is reached over this interface, 0 to 2147483646 (RFC 7761 4.6.3)."""
     metric: int | None = None
     """Their metric, 0 to 4294967295."""
+    max_groups: int | None = None
+    max_sources: int | None = None
+    immediate_leave: str | None = None
+    explicit_tracking: bool = False
+    on_link_reports_only: bool = False
+    require_router_alert: bool = False
+    mrdisc: bool = False
+    groups: tuple[Prefix, ...] = ()
+    querier_addresses: tuple[Address, ...] = ()
+
+
+VALUES = (
+    "enabled",
+    "igmp_version",
+    "mld_version",
+    "dr_priority",
+    "ttl_threshold",
+    "hello_interval",
+    "distance",
+    "metric",
+    "max_groups",
+    "max_sources",
+    "immediate_leave",
+)
+"""Fields of Phyint of which a later line's value replaces an earlier one's."""
+FLAGS = ("passive", "explicit_tracking", "on_link_reports_only", "require_router_alert", "mrdisc")
+"""Fields of Phyint that are true if any line says so."""
+LISTS = ("groups", "querier_addresses")
+"""Fields of Phyint to which each line adds."""
+
+
+@frozen
+class StaticMember:
+    """A group, or one source of it, that is wanted on an interface (its name, or an address of it) without a host."""
+
+    interface: str
+    group: Address
+    source: Address | None = None
+
+
+@frozen
+class SsmMapping:
+    """A source that hosts of IGMPv1, IGMPv2 and MLDv1 mean by the groups of a range."""
+
+    prefix: Prefix
+    source: Address
 
 
 @frozen
@@ -43,19 +93,6 @@ class StaticRp:
     rp: Address
     prefix: Prefix
     priority: int = 1
-
-
-_SAID = (
-    "enabled",
-    "igmp_version",
-    "mld_version",
-    "dr_priority",
-    "ttl_threshold",
-    "hello_interval",
-    "distance",
-    "metric",
-)
-"""What is None in a line that says nothing of it."""
 
 
 @frozen
@@ -70,8 +107,13 @@ class Config:
     join_prune_interval: int = 60
     igmp_query_interval: int = 125
     igmp_robustness: int = 2
+    mld_query_interval: int | None = None
+    mld_robustness: int | None = None
+    """None: as with IGMP."""
     ssm_ranges4: tuple[Prefix, ...] = IPV4.ssm_ranges
     ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
+    static_members: tuple[StaticMember, ...] = ()
+    ssm_map: tuple[SsmMapping, ...] = ()
     rp_addresses: tuple[StaticRp, ...] = ()
     spt_threshold: str = "immediate"
     """When the last hop and the RP take a source's own tree (RFC 7761 4.2.1): `immediate`, `infinity`, or from so many
@@ -97,12 +139,12 @@ class Config:
         from pimpy.wire.family import format_address
 
         known = {name, *(format_address(address) for address in addresses)}
-        said: dict[str, object] = {}
+        said: dict[str, Any] = {}
         for line in self.phyints:
             if line.name in known:
-                for key in _SAID:
+                for key in VALUES:
                     if (value := getattr(line, key)) is not None:
                         said[key] = value
-                if line.passive:
-                    said["passive"] = True
-        return Phyint(name=name, **said)  # type: ignore[arg-type]
+                said |= {key: True for key in FLAGS if getattr(line, key)}
+                said |= {key: (*said.get(key, ()), *getattr(line, key)) for key in LISTS}
+        return Phyint(name=name, **said)

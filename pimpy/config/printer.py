@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from pimpy.config.model import Config, Phyint
+from pimpy.config.model import FLAGS, Config, Phyint
 from pimpy.wire.family import Prefix, format_address
 
-_NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval", "distance", "metric")
+_NUMBERS = (
+    "dr_priority",
+    "ttl_threshold",
+    "hello_interval",
+    "distance",
+    "metric",
+    "max_groups",
+    "max_sources",
+)
 
-_PLAIN = ("hello_interval", "triggered_hello_delay", "join_prune_interval", "igmp_query_interval", "igmp_robustness")
+_PLAIN = (
+    "hello_interval",
+    "triggered_hello_delay",
+    "join_prune_interval",
+    "igmp_query_interval",
+    "igmp_robustness",
+    "mld_query_interval",
+    "mld_robustness",
+)
 
 
 def print_config(config: Config) -> str:
@@ -20,6 +36,10 @@ def print_config(config: Config) -> str:
         if value != getattr(defaults, name):
             lines.append(f"{_word(name)} {_number(value)}")
     lines += _ranges(config, defaults)
+    for member in config.static_members:
+        source = "" if member.source is None else f" source {format_address(member.source)}"
+        lines.append(f"mgroup from {member.interface}{source} group {format_address(member.group)}")
+    lines += [f"ssm-map {mapping.prefix} {format_address(mapping.source)}" for mapping in config.ssm_map]
     for static in config.rp_addresses:
         lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}")
     if config.spt_threshold in ("packets", "rate"):
@@ -54,8 +74,9 @@ def _phyint(phyint: Phyint) -> str:
     words = ["phyint", phyint.name]
     if phyint.enabled is not None:
         words.append("enable" if phyint.enabled else "disable")
-    if phyint.passive:
-        words.append("passive")
+    words += [_word(name) for name in FLAGS if getattr(phyint, name)]
+    if phyint.immediate_leave is not None:
+        words.append("immediate-leave" if phyint.immediate_leave == "tracked" else "immediate-leave-forced")
     if phyint.igmp_version is not None:
         words.append(f"igmpv{phyint.igmp_version}")
     if phyint.mld_version is not None:
@@ -63,6 +84,10 @@ def _phyint(phyint: Phyint) -> str:
     for name in _NUMBERS:
         if (value := getattr(phyint, name)) is not None:
             words += [_word(name), str(value)]
+    if phyint.groups:
+        words += ["groups", *map(str, phyint.groups)]
+    for address in phyint.querier_addresses:
+        words += ["querier-address", format_address(address)]
     return " ".join(words)
 
 

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from pimpy.config.model import Config, Phyint
 from pimpy.core.engine.events import LinkChanged
-from pimpy.wire.family import Address, Family
+from pimpy.wire.family import Address, Family, format_address
 
 MAXVIFS = 32
 """Vifs of one kernel table."""
@@ -53,6 +53,10 @@ class Interface:
     def address(self) -> Address | None:
         """The address that our messages carry, in IPv6 a link-local one (RFC 7761 4.3.1)."""
         return self._primary
+
+    def texts(self) -> tuple[str, ...]:
+        """All addresses as text."""
+        return tuple(format_address(address) for address, _ in self.addresses)
 
     def secondary(self) -> tuple[Address, ...]:
         """All others, sorted: the Address List of our Hellos (RFC 7761 4.3.4)."""

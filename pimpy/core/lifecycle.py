@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
-from pimpy.core import members, policies
-from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup, SendPacket
+from pimpy.core import gmp_interfaces, members, policies
+from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
-from pimpy.core.gmp import GmpSettings, Membership
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
 from pimpy.core.pim import asserts, data, downstream, downstream_rpt, neighbor, trees
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
 from pimpy.core.pim.rp_set import Mapping
 from pimpy.core.pim.tib import SG, StarG
-from pimpy.wire.family import Address, Prefix
+from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router
@@ -97,7 +95,7 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
         neighbor.elect_dr(pim_interface)
         if not pim_interface.passive:
             neighbor.send_hello(pim_interface)
-    router.memberships[interface.ifindex].reconfigure(_gmp_settings(router, interface))
+    router.memberships[interface.ifindex].reconfigure(gmp_interfaces.settings(router, interface))
     if thresholds and old.ttl_threshold != interface.phyint.ttl_threshold and interface.vif is not None:
         router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
         router.forwarding.rewrite()
@@ -115,7 +113,7 @@ def link_changed(router: Router, link: LinkChanged) -> None:
     else:
         reconsider(router, interface)
     if old.mtu != link.mtu and link.ifindex in router.memberships:
-        router.memberships[link.ifindex].reconfigure(_gmp_settings(router, interface))
+        router.memberships[link.ifindex].reconfigure(gmp_interfaces.settings(router, interface))
 
 
 def link_gone(router: Router, ifindex: int) -> None:
@@ -125,6 +123,7 @@ def link_gone(router: Router, ifindex: int) -> None:
         stop(router, interface, reachable=False, give_up_vif=True)
         router.waiting.pop(ifindex, None)
         router.static.interfaces_changed()
+        router.bridges.pop(ifindex, None)
         _own_addresses_changed(router)
 
 
@@ -199,7 +198,7 @@ def _start(router: Router, interface: Interface) -> None:
         float(_hello_interval(router, interface)),
     )
     router.pim.interfaces[interface.ifindex] = pim_interface
-    membership = _membership(router, interface, pim_interface)
+    membership = gmp_interfaces.bound(router, interface, pim_interface)
     router.memberships[interface.ifindex] = membership
     neighbor.start(pim_interface)
     membership.start(address)
@@ -221,32 +220,6 @@ def _obtain_vif(router: Router, interface: Interface) -> bool:
     router.waiting.pop(interface.ifindex, None)
     router.emit(AddVif(vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
     return True
-
-
-def _membership(router: Router, interface: Interface, pim_interface: PimInterface) -> Membership:
-    """IGMP or MLD for an interface, its ways out bound to the router."""
-
-    def send(destination: Address, data: bytes) -> None:
-        source = pim_interface.address
-        router.emit(SendPacket(router.family.gmp, interface.ifindex, source, destination, data))
-        router.counters.add(interface.name, router.family.gmp, "tx", "query")
-
-    def count(kind: str, reason: str) -> None:
-        router.counters.add(interface.name, router.family.gmp, "rx", kind, reason)
-
-    return Membership(
-        router.family,
-        router.heap,
-        router.pim.random,
-        _gmp_settings(router, interface),
-        send,
-        partial(members.changed, router, pim_interface),
-        router.ssm.holds,
-        lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
-        count,
-        on_link=lambda address: any(Prefix(own, length).covers(address) for own, length in interface.addresses),
-        usable=router.ssm.usable,
-    )
 
 
 def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: bool) -> None:
@@ -330,16 +303,3 @@ def _dr_priority(interface: Interface) -> int:
 
 def _hello_interval(router: Router, interface: Interface) -> int:
     return interface.phyint.hello_interval or router.config.hello_interval
-
-
-def _gmp_settings(router: Router, interface: Interface) -> GmpSettings:
-    phyint, config = interface.phyint, router.config
-    version = (phyint.igmp_version or 3) if router.family.gmp == "igmp" else (phyint.mld_version or 2)
-    interval = float(config.igmp_query_interval)
-    return GmpSettings(
-        version=version,
-        query_interval=interval,
-        query_response_interval=10.0 if interval > 10 else interval / 2,  # shorter than T25, as RFC 9776 8.3 demands
-        robustness=config.igmp_robustness,
-        mtu=interface.link.mtu,
-    )

@@ -11,13 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
-from pimpy.core import lifecycle, members, rows, upcalls, views
+from pimpy.core import gmp_interfaces, lifecycle, members, rows, upcalls, views
 from pimpy.core.engine import events
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import DelVif, Effect, Notice
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.forwarding import Forwarding
-from pimpy.core.gmp import Membership
+from pimpy.core.gmp import Membership, Totals
+from pimpy.core.gmp.bridge import Bridge
 from pimpy.core.interface import Interface, VifTable
 from pimpy.core.pim import joinprune, receipt, trees
 from pimpy.core.pim.instance import Pim
@@ -45,6 +46,9 @@ class Router:
         """All interfaces of the host, by ifindex."""
         self.memberships: dict[int, Membership] = {}
         """IGMP or MLD on the interfaces that take part, by ifindex."""
+        self.gmp_totals = Totals()
+        self.bridges: dict[int, Bridge] = {}
+        """The snooping bridges below interfaces, by ifindex."""
         self.vifs = VifTable()
         self.traffic: dict[tuple[Address, Address], tuple[int, int, int]] = {}
         """The kernel's (packets, bytes, wrong interface) by (source, group), lent by whoever asks for rows."""
@@ -143,7 +147,7 @@ def _packet_received(router: Router, packet: events.PacketReceived) -> None:
         router.counters.add(name, packet.protocol, "rx", "any", "if_not_enabled")
     elif packet.protocol == "pim":
         receipt.receive(pim_interface, packet)
-    elif packet.protocol == router.family.gmp and not pim_interface.owns(packet.source):
+    elif packet.protocol == router.family.gmp:
         router.memberships[packet.ifindex].receive(
             packet.source, packet.destination, packet.ttl, packet.router_alert, packet.data
         )
@@ -204,5 +208,7 @@ _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.CountersRead: upcalls.counters_read,
     events.VifGone: _vif_gone,
     events.TableAdopted: _table_adopted,
+    events.BridgeChanged: gmp_interfaces.bridge_changed,
+    events.ClearMembership: gmp_interfaces.clear,
     events.Shutdown: _shutdown,
 }

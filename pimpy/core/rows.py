@@ -150,6 +150,27 @@ class GmpInterfaceRow:
     query_max_response_time: float
     robustness_variable: int
     groups_count: int
+    sources_count: int
+    max_groups: int
+    """Beyond so many groups new ones are refused."""
+    queries_sent: int
+    queries_received: int
+    reports_v1_received: int
+    reports_v2_received: int
+    reports_v3_received: int
+    """0 in MLD, which has no version 3."""
+    leaves_received: int
+    """IGMPv2 leaves, MLDv1 dones."""
+    refused: int
+    """Messages, or records of them, that were not taken: `show counters` says why."""
+    immediate_leave: str
+    """`off`, `tracked` or `forced`."""
+    bridge: str | None
+    """The bridge that the interface is, or is a port of, if it snoops; None otherwise."""
+    bridge_querier: str | None
+    """The querier that the bridge knows, itself or another; None if it knows none."""
+    bridge_warning: str | None
+    """What will go wrong on this bridge, in words; None if nothing is known to."""
 
 
 @frozen
@@ -167,9 +188,13 @@ class GmpGroupRow:
     """The compatibility mode of the group: 1, 2 or 3 for IGMP, 1 or 2 for MLD."""
     up_time: float
     expire: float | None
-    """Of the group timer; None in mode include."""
+    """Of the group timer; None in mode include, and of what is static."""
     last_reporter: str | None
     sources_count: int
+    hosts_count: int | None
+    """How many hosts are known to want it; None without explicit tracking."""
+    static: bool
+    """Whether the configuration wants any source of it."""
 
 
 @frozen
@@ -186,6 +211,8 @@ class GmpSourceRow:
     """False for a source that all members exclude."""
     up_time: float
     expire: float | None
+    static: bool
+    """Whether the configuration wants it."""
 
 
 @frozen
@@ -208,4 +235,22 @@ class StaticRow:
     """Streams that have an entry by it; for a join, the memberships that stand."""
 
 
-Row = NeighborRow | InterfaceRow | MrouteRow | OutgoingRow | GmpInterfaceRow | GmpGroupRow | GmpSourceRow | StaticRow
+@frozen
+class GmpReporterRow:
+    """A host that explicit tracking knows, `show igmp groups detail`."""
+
+    row: str
+    """Always `reporter`."""
+    address_family: str
+    interface: str
+    group_address: str
+    reporter_address: str
+    filter_mode: str
+    """`include` or `exclude`."""
+    sources: str
+    """What it includes or excludes; blank-separated, sorted; empty if none."""
+    expire: float
+
+
+GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
+Row = NeighborRow | InterfaceRow | MrouteRow | OutgoingRow | GmpInterfaceRow | GmpRow | StaticRow

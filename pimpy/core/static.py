@@ -352,12 +352,12 @@ class StaticRoutes:
         self._sweeping = True
         self.emit(ReadCounters())
 
-    def counted(self, entries: Iterable[tuple[Address, Address, int]]) -> None:
-        """The kernel's packet counters: entries of rules that counted nothing since `flush` was last called go."""
+    def counted(self, entries: Iterable[tuple[Address, Address, int, int]]) -> None:
+        """The kernel's packet and byte counters: entries that counted nothing since `flush` was last called go."""
         if not self._sweeping:
             return
         self._sweeping = False
-        for source, group, packets in entries:
+        for source, group, packets, _ in entries:
             flow = self.flows.get(source + group)
             if flow is None or flow.rule.route.exact:
                 continue

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pimpy import __version__
 from pimpy.config.model import Config
+from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Notice
-from pimpy.core.engine.events import Configured, Shutdown
+from pimpy.core.engine.events import ClearMembership, Configured, Shutdown
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
 from pimpy.daemon import background, configfile, logs, memory
@@ -31,7 +32,7 @@ from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, advice, open_sockets
-from pimpy.wire.family import FAMILIES, Family
+from pimpy.wire.family import FAMILIES, Address, Family, format_address, parse_address
 
 if TYPE_CHECKING:
     from pimpy.daemon.metrics import MetricsServer
@@ -289,9 +290,20 @@ class Daemon:
             return ""
         if name == "reload":
             return self.reload()
+        if name == "clear":
+            return self._clear(args[0], parse_address(args[1]))
         if name == "log":
             return logs.set_level(args[0]) if args else logs.level()
         raise RefusedError(f"{name!r} is not built")
+
+    def _clear(self, protocol: str, group: Address) -> str:
+        """Forget a group's records; RefusedError if there are none."""
+        driver = next((d for family, d in self.drivers.items() if family.gmp == protocol), None)
+        names = [] if driver is None else gmp_interfaces.holding(driver.router, group)
+        if driver is None or not names:
+            raise RefusedError(f"no interface has a member of {format_address(group)}")
+        driver.feed([ClearMembership(group)])
+        return f"{format_address(group)} forgotten on {', '.join(names)}"
 
     def reload(self) -> str:
         """Read the configuration again and follow it; RefusedError, and nothing changed, if it has an error."""

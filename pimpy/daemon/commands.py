@@ -19,10 +19,18 @@ SHOW: dict[str, tuple[str, ...]] = {
     "interfaces": ("interfaces",),
     "igmp": ("igmp_interfaces", "igmp_groups"),
     "igmp groups": ("igmp_groups",),
+    "igmp groups detail": ("igmp_hosts",),
     "igmp interfaces": ("igmp_interfaces",),
+    "igmp interfaces detail": ("igmp_interfaces",),
+    "igmp sources": ("igmp_sources",),
+    "igmp detail": ("igmp_interfaces", "igmp_hosts"),
     "mld": ("mld_interfaces", "mld_groups"),
     "mld groups": ("mld_groups",),
+    "mld groups detail": ("mld_hosts",),
     "mld interfaces": ("mld_interfaces",),
+    "mld interfaces detail": ("mld_interfaces",),
+    "mld sources": ("mld_sources",),
+    "mld detail": ("mld_interfaces", "mld_hosts"),
     "static": ("static",),
     "status": ("status",),
     "counters": ("counters",),
@@ -32,7 +40,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("kill", "log", "reload", "show", "version")
+COMMANDS = ("clear", "kill", "log", "reload", "show", "version")
 
 COMMAND_ALIASES = {"restart": "reload"}
 """pimd's word; ours loses nothing that did not change."""
@@ -41,8 +49,8 @@ MATCHED = {
     "neighbors": ("interface", "address"),
     "mroute": ("group", "source_address"),
     "interfaces": ("interface", "address"),
-    "igmp": ("interface", "group_address", "source_address"),
-    "mld": ("interface", "group_address", "source_address"),
+    "igmp": ("interface", "group_address", "source_address", "reporter_address"),
+    "mld": ("interface", "group_address", "source_address", "reporter_address"),
     "static": ("kind", "interface", "group_prefix", "source_prefix"),
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "status": (),
@@ -85,8 +93,10 @@ def split_show(words: Sequence[str]) -> tuple[str, list[str]]:
         raise RefusedError(f"show what? {', '.join(top)}", USAGE)
     name = complete(words[0], top, ALIASES, "show command")
     rest = list(words[1:])
-    below = [key.partition(" ")[2] for key in SHOW if key.startswith(f"{name} ")]
-    if rest and below and any(word.startswith(rest[0].lower()) for word in below):
+    while rest:
+        below = sorted({key[len(name) + 1 :].split()[0] for key in SHOW if key.startswith(f"{name} ")})
+        if not any(word.startswith(rest[0].lower()) for word in below):
+            break
         name = f"{name} {complete(rest.pop(0), below, {}, 'show command')}"
     return name, rest
 
@@ -99,6 +109,8 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     name = complete(words[0], COMMANDS, COMMAND_ALIASES, "command")
     if name == "show":
         return show(backend, words[1:]), ""
+    if name == "clear":
+        return None, backend.command(name, _cleared(words[1:]))
     most = 1 if name == "log" else 0
     if len(words) - 1 > most:
         raise RefusedError(f"{words[1 + most]!r} is too much: {name} takes {'one word' if most else 'no words'}", USAGE)
@@ -106,6 +118,20 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
         status = backend.status()
         return None, f"{status.ident} version {status.version}"
     return None, backend.command(name, words[1:])
+
+
+def _cleared(words: Sequence[str]) -> list[str]:
+    """The words of `clear igmp|mld GROUP`, whole and checked."""
+    if len(words) != 2:
+        raise RefusedError("clear what? clear igmp GROUP, clear mld GROUP", USAGE)
+    protocol = complete(words[0], ("igmp", "mld"), {}, "clear command")
+    try:
+        group = ip_address(words[1])
+    except ValueError:
+        raise RefusedError(f"{words[1]!r} is no address of a group", USAGE) from None
+    if not group.is_multicast or (group.version == 4) != (protocol == "igmp"):
+        raise RefusedError(f"{words[1]!r} is no group of {protocol.upper()}", USAGE)
+    return [protocol, str(group)]
 
 
 def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:

@@ -131,18 +131,28 @@ def of_memberships(backend: Backend) -> Iterator[Family]:
     """The querier's side: IGMP and MLD by interface, and how much they remember."""
     groups = Family("gmp_groups", "gauge", "Groups with members on the interface.")
     querier = Family("gmp_is_querier", "gauge", "Whether this router is the querier on the interface.")
+    version = Family("gmp_version", "gauge", "The version of the queries that this router sends.")
+    robustness = Family("gmp_robustness", "gauge", "The robustness in force, the querier's if that is another.")
+    interval = Family("gmp_query_interval_seconds", "gauge", "The query interval in force.")
+    broken = Family("gmp_bridge_warning", "gauge", "Whether the snooping bridge below is known to cut members off.")
     state: Counter[tuple[str, str]] = Counter()
     for protocol, af in (("igmp", "ipv4"), ("mld", "ipv6")):
         for row in backend.rows(f"{protocol}_interfaces"):
             if isinstance(row, GmpInterfaceRow):
                 groups.add(row.groups_count, interface=row.interface, protocol=protocol)
-                querier.add(int(row.is_querier), interface=row.interface, protocol=protocol)
+                labels = {"interface": row.interface, "protocol": protocol}
+                querier.add(int(row.is_querier), **labels)
+                version.add(row.version, **labels)
+                robustness.add(row.robustness_variable, **labels)
+                interval.add(row.query_interval, **labels)
+                if row.bridge is not None:
+                    broken.add(int(row.bridge_warning is not None), **labels)
                 state[af, "gmp_group"] += 0
                 state[af, "gmp_source"] += 0
         for record in backend.rows(f"{protocol}_groups"):
             if isinstance(record, (GmpGroupRow, GmpSourceRow)):
                 state[af, f"gmp_{record.row}"] += 1
-    yield from (groups, querier)
+    yield from (groups, querier, version, robustness, interval, broken)
     yield entries(state)
 
 

@@ -13,6 +13,7 @@ from attrs import fields_dict, frozen
 from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
+    GmpReporterRow,
     GmpSourceRow,
     InterfaceRow,
     MrouteRow,
@@ -148,15 +149,24 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         row.outgoing_interface,
     ),
     GmpInterfaceRow: lambda row: (0, row.address_family, row.interface),
-    GmpGroupRow: lambda row: (1, row.address_family, row.interface, _packed(row.group_address), b""),
+    GmpGroupRow: lambda row: (1, row.address_family, row.interface, _packed(row.group_address), 0, b""),
     GmpSourceRow: lambda row: (
         1,
         row.address_family,
         row.interface,
         _packed(row.group_address),
+        1,
         _packed(row.source_address),
     ),
     StaticRow: lambda row: (row.kind, row.address_family, row.interface, row.group_prefix, row.source_prefix or ""),
+    GmpReporterRow: lambda row: (
+        1,
+        row.address_family,
+        row.interface,
+        _packed(row.group_address),
+        2,
+        _packed(row.reporter_address),
+    ),
     StatusRow: lambda row: (row.ident,),
     CounterRow: lambda row: (
         row.address_family,

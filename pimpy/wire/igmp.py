@@ -9,6 +9,7 @@ from pimpy.wire.membership import (
     OldReport,
     Query,
     Report,
+    Solicitation,
     read_code,
     read_query,
     read_report,
@@ -24,8 +25,19 @@ REPORT_V1 = 0x12
 REPORT_V2 = 0x16
 LEAVE = 0x17
 REPORT_V3 = 0x22
+ADVERTISEMENT = 0x30
+SOLICITATION = 0x31
+TERMINATION = 0x32
+"""Multicast Router Discovery (RFC 4286)."""
 
-TYPE_NAMES = {QUERY: "query", REPORT_V1: "report_v1", REPORT_V2: "report_v2", LEAVE: "leave", REPORT_V3: "report_v3"}
+TYPE_NAMES = {
+    QUERY: "query",
+    REPORT_V1: "report_v1",
+    REPORT_V2: "report_v2",
+    LEAVE: "leave",
+    REPORT_V3: "report_v3",
+    SOLICITATION: "mrd_solicitation",
+}
 """The label of each type that `decode` knows."""
 
 _SIZE = 4
@@ -38,6 +50,11 @@ _VERSION_1_RESPONSE = 10.0
 def type_name(data: bytes) -> str | None:
     """The label of the message that begins with `data`; None if its type is not one of ours, or there is no byte."""
     return TYPE_NAMES.get(data[0]) if data else None
+
+
+def sent_name(data: bytes) -> str:
+    """The label of a message that we send."""
+    return {ADVERTISEMENT: "mrd_advertisement", TERMINATION: "mrd_termination"}.get(data[0]) or TYPE_NAMES[data[0]]
 
 
 def query_capacity(mtu: int) -> int:
@@ -65,6 +82,8 @@ def decode(data: bytes) -> Message | None:
         return None
     if kind == QUERY:
         return _decode_query(data)
+    if kind == SOLICITATION:
+        return Solicitation()
     reader = Reader(data, 4)
     if kind == REPORT_V3:
         return read_report(reader, _SIZE)
@@ -93,7 +112,9 @@ def encode(message: Message) -> bytes:
         return encode_report(message)
     if isinstance(message, OldReport):
         return encode_old_report(message)
-    return encode_leave(message)
+    if isinstance(message, Leave):
+        return encode_leave(message)
+    return _finish(SOLICITATION, 0, b"")
 
 
 def encode_query(query: Query) -> bytes:
@@ -128,6 +149,17 @@ def encode_old_report(report: OldReport) -> bytes:
 def encode_leave(leave: Leave) -> bytes:
     """An IGMPv2 leave."""
     return _finish(LEAVE, 0, leave.group)
+
+
+def encode_advertisement(interval: int, query_interval: int, robustness: int) -> bytes:
+    """A Multicast Router Advertisement (RFC 4286 3.2): seconds until the next, and the querier's variables."""
+    tail = min(query_interval, 0xFFFF).to_bytes(2, "big") + min(robustness, 0xFFFF).to_bytes(2, "big")
+    return _finish(ADVERTISEMENT, interval, tail)
+
+
+def encode_termination() -> bytes:
+    """A Multicast Router Termination (RFC 4286 5.1)."""
+    return _finish(TERMINATION, 0, b"")
 
 
 def _finish(kind: int, code: int, body: bytes) -> bytes:

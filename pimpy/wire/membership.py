@@ -81,7 +81,12 @@ class Leave:
     group: Address
 
 
-Message = Query | Report | OldReport | Leave
+@frozen
+class Solicitation:
+    """A Multicast Router Solicitation (RFC 4286 4.1): a switch asks which routers there are."""
+
+
+Message = Query | Report | OldReport | Leave | Solicitation
 
 
 def read_code(code: int, mantissa: int) -> int:

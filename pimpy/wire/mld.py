@@ -12,6 +12,7 @@ from pimpy.wire.membership import (
     OldReport,
     Query,
     Report,
+    Solicitation,
     read_code,
     read_query,
     read_report,
@@ -26,8 +27,18 @@ QUERY = 130
 REPORT_V1 = 131
 DONE = 132
 REPORT_V2 = 143
+ADVERTISEMENT = 151
+SOLICITATION = 152
+TERMINATION = 153
+"""Multicast Router Discovery (RFC 4286)."""
 
-TYPE_NAMES = {QUERY: "query", REPORT_V1: "report_v1", DONE: "done", REPORT_V2: "report_v2"}
+TYPE_NAMES = {
+    QUERY: "query",
+    REPORT_V1: "report_v1",
+    DONE: "done",
+    REPORT_V2: "report_v2",
+    SOLICITATION: "mrd_solicitation",
+}
 """The label of each type that `decode` knows."""
 
 _SIZE = 16
@@ -39,6 +50,11 @@ _IP_HEADER = 48
 def type_name(data: bytes) -> str | None:
     """The label of the message that begins with `data`; None if its type is not one of ours, or there is no byte."""
     return TYPE_NAMES.get(data[0]) if data else None
+
+
+def sent_name(data: bytes) -> str:
+    """The label of a message that we send."""
+    return {ADVERTISEMENT: "mrd_advertisement", TERMINATION: "mrd_termination"}.get(data[0]) or TYPE_NAMES[data[0]]
 
 
 def query_capacity(mtu: int) -> int:
@@ -61,6 +77,8 @@ def decode(data: bytes) -> Message | None:
     kind = data[0]
     if kind not in TYPE_NAMES:
         return None
+    if kind == SOLICITATION:
+        return Solicitation()
     reader = Reader(data, 4)
     if kind == REPORT_V2:
         return read_report(reader, _SIZE)
@@ -90,7 +108,9 @@ def encode(message: Message) -> bytes:
         return encode_report(message)
     if isinstance(message, OldReport):
         return encode_old_report(message)
-    return encode_leave(message)
+    if isinstance(message, Leave):
+        return encode_leave(message)
+    return bytes((SOLICITATION, 0, 0, 0))
 
 
 def encode_query(query: Query) -> bytes:
@@ -122,6 +142,17 @@ def encode_old_report(report: OldReport) -> bytes:
 def encode_leave(leave: Leave) -> bytes:
     """An MLDv1 done."""
     return _finish(DONE, 0, leave.group)
+
+
+def encode_advertisement(interval: int, query_interval: int, robustness: int) -> bytes:
+    """A Multicast Router Advertisement (RFC 4286 3.2): seconds until the next, and the querier's variables."""
+    tail = min(query_interval, 0xFFFF).to_bytes(2, "big") + min(robustness, 0xFFFF).to_bytes(2, "big")
+    return bytes((ADVERTISEMENT, interval, 0, 0)) + tail
+
+
+def encode_termination() -> bytes:
+    """A Multicast Router Termination (RFC 4286 5.1)."""
+    return bytes((TERMINATION, 0, 0, 0))
 
 
 def _finish(kind: int, code: int, body: bytes) -> bytes:

@@ -240,7 +240,6 @@ NOTES = [
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 scoped 239.0.0.0/8", "phyint: scoped is known, but not built yet: it has no effect"),
-    ("phyint eth0 mrdisc", "phyint: mrdisc is known, but not built yet: it has no effect"),
     (
         "phyint eth0 neighbor-filter 10.0.0.0/8 fe80::/64",
         "phyint: neighbor-filter is known, but not built yet: it has no effect",

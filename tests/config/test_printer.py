@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimpy.config.model import Config, Phyint, StaticRp
+from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
 from pimpy.config.native import parse
 from pimpy.config.printer import print_config
-from pimpy.wire.family import FAMILIES, Family, Prefix, format_address
+from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
     lambda name: name not in (".", "..") and not name.replace(".", "").isdigit()
@@ -50,7 +50,27 @@ PHYINTS = st.builds(
     hello_interval=maybe(st.integers(1, 18724)),
     distance=maybe(st.integers(0, 2**31 - 2)),
     metric=maybe(st.integers(0, 2**32 - 1)),
+    max_groups=maybe(st.integers(1, 1_000_000)),
+    max_sources=maybe(st.integers(1, 1_000_000)),
+    immediate_leave=st.sampled_from([None, "tracked", "forced"]),
+    explicit_tracking=st.booleans(),
+    on_link_reports_only=st.booleans(),
+    require_router_alert=st.booleans(),
+    mrdisc=st.booleans(),
+    groups=st.lists(st.one_of(*map(ranges, FAMILIES)), max_size=3).map(tuple),
+    querier_addresses=st.sampled_from(
+        [(), (parse_address("10.0.0.1"),), (parse_address("fe80::1"), parse_address("10.0.0.1"))]
+    ),
 )
+
+
+def static_members(family: Family) -> st.SearchStrategy[StaticMember]:
+    groups = addresses(family).map(lambda a: family.multicast.network[:2] + a[2:]).filter(family.is_routable_group)
+    return st.builds(StaticMember, NAMES, groups, st.none() | addresses(family).filter(family.is_unicast))
+
+
+def ssm_mappings(family: Family) -> st.SearchStrategy[SsmMapping]:
+    return st.builds(SsmMapping, ranges(family), addresses(family).filter(family.is_unicast))
 
 
 def range_lists(family: Family) -> st.SearchStrategy[tuple[Prefix, ...]]:
@@ -82,6 +102,10 @@ CONFIGS = st.builds(
     join_prune_interval=st.integers(1, 18724),
     igmp_query_interval=st.integers(1, 31744),
     igmp_robustness=st.integers(1, 7),
+    mld_query_interval=maybe(st.integers(1, 31744)),
+    mld_robustness=maybe(st.integers(1, 7)),
+    static_members=st.lists(st.one_of(*map(static_members, FAMILIES)), max_size=4, unique=True).map(tuple),
+    ssm_map=st.lists(st.one_of(*map(ssm_mappings, FAMILIES)), max_size=4, unique=True).map(tuple),
     ssm_ranges4=range_lists(FAMILIES[0]),
     ssm_ranges6=range_lists(FAMILIES[1]),
     rp_addresses=st.lists(st.one_of(*map(static_rps, FAMILIES)), max_size=4, unique=True).map(tuple),

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.gmp import GmpSettings, Membership
+from pimpy.core.rows import GmpInterfaceRow
+from pimpy.core.views.members import group_rows, interface_row
 from pimpy.wire import igmp, mld
 from pimpy.wire.family import IPV4, IPV6, Address, Family, parse_address
 from pimpy.wire.membership import Leave, Message, OldReport, Query, Record, RecordType, Report
@@ -143,7 +145,11 @@ class Bench:
         return record.timer.left(self.now), left
 
     def rows(self) -> list:  # type: ignore[type-arg]
-        return list(self.m.group_rows("eth0", self.now))
+        return list(group_rows(self.m, "eth0", self.now))
+
+    def interface_row(self) -> GmpInterfaceRow:
+        """The row of the interface."""
+        return interface_row(self.m, "eth0", self.now)
 
     def status(self) -> dict[tuple[Address, Address | None], str]:
         """Everything that `changed` is about, by (group, source), as the public face tells it."""

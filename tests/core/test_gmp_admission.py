@@ -30,11 +30,11 @@ def general(bench: Bench) -> Query:
 def assert_untouched(bench: Bench) -> None:
     """Nothing came of it; and what is good still counts."""
     assert (bench.rows(), bench.changes, bench.sent) == ([], [], [])
-    assert bench.m.interface_row("eth0", bench.now).is_querier
+    assert bench.interface_row().is_querier
     assert bench.receive(report(bench), bench.HOST, bench.family.all_reports) == ""
     assert bench.receive(general(bench), bench.LOW, bench.family.all_hosts) == ""
     assert bench.m.wants_any(bench.G)
-    assert not bench.m.interface_row("eth0", bench.now).is_querier
+    assert not bench.interface_row().is_querier
 
 
 @both
@@ -114,7 +114,7 @@ def test_I24_destinations_that_count(family: Family) -> None:
         assert bench.receive(general(bench), bench.LOW, destination or family.all_hosts) == ""
         assert bench.receive(Query(bench.newest, bench.G, 1.0), bench.LOW, destination or bench.G) == ""
         assert bench.timers() == (2.0, {})
-        assert not bench.m.interface_row("eth0", 0.0).is_querier
+        assert not bench.interface_row().is_querier
 
 
 @both

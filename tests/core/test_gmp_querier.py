@@ -61,7 +61,7 @@ def test_I3_T28_the_lower_address_wins_and_a_loser_waits_255_s(family: Family) -
     bench = Bench(family)
     bench.to(10.0)
     assert bench.query(bench.LOW, robustness=2, interval=125.0) == ""
-    row = bench.m.interface_row("eth0", bench.now)
+    row = bench.interface_row()
     assert (row.is_querier, row.querier_expiration, row.query_expiration) == (False, 255.0, None)
     assert parse_address(row.querier or "") == bench.LOW
     bench.to(264.99)
@@ -105,15 +105,15 @@ def test_I3_TH9_0_0_0_0_never_wins_and_is_not_off_link() -> None:
 def test_I3_TH10_only_general_queries_elect_in_igmp() -> None:
     bench = Bench(IPV4)
     assert bench.query(bench.LOW, bench.G) == ""
-    assert bench.m.interface_row("eth0", 0.0).is_querier
+    assert bench.interface_row().is_querier
     bench.query(bench.LOW)
-    assert not bench.m.interface_row("eth0", 0.0).is_querier
+    assert not bench.interface_row().is_querier
 
 
 def test_M3_TH10_any_query_elects_in_mld() -> None:
     bench = Bench(IPV6)
     assert bench.query(bench.LOW, bench.G, robustness=2, interval=125.0) == ""
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.is_querier, row.querier_expiration) == (False, 255.0)
 
 
@@ -121,27 +121,27 @@ def test_M3_all_64_bits_of_the_interface_id_are_compared() -> None:
     for address, wins in (("fe80::1:0:0:4", False), ("fe80::4", True), ("fe80::1:4", False), ("fe80:0:0:1::4", True)):
         bench = Bench(IPV6)
         bench.query(parse_address(address))
-        assert bench.m.interface_row("eth0", 0.0).is_querier is not wins
+        assert bench.interface_row().is_querier is not wins
 
 
 def test_I24_TH10_a_general_query_to_our_unicast_address_counts() -> None:
     bench = Bench(IPV4)
     query = Query(3, IPV4.any, 10.0, False, 2, 125.0)
     assert bench.receive(query, bench.LOW, bench.US) == ""
-    assert not bench.m.interface_row("eth0", 0.0).is_querier
+    assert not bench.interface_row().is_querier
 
 
 @both
 def test_I4_I21_a_non_querier_adopts_what_the_querier_tells(family: Family) -> None:
     bench = Bench(family)
     bench.query(bench.LOW, robustness=3, interval=60.0)
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.robustness_variable, row.query_interval) == (3, 60.0)
     assert row.querier_expiration == 3 * 60 + 5
     bench.record(IS_EX)
     assert bench.timers() == (3 * 60 + 2 * 10, {})
     bench.query(bench.LOW, robustness=0, interval=0.0)
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.robustness_variable, row.query_interval, row.querier_expiration) == (2, 125.0, 255.0)
     bench.record(ALLOW, [1])
     assert bench.timers()[1] == {1: 270.0}
@@ -162,14 +162,14 @@ def test_I4_adopted_values_are_for_non_queriers(family: Family) -> None:
 def test_I4_a_robustness_of_our_own_stands_in_for_0(family: Family) -> None:
     bench = Bench(family, GmpSettings(robustness=4, query_interval=20.0, query_response_interval=2.0))
     bench.query(bench.LOW, robustness=0, interval=0.0)
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.robustness_variable, row.query_interval, row.querier_expiration) == (4, 20.0, 81.0)
 
 
 def test_I4_a_querier_adopts_nothing() -> None:
     bench = Bench(IPV4)
     bench.query(bench.LOW, bench.G, robustness=5, interval=300.0)
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.is_querier, row.robustness_variable, row.query_interval) == (True, 2, 125.0)
 
 
@@ -180,7 +180,7 @@ def test_I4_what_was_adopted_is_over_with_the_other_querier(family: Family) -> N
     bench.to(125.0)
     assert times(bench) == [125.0]
     bench.m.reconfigure(GmpSettings(robustness=4))
-    row = bench.m.interface_row("eth0", bench.now)
+    row = bench.interface_row()
     assert (row.is_querier, row.robustness_variable, row.query_interval) == (True, 4, 125.0)
     assert row.query_expiration == 125.0
 
@@ -198,7 +198,7 @@ def test_I4_a_specific_query_of_the_querier_is_adopted_too() -> None:
     bench.query(bench.LOW, robustness=2, interval=125.0)
     bench.to(10.0)
     bench.query(bench.LOW, bench.G, robustness=4, interval=100.0)
-    row = bench.m.interface_row("eth0", bench.now)
+    row = bench.interface_row()
     assert (row.robustness_variable, row.query_interval) == (4, 100.0)
     assert row.querier_expiration == 245.0
 
@@ -219,7 +219,7 @@ def test_I3_the_election_stops_pending_retransmissions(family: Family) -> None:
 def test_TH66_our_own_queries_are_dropped_without_a_word(family: Family) -> None:
     bench = Bench(family)
     assert bench.query(bench.US, robustness=7, interval=10.0) == "own_packet"
-    assert bench.m.interface_row("eth0", 0.0).robustness_variable == 2
+    assert bench.interface_row().robustness_variable == 2
     assert bench.notices == []
 
 
@@ -232,9 +232,9 @@ def test_readdress(family: Family, other: str) -> None:
         bench.query(bench.LOW, robustness=2, interval=125.0)
         bench.to(10.0)
         bench.m.readdress(bench.HIGH)
-        assert (bench.sent, bench.m.interface_row("eth0", 10.0).is_querier) == ([], False)
+        assert (bench.sent, bench.interface_row().is_querier) == ([], False)
         bench.m.readdress((int.from_bytes(bench.LOW, "big") - 1).to_bytes(family.size, "big"))
-        assert bench.m.interface_row("eth0", 10.0).is_querier
+        assert bench.interface_row().is_querier
         bench.to(300.0)
         assert times(bench) == [10.0, 135.0, 260.0]
     else:
@@ -244,7 +244,7 @@ def test_readdress(family: Family, other: str) -> None:
         bench.m.readdress(bench.HIGH[:-1] + b"\xf0")
         assert times(bench) == [0.0]
         bench.query(bench.HIGH)
-        assert not bench.m.interface_row("eth0", 0.0).is_querier
+        assert not bench.interface_row().is_querier
 
 
 @both
@@ -270,7 +270,7 @@ def test_reconfigure_of_a_non_querier_keeps_what_it_adopted(family: Family) -> N
     bench = Bench(family)
     bench.query(bench.LOW, robustness=3, interval=60.0)
     bench.m.reconfigure(GmpSettings(query_response_interval=5.0))
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.robustness_variable, row.query_interval, bench.sent) == (3, 60.0, [])
     bench.record(IS_EX)
     assert bench.timers() == (190.0, {})
@@ -292,7 +292,7 @@ def test_stop_is_silent_and_tells_what_went(family: Family) -> None:
     bench.to(1000.0)
     bench.m.stop()
     assert (bench.sent, bench.changes, bench.rows()) == ([], [], [])
-    row = bench.m.interface_row("eth0", bench.now)
+    row = bench.interface_row()
     assert (row.oper_status, row.querier, row.query_expiration, row.groups_count) == ("down", None, None, 0)
 
 
@@ -308,7 +308,7 @@ def test_M10_start_again_after_stop(family: Family) -> None:
     assert times(bench) == [50.0, 81.25]
     assert {query.robustness for query in bench.take_sent()} == {2}
     bench.m.reconfigure(GmpSettings(query_response_interval=5.0))
-    assert bench.m.interface_row("eth0", bench.now).robustness_variable == 2
+    assert bench.interface_row().robustness_variable == 2
 
 
 def test_M11_the_families_share_nothing() -> None:
@@ -355,7 +355,7 @@ def test_I15_M12_a_query_of_another_version_warns_and_switches_nothing(family: F
     warnings = [(level, reason) for level, reason, _ in bench.notices]
     assert warnings == [("warning", "query_version")] * 2
     assert "2 more" in bench.notices[1][2]
-    assert bench.m.interface_row("eth0", 0.0).version == ours
+    assert bench.interface_row().version == ours
     bench.to(160.0)
     assert {query.version for query in bench.take_sent()} == {ours}
 
@@ -371,7 +371,7 @@ def test_I15_a_specific_query_of_another_version_does_not_warn(family: Family) -
 def test_I15_an_older_querier_wins_like_any_other(family: Family) -> None:
     bench = Bench(family)
     bench.query(bench.LOW, version=1)
-    row = bench.m.interface_row("eth0", 0.0)
+    row = bench.interface_row()
     assert (row.is_querier, row.querier_expiration, row.robustness_variable) == (False, 255.0, 2)
 
 
@@ -393,4 +393,4 @@ def test_settings_that_cannot_be() -> None:
     bench = Bench(IPV6)
     with pytest.raises(ValueError):
         bench.m.reconfigure(GmpSettings(version=3))
-    assert bench.m.interface_row("eth0", 0.0).version == 2
+    assert bench.interface_row().version == 2

@@ -405,6 +405,8 @@ def test_rows(family: Family) -> None:
             expire=265.0,
             last_reporter=format_address(bench.HOST),
             sources_count=2,
+            hosts_count=None,
+            static=False,
         ),
         GmpSourceRow(
             row="source",
@@ -413,6 +415,7 @@ def test_rows(family: Family) -> None:
             forwarding=False,
             up_time=5.0,
             expire=None,
+            static=False,
         ),
         GmpSourceRow(
             row="source",
@@ -421,6 +424,7 @@ def test_rows(family: Family) -> None:
             forwarding=True,
             up_time=0.0,
             expire=270.0,
+            static=False,
         ),
     ]
 
@@ -430,7 +434,7 @@ def test_interface_row(family: Family) -> None:
     bench = Bench(family)
     bench.to(15.0)
     bench.record(IS_EX, [1])
-    assert bench.m.interface_row("eth0", 15.0) == GmpInterfaceRow(
+    assert bench.interface_row() == GmpInterfaceRow(
         address_family=family.name,
         interface="eth0",
         oper_status="up",
@@ -443,4 +447,17 @@ def test_interface_row(family: Family) -> None:
         query_max_response_time=10.0,
         robustness_variable=2,
         groups_count=1,
+        sources_count=1,
+        max_groups=65536,
+        queries_sent=0,
+        queries_received=0,
+        reports_v1_received=0,
+        reports_v2_received=0,
+        reports_v3_received=0,
+        leaves_received=0,
+        refused=0,
+        immediate_leave="off",
+        bridge=None,
+        bridge_querier=None,
+        bridge_warning=None,
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
+    GmpReporterRow,
     GmpSourceRow,
     InterfaceRow,
     MrouteRow,
@@ -132,6 +133,19 @@ def gmp_interface(family: str = "ipv4", name: str = "b2", **change: object) -> G
         "query_max_response_time": 10.0,
         "robustness_variable": 2,
         "groups_count": 2,
+        "sources_count": 2,
+        "max_groups": 65536,
+        "queries_sent": 7,
+        "queries_received": 0,
+        "reports_v1_received": 0,
+        "reports_v2_received": 3,
+        "reports_v3_received": 4,
+        "leaves_received": 1,
+        "refused": 2,
+        "immediate_leave": "off",
+        "bridge": None,
+        "bridge_querier": None,
+        "bridge_warning": None,
         **change,
     }
     return GmpInterfaceRow(**values)  # type: ignore[arg-type]
@@ -149,6 +163,8 @@ def gmp_group(group: str = "232.1.1.1", **change: object) -> GmpGroupRow:
         "expire": None,
         "last_reporter": "fe80::3:10" if ":" in group else "10.0.3.10",
         "sources_count": 1,
+        "hosts_count": None,
+        "static": False,
         **change,
     }
     return GmpGroupRow(**values)  # type: ignore[arg-type]
@@ -164,9 +180,25 @@ def gmp_source(group: str = "232.1.1.1", source: str = "10.0.1.10", **change: ob
         "forwarding": True,
         "up_time": 12.0,
         "expire": 248.0,
+        "static": False,
         **change,
     }
     return GmpSourceRow(**values)  # type: ignore[arg-type]
+
+
+def gmp_reporter(group: str = "232.1.1.1", host: str = "10.0.3.10", **change: object) -> GmpReporterRow:
+    values: dict[str, object] = {
+        "row": "reporter",
+        "address_family": "ipv6" if ":" in group else "ipv4",
+        "interface": "b2",
+        "group_address": group,
+        "reporter_address": host,
+        "filter_mode": "include",
+        "sources": "10.0.1.10",
+        "expire": 248.0,
+        **change,
+    }
+    return GmpReporterRow(**values)  # type: ignore[arg-type]
 
 
 def network() -> dict[str, list[Row]]:
@@ -221,7 +253,11 @@ def network() -> dict[str, list[Row]]:
             gmp_group("225.1.2.3", filter_mode="exclude", expire=385.0, sources_count=1, version=2),
             gmp_source("225.1.2.3", "10.0.1.66", forwarding=False, expire=None),
         ],
-        "mld_interfaces": [gmp_interface("ipv6")],
+        "igmp_sources": [gmp_source(), gmp_source("225.1.2.3", "10.0.1.66", forwarding=False, expire=None)],
+        "igmp_hosts": [gmp_group(hosts_count=1), gmp_source(), gmp_reporter()],
+        "mld_interfaces": [gmp_interface("ipv6", bridge="br0", bridge_querier="fe80::3:2")],
+        "mld_sources": [gmp_source("ff3e::8000:1", "2001:db8:1::10")],
+        "mld_hosts": [gmp_group("ff3e::8000:1", hosts_count=1), gmp_reporter("ff3e::8000:1", "fe80::3:10")],
         "mld_groups": [gmp_group("ff3e::8000:1"), gmp_source("ff3e::8000:1", "2001:db8:1::10")],
         "static": [
             StaticRow("mroute", "ipv4", "a1", None, "225.1.2.3/32", "a2 a3", False, 2),

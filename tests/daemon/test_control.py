@@ -112,7 +112,7 @@ def test_words_and_filters(path: str, command: str, count: int) -> None:
     ("command", "code", "text"),
     [
         ("", 2, "an empty command"),
-        ("shw", 2, "no such command: 'shw'; known are kill, log, reload, show, version"),
+        ("shw", 2, "no such command: 'shw'; known are clear, kill, log, reload, show, version"),
         ("show", 2, "show what?"),
         ("show i", 2, "show command 'i' is ambiguous: igmp, interfaces"),
         ("show bogus", 2, "no such show command: 'bogus'"),
@@ -120,6 +120,10 @@ def test_words_and_filters(path: str, command: str, count: int) -> None:
         ("show status now", 2, "'now' is too much"),
         ("version 2", 2, "'2' is too much: version takes no words"),
         ("log a b", 2, "'b' is too much: log takes one word"),
+        ("clear", 2, "clear what?"),
+        ("clear igmp x", 2, "'x' is no address of a group"),
+        ("clear igmp ff1e::1", 2, "'ff1e::1' is no group of IGMP"),
+        ("clear mld 2001:db8::1", 2, "'2001:db8::1' is no group of MLD"),
         ("log loud", 2, "no such level: 'loud'"),
         ("reload", 1, "/etc/pimpyd.conf:3: unknown word 'phyin'"),
         (17, 2, "a request is an object like"),
@@ -149,7 +153,10 @@ def test_commands_reach_the_daemon(path: str) -> None:
         assert ask_json(path, "kill") == {"text": ""}
         assert ask_json(path, "log debug") == {"text": "debug"}
         assert ask(path, b"kill\n") == b""
-    assert daemon.asked == [("kill",), ("log", "debug"), ("kill",)]
+        ask_json(path, "clear igmp 239.1.1.1")
+        ask_json(path, "cl ml FF1E::0:1")
+    assert daemon.asked[:3] == [("kill",), ("log", "debug"), ("kill",)]
+    assert daemon.asked[3:] == [("clear", "igmp", "239.1.1.1"), ("clear", "mld", "ff1e::1")]
 
 
 def test_a_bug_in_the_daemon_is_an_error_of_this_one_request(path: str, caplog: pytest.LogCaptureFixture) -> None:

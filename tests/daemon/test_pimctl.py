@@ -98,6 +98,23 @@ def test_igmp(path: str) -> None:
     ]
 
 
+def test_igmp_in_detail(path: str) -> None:
+    text = ctl(path, "show", "igmp", "gr", "det")
+    assert "IGMP hosts" in text
+    assert text.splitlines()[-1].split() == ["b2", "232.1.1.1", "10.0.3.10", "include", "4m08s", "10.0.1.10"]
+    lines = ctl(path, "show", "igmp", "interfaces", "detail", "b2").splitlines()
+    start = lines.index("IGMP messages")
+    assert lines[start + 2].split()[-7:] == ["7", "0", "0", "3", "4", "1", "2"]
+    lines = ctl(path, "show", "igmp", "sources").splitlines()
+    assert [line.split()[2] for line in lines[1:]] == ["10.0.1.66", "10.0.1.10"]
+    assert ctl(path, "show", "mld", "interfaces").splitlines()[1].endswith("br0, querier fe80::3:2")
+
+
+def test_clear(path: str, daemon: FakeDaemon) -> None:
+    ctl(path, "clear", "igmp", "239.1.1.1")
+    assert daemon.asked[-1] == ("clear", "igmp", "239.1.1.1")
+
+
 def test_status(path: str) -> None:
     lines = dict(line.split(": ", 1) for line in ctl(path, "show", "status").splitlines())
     fields = {name.strip(): value for name, value in lines.items()}

@@ -170,6 +170,29 @@ class TableAdopted:
 
 
 @frozen
+class BridgeChanged:
+    """The snooping bridge that `ifindex` is or leads to: `name` "" for none (any more).
+
+    `itself`: the interface is the bridge. `querier` is who asks there, of this family, as the bridge heard; `asks`
+    whether it would ask itself. `router_port` is a port's multicast_router setting, None where not told.
+    """
+
+    ifindex: int
+    name: str
+    itself: bool = False
+    querier: Address | None = None
+    asks: bool = False
+    router_port: int | None = None
+
+
+@frozen
+class ClearMembership:
+    """An operator wants the records of `group` forgotten on all interfaces, and its members asked."""
+
+    group: Address
+
+
+@frozen
 class Shutdown:
     """Say good-bye on every interface and take back what stands in the kernel."""
 
@@ -190,5 +213,7 @@ Event = (
     | CountersRead
     | VifGone
     | TableAdopted
+    | BridgeChanged
+    | ClearMembership
     | Shutdown
 )

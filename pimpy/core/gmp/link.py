@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import define, field, frozen
 
 from pimpy.core.engine.timers import TimerHeap
+from pimpy.core.gmp.settings import GmpSettings, Totals, Variables
 from pimpy.wire import igmp, mld
-from pimpy.wire.family import IPV4, IPV6, Address, Family
+from pimpy.wire.family import IPV4, IPV6, Address, Family, format_address
 from pimpy.wire.membership import Message, Query
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 NOTICE_INTERVAL = 60.0
 """Seconds between two notices of one reason and interface."""
+WARNINGS = {
+    "ssm_bad_record": "is in the SSM range, where a wish for any source does not count (RFC 9776 6.4)",
+    "group_limit": "is refused: the limit of groups is reached",
+    "source_limit": "has sources that are refused: the limit of sources is reached",
+    "host_limit": "has hosts that are not tracked: the limit is reached, so its members are asked before they are cut",
+    "group_denied": "is refused: the configuration does not allow it here",
+}
+"""What is said of a group when a record of it does not count, or not all of it."""
 
 
 class Codec(Protocol):
@@ -24,6 +33,9 @@ class Codec(Protocol):
 
     def type_name(self, data: bytes) -> str | None:
         """The label of the message that begins with `data`."""
+
+    def sent_name(self, data: bytes) -> str:
+        """The label of a message that we send."""
 
     def decode(self, data: bytes) -> Message | None:
         """The message in `data`; Malformed if it is none."""
@@ -36,6 +48,15 @@ class Codec(Protocol):
 
     def query_capacity(self, mtu: int) -> int:
         """How many sources fit into a query."""
+
+    def report_capacity(self, mtu: int) -> int:
+        """How many sources fit into a report of one record."""
+
+    def encode_advertisement(self, interval: int, query_interval: int, robustness: int) -> bytes:
+        """The bytes of a Multicast Router Advertisement."""
+
+    def encode_termination(self) -> bytes:
+        """The bytes of a Multicast Router Termination."""
 
 
 @frozen(eq=False)
@@ -55,6 +76,8 @@ class Traits:
     """Whether a message must come from a link-local address (RFC 9777 7.4, 7.6)."""
     router_alert: bool
     """Whether a message must carry Router Alert (RFC 9777 7.4, 7.6); else the settings say."""
+    all_snoopers: Address
+    """Where router advertisements go (RFC 4286 7)."""
     bad_ttl: str
     no_router_alert: str
     bad_source: str
@@ -70,6 +93,7 @@ TRAITS = {
         election_by_general=True,
         link_local_source=False,
         router_alert=False,
+        all_snoopers=bytes((224, 0, 0, 106)),
         bad_ttl="igmp_ttl",
         no_router_alert="igmp_no_ra",
         bad_source="igmp_src_subnet",
@@ -82,88 +106,12 @@ TRAITS = {
         election_by_general=False,
         link_local_source=True,
         router_alert=True,
+        all_snoopers=bytes((0xFF, 2, *(0,) * 13, 0x6A)),
         bad_ttl="mld_hl",
         no_router_alert="mld_no_ra",
         bad_source="mld_src",
     ),
 }
-
-
-@frozen
-class GmpSettings:
-    """What the configuration says of one interface. Times are in seconds.
-
-    None stands for the RFC's default (RFC 9776 section 8). ValueError for what no interface could run with.
-    """
-
-    version: int | None = None
-    """Of the queries we send: 1 to 3 for IGMP, 1 or 2 for MLD; None for the newest (RFC 9776 7.3.1)."""
-    query_interval: float = 125.0
-    query_response_interval: float = 10.0
-    robustness: int = 2
-    """1 or more; 2 or more is advised (RFC 9776 8.1)."""
-    last_member_query_interval: float = 1.0
-    last_member_query_count: int | None = None
-    """1 or more; None for the robustness."""
-    startup_query_interval: float | None = None
-    """None for a quarter of the query interval."""
-    startup_query_count: int | None = None
-    """1 or more; None for the robustness."""
-    mtu: int = 1500
-    """Bytes of the longest IP packet: long queries are split to fit."""
-    max_groups: int = 65536
-    """Group records of the interface; beyond it new ones are refused."""
-    max_sources: int = 8192
-    """Source records of a group; beyond it new ones are refused."""
-    on_link_only: bool = False
-    """Drop IGMP reports from sources that are not on the link, 0.0.0.0 excepted (RFC 9776 9.2)."""
-    require_router_alert: bool = False
-    """Drop IGMP messages without Router Alert (RFC 9776 9.2); MLD requires it anyway."""
-    oldest_version: int = 1
-    """Reports of older versions than this are ignored, and leaves if it is the newest (RFC 9776 9.2)."""
-
-    def __attrs_post_init__(self) -> None:
-        counts = (self.robustness, self.last_member_query_count, self.startup_query_count)
-        times = (self.query_interval, self.last_member_query_interval, self.startup_query_interval)
-        if any(count is not None and count < 1 for count in counts):
-            raise ValueError("robustness and query counts are at least 1")
-        if any(time is not None and time <= 0 for time in times):
-            raise ValueError("query intervals are longer than 0 s")
-        if not 0 < self.query_response_interval < self.query_interval:
-            raise ValueError("the query response interval is longer than 0 s and shorter than the query interval")
-
-
-@frozen
-class Variables:
-    """The timer values in force (RFC 9776 section 8, RFC 9777 section 9), by their IGMP names; seconds.
-
-    A non-querier computes them from the querier's robustness and query interval (RFC 9776 4.1.6, 4.1.7).
-    """
-
-    robustness: int
-    query_interval: float
-    group_membership_interval: float
-    other_querier_present_interval: float
-    older_host_present_interval: float
-    last_member_query_count: int
-    last_member_query_time: float
-
-    @classmethod
-    def of(cls, settings: GmpSettings, robustness: int = 0, query_interval: float = 0.0) -> Variables:
-        """From our settings and what the querier told; 0: it told nothing."""
-        robustness = robustness or settings.robustness
-        query_interval = query_interval or settings.query_interval
-        response = settings.query_response_interval
-        count = settings.last_member_query_count or robustness
-        return cls(
-            robustness=robustness,
-            query_interval=query_interval,
-            group_membership_interval=robustness * query_interval + 2 * response,  # 8.4
-            other_querier_present_interval=robustness * query_interval + response / 2,  # 8.5
-            older_host_present_interval=robustness * query_interval + response,  # 8.13
-            last_member_query_count=count,  # 8.9
-            last_member_query_time=count * settings.last_member_query_interval,  # 8.10
-        )
 
 
 @define(eq=False)
@@ -176,6 +124,7 @@ class Link:
     send: Callable[[Address, bytes], None]
     changed: Callable[[Address, Address | None], None]
     report_notice: Callable[[str, str, str], None]
+    totals: Totals
     traits: Traits = field(init=False)
     variables: Variables = field(init=False)
     groups: dict[Address, GroupRecord] = field(init=False, factory=dict)
@@ -210,6 +159,10 @@ class Link:
             text = f"{text} ({int(last[1])} more of these were not told)"
         self.silenced[reason] = [now, 0]
         self.report_notice(level, reason, text)
+
+    def refuse(self, reason: str, group: Address) -> None:
+        """Something about a group does not count: tell the operator now and then (S5, I22)."""
+        self.notice("warning", reason, f"{format_address(group)} {WARNINGS[reason]}")
 
     def query(
         self, group: Address, max_response: float, suppress: bool = False, sources: tuple[Address, ...] = ()

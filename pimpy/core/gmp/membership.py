@@ -13,7 +13,7 @@ from itertools import product
 from attrs import define, field, frozen
 
 from pimpy.core.engine.timers import NEVER, Timer
-from pimpy.core.gmp import queries
+from pimpy.core.gmp import queries, tracking
 from pimpy.core.gmp.link import Link
 from pimpy.wire.family import Address
 from pimpy.wire.membership import RECORD_TYPES, RecordType
@@ -62,6 +62,10 @@ class GroupRecord:
     """The sources that have sendings left."""
     query_timer: Timer = field(init=False)
     """When the next sending is due."""
+    hosts: tracking.Hosts | None = field(init=False, default=None)
+    """Its hosts, with explicit tracking."""
+    blind_until: float = field(init=False, default=0.0)
+    """Until then there may be hosts that are not known; NEVER: as long as the record stands."""
 
     def __attrs_post_init__(self) -> None:
         self.timer = Timer(self.link.heap, self, group_expired)
@@ -77,12 +81,31 @@ class GroupRecord:
             heard = 2
         return min(heard, self.link.version)
 
+    def remove(self, address: Address) -> None:
+        """A source record goes."""
+        self.sources.pop(address).timer.close()
+        self.pending.pop(address, None)
+        self.link.totals.sources -= 1
+
     def close(self) -> None:
-        """Cancel everything that could still come."""
-        self.timer.cancel()
+        """The record goes, and everything that could still come with it."""
         queries.forget(self)
-        for source in self.sources.values():
-            source.timer.cancel()
+        self.timer.close()
+        self.query_timer.close()
+        tracking.forget(self)
+        for address in list(self.sources):
+            self.remove(address)
+        if self.link.groups.pop(self.address, None) is not None:
+            self.link.totals.groups -= 1
+
+
+def obtain(link: Link, address: Address) -> GroupRecord:
+    """The record of a group, made if there is none."""
+    group = link.groups.get(address)
+    if group is None:
+        group = link.groups[address] = GroupRecord(link, address, link.heap.now)
+        link.totals.groups += 1
+    return group
 
 
 def source_expired(source: SourceRecord) -> None:
@@ -90,7 +113,7 @@ def source_expired(source: SourceRecord) -> None:
     group = source.group
     group.pending.pop(source.address, None)
     if group.mode is INCLUDE:
-        del group.sources[source.address]
+        group.remove(source.address)
         delete_if_empty(group)
     group.link.changed(group.address, source.address)
 
@@ -102,7 +125,7 @@ def group_expired(group: GroupRecord) -> None:
     group.timer.cancel()
     gone = [source.address for source in group.sources.values() if not source.timer.running]
     for address in gone:
-        del group.sources[address]
+        group.remove(address)
     delete_if_empty(group)
     group.link.changed(group.address, None)
     for address in gone:
@@ -113,7 +136,6 @@ def delete_if_empty(group: GroupRecord) -> None:
     """INCLUDE () is the same as no record (Table 7)."""
     if group.mode is INCLUDE and not group.sources:
         group.close()
-        group.link.groups.pop(group.address, None)
 
 
 @define(eq=False)
@@ -139,9 +161,10 @@ class Step:
         if not link.family.is_unicast(address):
             self.refused = self.refused or "bad_source"
             return None
-        if len(group.sources) >= link.settings.max_sources:
+        if len(group.sources) >= link.settings.max_sources or link.totals.sources >= link.totals.max_sources:
             self.refused = "source_limit"
             return None
+        link.totals.sources += 1
         source = group.sources[address] = SourceRecord(group, address, link.heap.now)
         source.timer.at(deadline)
         self.changed.append(address)
@@ -188,10 +211,7 @@ def query(step: Step, address: Address, source: SourceRecord | None) -> None:
 def delete(step: Step, address: Address, source: SourceRecord | None) -> None:
     """The record goes."""
     assert source is not None
-    source.timer.cancel()
-    group = step.group
-    group.pending.pop(address, None)
-    del group.sources[address]
+    step.group.remove(address)
     step.changed.append(address)
 
 
@@ -241,12 +261,17 @@ TABLE: dict[tuple[bool, int], Row] = {
 assert set(TABLE) == set(product((INCLUDE, EXCLUDE), RECORD_TYPES)), "a cell of the record tables is missing"
 
 
-def apply(group: GroupRecord, kind: int, listed: tuple[Address, ...]) -> str:
+def apply(group: GroupRecord, kind: int, listed: tuple[Address, ...], reporter: Address | None = None) -> str:
     """Apply a record of type `kind` with the sources `listed` to `group`; why a source was refused, or "".
 
-    The group may be empty afterwards only if it was before.
+    `reporter` is the host that sent it. The group may be empty afterwards only if it was before, or if nobody
+    known wants it any more.
     """
     link = group.link
+    untracked = ""
+    if link.settings.tracking and reporter is not None:
+        new = group.mode is INCLUDE and not group.sources
+        untracked = tracking.hear(group, kind, listed, reporter, new=new)
     row = TABLE[group.mode, kind]
     step = Step(group, link.heap.now + link.variables.group_membership_interval, group.timer.deadline)
     _classify(step, row, listed)
@@ -254,13 +279,27 @@ def apply(group: GroupRecord, kind: int, listed: tuple[Address, ...]) -> str:
     if row.to_exclude:
         group.mode = EXCLUDE
         group.timer.at(step.membership)
+    ending, ends = tracking.unwanted(group, step.queried, row.query_group)
     if step.queried or row.query_group:
-        queries.ask(group, step.queried, row.query_group)
+        asked = [source for source in step.queried if source not in ending] if ending else step.queried
+        queries.ask(group, asked, row.query_group and not ends)
     if switched:
         link.changed(group.address, None)
     for address in step.changed:
         link.changed(group.address, address)
-    return step.refused
+    if ending or ends:
+        _end_at_once(group, ending, ends)
+    return step.refused or untracked
+
+
+def _end_at_once(group: GroupRecord, sources: set[SourceRecord], whole: bool) -> None:
+    """What nobody known wants ends now, not after LMQT; one query, in case that somebody was never heard."""
+    queries.ask_once(group, sorted(source.address for source in sources), whole)
+    for source in sorted(sources, key=lambda source: source.address):
+        source.timer.cancel()
+        source_expired(source)
+    if whole and group.mode is EXCLUDE:
+        group_expired(group)
 
 
 def _classify(step: Step, row: Row, listed: tuple[Address, ...]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import define, field
 
 from pimpy.core.engine.timers import Timer
-from pimpy.core.gmp.link import GmpSettings, Link, Variables
+from pimpy.core.gmp.link import Link
+from pimpy.core.gmp.settings import GmpSettings, Variables
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.membership import Query
 
@@ -19,6 +20,8 @@ class Querier:
     """Ours."""
     other: Address | None = field(init=False, default=None)
     """The querier, if it is not us."""
+    other_until: float = field(init=False, default=0.0)
+    """When the other one counts as gone, if it is not heard again."""
     told: tuple[int, float] = field(init=False, default=(0, 0.0))
     """The robustness and the query interval that the other one told last; 0: it told none."""
     startup: int = field(init=False, default=0)
@@ -71,19 +74,31 @@ class Querier:
         return source != self.link.family.any and source[-8:] < self.address[-8:]
 
     def heard(self, source: Address, query: Query, general: bool) -> None:
-        """A valid query of another router (6.6.2); what the winner tells of itself is adopted (4.1.6, 4.1.7)."""
+        """A valid query of another router (6.6.2); what the winner tells of itself is adopted (4.1.6, 4.1.7).
+
+        Whoever beats us keeps us quiet. Of several such the lowest is the querier; the others will hear it and be
+        quiet too, so what they tell is adopted only once the querier has not been heard for as long as it may.
+        """
         if not self.is_lower(source):
             return
         link = self.link
         elects = general or not link.traits.election_by_general
-        if elects and source != self.other:
+        if elects and source != self.other and self._succeeds(source):
             self._yield_to(source)
         if link.is_querier:
             return
-        self.told = (query.robustness, query.interval)
-        link.variables = Variables.of(link.settings, *self.told)
+        if source == self.other:
+            self.told = (query.robustness, query.interval)
+            link.variables = Variables.of(link.settings, *self.told)
         if elects:
-            self.present_timer.at(link.heap.now + link.variables.other_querier_present_interval)
+            until = link.heap.now + link.variables.other_querier_present_interval
+            self.present_timer.at(until)
+            if source == self.other:
+                self.other_until = until
+
+    def _succeeds(self, source: Address) -> bool:
+        """Whether `source`, which beats us, takes the place of the other querier: there is none, or it is beaten."""
+        return self.other is None or source[-8:] < self.other[-8:] or self.link.heap.now >= self.other_until
 
     def _yield_to(self, source: Address) -> None:
         link = self.link

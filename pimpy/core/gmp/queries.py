@@ -44,6 +44,15 @@ def ask(group: GroupRecord, sources: Iterable[SourceRecord], whole: bool) -> Non
         transmit(group)
 
 
+def ask_once(group: GroupRecord, sources: list[Address], whole: bool) -> None:
+    """Ask for what was ended without waiting for an answer; nothing if we are not the querier."""
+    if group.link.is_querier:
+        if whole:
+            _send_group(group, False)
+        elif group.link.version == group.link.traits.newest:
+            _send_sources(group, sources, False)
+
+
 def retransmit(group: GroupRecord) -> None:
     """The schedule of a group has come round. One who lost the election meanwhile is silent (RFC 9777 7.6.2)."""
     if group.link.is_querier:

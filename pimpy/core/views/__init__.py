@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pimpy.core.rows import Row
-from pimpy.core.views.members import gmp_groups, gmp_interfaces
+from pimpy.core.views.members import gmp_groups, gmp_hosts, gmp_interfaces, gmp_sources
 from pimpy.core.views.mroute import mroute
 from pimpy.core.views.neighbors import interfaces, neighbors
 from pimpy.core.views.static import static
@@ -21,5 +21,7 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "gmp_interfaces": gmp_interfaces,
     "gmp_groups": gmp_groups,
     "static": static,
+    "gmp_hosts": gmp_hosts,
+    "gmp_sources": gmp_sources,
 }
 """What `Router.rows` can tell, each sorted."""

@@ -1,0 +1,36 @@
+"""What is known of the bridge below an interface: whether its snooping will let hosts and router hear each other."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pimpy.wire.family import Address
+
+
+@frozen
+class Bridge:
+    """A bridge that snoops. It forwards a group only to ports that it heard a report from while somebody asks."""
+
+    name: str
+    itself: bool
+    """Whether our interface is the bridge; otherwise it leads to one as its port."""
+    querier: Address | None
+    """Who asks on it, as the bridge knows; None for nobody."""
+    asks: bool
+    """Whether the bridge is itself set to ask when nobody else does (mcast_querier)."""
+    router_port: int | None
+    """For a port: multicast_router of the port, 0 never, 1 as heard, 2 always; None if not told."""
+
+    def warning(self) -> str | None:
+        """What will go wrong, in words; None if nothing is known to."""
+        if self.router_port == 0:
+            return (
+                f"bridge {self.name} never sends reports to this port (multicast_router 0): "
+                "members will not be heard; set multicast_router 1 on the port"
+            )
+        if self.querier is None:
+            return (
+                f"bridge {self.name} snoops and has heard no querier: what works now will stop after some minutes; "
+                "let our queries reach it, or set mcast_querier 1 on the bridge"
+            )
+        return None

@@ -1,0 +1,69 @@
+"""Multicast Router Discovery (RFC 4286): telling snooping switches that a router is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from pimpy.core.engine.timers import Timer
+from pimpy.core.gmp.link import Link
+
+if TYPE_CHECKING:
+    import random
+
+ADVERTISEMENT_INTERVAL = 20.0
+"""Seconds between two advertisements (RFC 4286 3.1)."""
+JITTER = 0.025
+"""The part of the interval by which it is varied."""
+MAX_INITIAL_ADVERTISEMENT_INTERVAL = 2.0
+MAX_INITIAL_ADVERTISEMENTS = 3
+MAX_RESPONSE_DELAY = 2.0
+"""Seconds in which a solicitation is answered."""
+
+
+@define(eq=False)
+class Advertiser:
+    """The router's part on one link."""
+
+    link: Link
+    rng: random.Random
+    initial: int = field(init=False, default=0)
+    """Initial advertisements still to be sent."""
+    timer: Timer = field(init=False)
+    """When the next advertisement is due."""
+
+    def __attrs_post_init__(self) -> None:
+        self.timer = Timer(self.link.heap, self, advertise)
+
+    def start(self) -> None:
+        """Advertise, closer together at first."""
+        self.initial = MAX_INITIAL_ADVERTISEMENTS
+        advertise(self)
+
+    def stop(self) -> None:
+        """Say that the router is no more, if it was said that it is."""
+        if self.timer.running:
+            self.timer.cancel()
+            link = self.link
+            link.send(link.traits.all_snoopers, link.traits.codec.encode_termination())
+
+    def solicited(self) -> None:
+        """A switch asks: answer soon, but not with all other routers at once."""
+        if self.timer.running:
+            self.timer.no_later_than(self.link.heap.now + self.rng.uniform(0, MAX_RESPONSE_DELAY))
+
+
+def advertise(advertiser: Advertiser) -> None:
+    """Send an advertisement, and schedule the next one."""
+    link = advertiser.link
+    variables = link.variables
+    message = link.traits.codec.encode_advertisement(
+        int(ADVERTISEMENT_INTERVAL), int(variables.query_interval), variables.robustness
+    )
+    link.send(link.traits.all_snoopers, message)
+    wait = ADVERTISEMENT_INTERVAL * (1 + advertiser.rng.uniform(-JITTER, JITTER))
+    if advertiser.initial > 1:
+        wait = min(wait, advertiser.rng.uniform(0, MAX_INITIAL_ADVERTISEMENT_INTERVAL))
+    advertiser.initial = max(0, advertiser.initial - 1)
+    advertiser.timer.at(link.heap.now + wait)

@@ -1,0 +1,106 @@
+"""IGMP and MLD of a router's interfaces: what each is made of and told, and what is asked of all of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pimpy.core import members
+from pimpy.core.engine.effects import SendPacket
+from pimpy.core.gmp import GmpSettings, Membership
+from pimpy.core.gmp.bridge import Bridge
+from pimpy.core.gmp.settings import MAX_GROUPS, MAX_SOURCES
+from pimpy.core.interface import Interface
+from pimpy.core.pim.neighbor import PimInterface
+from pimpy.wire.family import Address, Prefix, family_of
+
+if TYPE_CHECKING:
+    from pimpy.core.engine.events import BridgeChanged, ClearMembership
+    from pimpy.core.router import Router
+
+
+def bound(router: Router, interface: Interface, pim_interface: PimInterface) -> Membership:
+    """IGMP or MLD for an interface, its ways out bound to the router."""
+
+    def send(destination: Address, data: bytes) -> None:
+        source = made.querier.address
+        router.emit(SendPacket(router.family.gmp, interface.ifindex, source, destination, data))
+        router.counters.add(interface.name, router.family.gmp, "tx", made.link.traits.codec.sent_name(data))
+
+    def count(kind: str, reason: str) -> None:
+        router.counters.add(interface.name, router.family.gmp, "rx", kind, reason)
+
+    made = Membership(
+        router.family,
+        router.heap,
+        router.pim.random,
+        settings(router, interface),
+        send,
+        partial(members.changed, router, pim_interface),
+        router.ssm.holds,
+        lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
+        count,
+        on_link=lambda address: any(Prefix(own, length).covers(address) for own, length in interface.addresses),
+        is_own=pim_interface.owns,
+        usable=router.ssm.usable,
+        totals=router.gmp_totals,
+    )
+    made.set_bridge(router.bridges.get(interface.ifindex))
+    return made
+
+
+def settings(router: Router, interface: Interface) -> GmpSettings:
+    """What the configuration says of the protocol on an interface."""
+    phyint, config = interface.phyint, router.config
+    igmp = router.family.gmp == "igmp"
+    version = (phyint.igmp_version or 3) if igmp else (phyint.mld_version or 2)
+    interval = float(config.igmp_query_interval if igmp else config.mld_query_interval or config.igmp_query_interval)
+    robustness = config.igmp_robustness if igmp else config.mld_robustness or config.igmp_robustness
+    names = {interface.name, *interface.texts()}
+    of_family = [address for address in phyint.querier_addresses if len(address) == router.family.size]
+    return GmpSettings(
+        version=version,
+        query_interval=interval,
+        query_response_interval=10.0 if interval > 10 else interval / 2,  # shorter than T25, as RFC 9776 8.3 demands
+        robustness=robustness,
+        mtu=interface.link.mtu,
+        max_groups=phyint.max_groups or MAX_GROUPS,
+        max_sources=phyint.max_sources or MAX_SOURCES,
+        on_link_only=phyint.on_link_reports_only,
+        require_router_alert=phyint.require_router_alert,
+        tracking=phyint.explicit_tracking or phyint.immediate_leave == "tracked",
+        immediate_leave=phyint.immediate_leave == "tracked",
+        forced_leave=phyint.immediate_leave == "forced",
+        allowed=tuple(prefix for prefix in phyint.groups if family_of(prefix.network) is router.family),
+        static=tuple(
+            (static.group, static.source)
+            for static in config.static_members
+            if static.interface in names and len(static.group) == router.family.size
+        ),
+        ssm_map=tuple((m.prefix, m.source) for m in config.ssm_map if len(m.source) == router.family.size),
+        querier_address=of_family[-1] if of_family else None,
+        mrdisc=phyint.mrdisc,
+    )
+
+
+def clear(router: Router, event: ClearMembership) -> None:
+    """Forget what the members of a group said, on every interface."""
+    for found in router.memberships.values():
+        found.clear(event.group)
+
+
+def holding(router: Router, group: Address) -> list[str]:
+    """The names of the interfaces that have a record of `group`."""
+    found = [ifindex for ifindex, one in router.memberships.items() if group in one.link.groups]
+    return sorted(router.pim.interfaces[ifindex].name for ifindex in found)
+
+
+def bridge_changed(router: Router, event: BridgeChanged) -> None:
+    """The bridge below an interface is like this now; nameless: there is none that snoops."""
+    bridge = Bridge(event.name, event.itself, event.querier, event.asks, event.router_port) if event.name else None
+    if bridge is None:
+        router.bridges.pop(event.ifindex, None)
+    else:
+        router.bridges[event.ifindex] = bridge
+    if (found := router.memberships.get(event.ifindex)) is not None:
+        found.set_bridge(bridge)
