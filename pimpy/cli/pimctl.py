@@ -17,7 +17,7 @@ import click
 from pimpy import __version__
 from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError, find
 from pimpy.cli.render import Style
-from pimpy.daemon.commands import ALIASES, COMMAND_ALIASES, SHOW
+from pimpy.daemon.commands import ALIASES, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
@@ -121,13 +121,7 @@ class Show(Prefixes):
     aliases = ALIASES
 
 
-class Top(Prefixes):
-    """The first words, with pimd's."""
-
-    aliases = COMMAND_ALIASES
-
-
-@click.group(cls=Top, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, "-v", "--version", message="pimctl version %(version)s")
 @common
 @click.pass_context
@@ -288,6 +282,15 @@ def clear(settings: Settings, protocol: str, group: str) -> None:
 def reload(settings: Settings) -> None:
     """Read the configuration again and apply what changed."""
     _simple(settings, "reload")
+
+
+@cli.command()
+@click.argument("program", required=False)
+@common
+@click.pass_obj
+def restart(settings: Settings, program: str | None) -> None:
+    """Start the daemon again, as another version if PROGRAM is its pimpyd; no stream is interrupted."""
+    _simple(settings, f"restart {program}" if program else "restart")
 
 
 @cli.command()

@@ -64,6 +64,7 @@ def _running(made: argparse.ArgumentParser) -> None:
     add(
         "--metrics", metavar="ADDR:PORT", type=_listen, help="serve Prometheus metrics there; a port alone: on loopback"
     )
+    add("--user", metavar="NAME", help="whom the process that routes runs as (default pimpy, or else nobody)")
     add("--record", metavar="FILE", help="write the stream of events to FILE")
     add("--replay", metavar="FILE", help="run a recorded stream through a fresh core, and end")
 
@@ -168,37 +169,40 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(said: argparse.Namespace) -> int:
     """Run the daemon; it goes into the background by itself, unless it is to stay."""
-    from pimpy.daemon import memory
+    if said.replay is not None:
+        from pimpy.daemon.app import replay_file
 
-    if said.replay is None:
-        memory.pause_collector()
-    from pimpy.daemon import app
-    from pimpy.daemon.options import Options
+        return replay_file(said.replay)
+    from pimpy.daemon.keeper import keeper
+    from pimpy.daemon.keeper.files import run_path
 
     if not said.foreground:
         said.config = said.config and os.path.abspath(said.config)  # it is read again, when / is the working directory
+        said.record = said.record and os.path.abspath(said.record)
         said.pidfile, said.ipc = _absolute(said.pidfile), _absolute(said.ipc)
-    options = Options(
-        config=said.config,
-        foreground=said.foreground,
-        ident=said.ident,
-        pidfile=said.pidfile,
-        socket=said.ipc,
-        log_level=said.loglevel,
-        debug=tuple(dict.fromkeys(word for words in said.debug for word in words)),
-        syslog=said.syslog,
-        table=said.table_id,
-        startup_delay=said.startup_delay,
-        retry=said.retry,
-        disable_vifs=said.disable_vifs,
-        wait=said.wait,
-        dialect=said.dialect,
-        metrics=said.metrics,
-        record=said.record,
-        replay=said.replay,
+    return keeper.run(
+        {
+            "config": said.config,
+            "foreground": said.foreground,
+            "ident": said.ident,
+            "pidfile": said.pidfile,
+            "pidfile_path": run_path(said.pidfile or f"{said.ident}.pid"),
+            "socket": said.ipc,
+            "socket_path": run_path(said.ipc or f"{said.ident}.sock"),
+            "log_level": said.loglevel,
+            "debug": tuple(dict.fromkeys(word for words in said.debug for word in words)),
+            "syslog": said.syslog,
+            "table": said.table_id,
+            "startup_delay": said.startup_delay,
+            "retry": said.retry,
+            "disable_vifs": said.disable_vifs,
+            "wait": said.wait,
+            "dialect": said.dialect,
+            "metrics": said.metrics,
+            "record": said.record,
+            "user": said.user,
+        }
     )
-
-    return app.run(options)
 
 
 def _absolute(name: str | None) -> str | None:

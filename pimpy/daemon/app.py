@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +20,19 @@ from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import ClearMembership, Configured, Shutdown
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
-from pimpy.daemon import background, configfile, logs, memory
+from pimpy.daemon import configfile, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
-from pimpy.daemon.control import ControlServer, SocketHeldError
-from pimpy.daemon.control import listen as control_listen
+from pimpy.daemon.control import ControlServer
 from pimpy.daemon.driver import Driver
+from pimpy.daemon.keeper.privileges import become_worker
+from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.options import Options
 from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
 from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import EXIT_FAILED, EXIT_HELD, KernelRefusal, Sockets, advice, open_sockets
+from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
 from pimpy.wire.family import FAMILIES, Address, Family, format_address, parse_address
 
 if TYPE_CHECKING:
@@ -40,138 +41,117 @@ if TYPE_CHECKING:
 log = logging.getLogger("pimpy")
 
 EXIT_CONFIG = 78
-WAIT = 10.0
-"""Seconds between two tries to take a table that another daemon holds (`--wait`)."""
+ALIVE = 1.0
+"""Seconds between two signs of life for the keeper."""
+LATE = 2.0
+"""Seconds by which the event loop may be late and still counts as alive."""
 
 
-class EndedEarly(Exception):
-    """Somebody ended the daemon before it served."""
-
-
-def run(options: Options) -> int:
-    """Run the daemon that the command line asks for; its exit code."""
-    if options.replay is not None:
-        return replay_file(options.replay)
+def run(options: Options, keeping: Keeping, keeper: int) -> int:
+    """Work for a keeper, whose process number is `keeper`, as the command line asks; the exit code."""
+    memory.pause_collector()
     logs.setup(options)
-    path, result = configfile.load_options(options)
+    path, result = configfile.load_options(options, keeping)
     for remark in result.diagnostics:
         print(remark, file=sys.stderr)
+    if result.model is None and keeping.use_spare():
+        log.error("the configuration has errors: what was in force stays", extra={"reason": "config"})
+        path, result = configfile.load_options(options, keeping)
     if result.model is None:
         return EXIT_CONFIG
-    config = result.model
-
-    def main() -> int:
-        return asyncio.run(Daemon(options, path, config).run())
-
-    return main() if options.foreground else background.run(main)
+    sys.stderr.flush()
+    if result.model.metrics is not None:
+        import pimpy.daemon.metrics  # noqa: F401  (once the rights are gone, its files may be out of reach)
+    given = keeping.open()
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.chdir("/")
+    why = become_worker(keeper)
+    for level, reason, text in (*given.remarks, *([("warning", "seccomp", why)] if why is not None else ())):
+        log.log(logging.getLevelName(level.upper()), "%s", text, extra={"reason": reason})
+    return asyncio.run(Daemon(options, path, result.model, keeping, given, keeper).run(null))
 
 
 class Daemon:
     """One running daemon; to the control socket and the metrics it is their `Backend`."""
 
-    def __init__(self, options: Options, path: str | None, config: Config) -> None:
+    def __init__(
+        self, options: Options, path: str | None, config: Config, keeping: Keeping, given: Given, keeper: int
+    ) -> None:
         self.options = options
         self.path = path
         self.config = config
         self.config_ok = True
         self.config_time = time.time()
         self.started = time.monotonic()
+        self.keeping = keeping
+        self.given = given
+        self.keeper = keeper
         self.drivers: dict[Family, Driver] = {}
         self.adapters: dict[Family, Adapter] = {}
         self.recorder: Recorder | None = None
         self.control: ControlServer | None = None
         self.metrics: MetricsServer | None = None
         self._ended = asyncio.Event()
+        self._leaving = False
         self._task: asyncio.Task[None] | None = None
 
-    async def run(self) -> int:
-        """Serve until somebody ends it."""
+    async def run(self, null: int) -> int:
+        """Serve until somebody ends it; `null` is a descriptor to take the place of the terminal's."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGTERM, self._ended.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
-        try:
-            await self._pause(self.options.startup_delay)
-            listener = control_listen(self.options.socket_path)
-        except SocketHeldError as held:
-            return _fail(str(held), EXIT_HELD)
-        except OSError as problem:
-            return _fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)
-        except EndedEarly:
-            return 0
+        loop.add_reader(self.keeping.line, _keeper_gone)
+        self._open_recorder()
+        for family in FAMILIES:
+            if family.name in self.given.families:
+                self._start_family(family)
         self.control = ControlServer(self.options.socket_path, self)
-        try:
-            self._open_recorder()
-            await self._open_kernel()
-        except KernelRefusal as refusal:
-            os.unlink(self.options.socket_path)
-            return _fail(f"{refusal.cause}; {refusal.remedy}", refusal.exit_code)
-        except OSError as problem:
-            os.unlink(self.options.socket_path)
-            return _fail(str(problem), EXIT_FAILED)
-        except EndedEarly:
-            os.unlink(self.options.socket_path)
-            return 0
+        listener = socket.socket(fileno=self.given.kept["control"])
+        listener.setblocking(False)
         await self.control.start(listener)
-        self._ready()
+        self._ready(null)
         await self._start_metrics()
         memory.tune_collector()
         await self._ended.wait()
         await self._stop()
         return 0
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait so long; EndedEarly as soon as somebody ends the daemon."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._ended.wait()
-            raise EndedEarly
-
-    def _ready(self) -> None:
-        with contextlib.suppress(OSError):
-            background.write_pidfile(self.options.pidfile_path)
+    def _ready(self, null: int) -> None:
         families = " and ".join(family.name for family in self.drivers)
         log.info("ready: pimpyd %s, %s", __version__, families, extra={"reason": "ready"})
-        background.ready()
+        self.keeping.tell("ready")
+        if not self.options.foreground:
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+        os.close(null)
+        self._alive(asyncio.get_running_loop().time())
+
+    def _alive(self, due: float) -> None:
+        """Tell the keeper that the event loop turns, unless it is late."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - due < LATE:
+            self.keeping.tell("alive")
+        loop.call_later(ALIVE, self._alive, loop.time() + ALIVE)
+
+    def _leave(self) -> None:
+        """End without a good-bye: another worker goes on with the sockets."""
+        self._leaving = True
+        self._ended.set()
 
     def _open_recorder(self) -> None:
-        if self.options.record is not None:
-            self.recorder = Recorder(open(self.options.record, "w", encoding="ascii"))  # noqa: SIM115
+        if "record" in self.given.kept:
+            self.recorder = Recorder(open(self.given.kept["record"], "w", encoding="ascii"))  # noqa: SIM115
 
-    async def _open_kernel(self) -> None:
-        """Take the kernel's tables; a family that the kernel does not have is left out, with a message."""
-        refusals: list[KernelRefusal] = []
-        sockets: dict[Family, Sockets] = {}
-        for family in FAMILIES:
-            try:
-                sockets[family] = await self._open_sockets(family)
-            except KernelRefusal as refusal:
-                if refusal.exit_code != EXIT_FAILED:
-                    for opened in sockets.values():
-                        opened.close()
-                    raise
-                refusals.append(refusal)
-        if not sockets:
-            raise refusals[0]
-        for missing in refusals:
-            log.error("%s; %s", missing.cause, missing.remedy, extra={"reason": "family_off"})
-        for family, opened in sockets.items():
-            self._start_family(family, opened)
-
-    async def _open_sockets(self, family: Family) -> Sockets:
-        while True:
-            try:
-                return open_sockets(family, self.options.table)
-            except KernelRefusal as refusal:
-                if refusal.exit_code != EXIT_HELD or not self.options.wait:
-                    raise
-                log.warning("%s; trying again in %.0f s", refusal.cause, WAIT, extra={"reason": "table_held"})
-                await self._pause(WAIT)
-
-    def _start_family(self, family: Family, sockets: Sockets) -> None:
+    def _start_family(self, family: Family) -> None:
+        kept = self.given.kept
+        sockets = kept_sockets(family, self.options.table, kept)
+        assert sockets is not None, "the keeper names the families whose sockets it gave"
         seed = int.from_bytes(os.urandom(8), "big")
         router = Router(family, Random(seed))
-        adapter = Adapter(family, sockets, Netlink(family))
+        notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}"])
+        memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
+        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder)
         self.adapters[family], self.drivers[family] = adapter, driver
         if self.recorder is not None:
@@ -211,7 +191,12 @@ class Daemon:
         await self._start_metrics()
 
     async def _stop(self) -> None:
-        """Say good-bye, and leave the kernel as it was."""
+        """Say good-bye, and leave the kernel as it was; or only leave."""
+        if self._leaving:
+            log.info("leaving: another worker takes over", extra={"reason": "leaving"})
+            if self.recorder is not None:
+                self.recorder.close()
+            return
         log.info("exiting", extra={"reason": "exit"})
         loop = asyncio.get_running_loop()
         for family, driver in self.drivers.items():
@@ -230,7 +215,6 @@ class Daemon:
             await self.metrics.close()
         if self.control is not None:
             await self.control.close()
-        background.remove_pidfile(self.options.pidfile_path)
 
     # The Backend of the control socket and the metrics.
 
@@ -261,13 +245,14 @@ class Daemon:
         return StatusRow(
             version=__version__,
             ident=self.options.ident,
-            pid=os.getpid(),
+            pid=self.keeper,
             up_time=time.monotonic() - self.started,
             table=self.options.table,
             address_families=" ".join(family.name for family in self.drivers),
             config_file=self.path,
             config_ok=self.config_ok,
             config_time=self.config_time,
+            restarts=self.given.restarts,
             log_level=logs.level(),
             interface_count=sum(len(router.pim.interfaces) for router in routers),
             neighbor_count=sum(len(i.neighbors) for router in routers for i in router.pim.interfaces.values()),
@@ -284,10 +269,13 @@ class Daemon:
         return {family.name: driver.router.counters.values for family, driver in self.drivers.items()}
 
     def command(self, name: str, args: Sequence[str]) -> str:
-        """`reload`, `kill`, `log [LEVEL]`."""
+        """`reload`, `restart [PROGRAM]`, `kill`, `log [LEVEL]`."""
         if name == "kill":
+            self.keeping.tell("ending")
             self._ended.set()
             return ""
+        if name == "restart":
+            return self.restart(args[0] if args else "")
         if name == "reload":
             return self.reload()
         if name == "clear":
@@ -305,9 +293,20 @@ class Daemon:
         driver.feed([ClearMembership(group)])
         return f"{format_address(group)} forgotten on {', '.join(names)}"
 
+    def restart(self, program: str) -> str:
+        """Start again, as another program if one is named; RefusedError, and nothing done, if that cannot go well."""
+        _, result = configfile.load_options(self.options, self.keeping)
+        if result.model is None:
+            raise RefusedError("; ".join(str(error) for error in result.errors) + "; nothing is restarted")
+        try:
+            self.keeping.restart(program)
+        except RefusedByKeeper as refusal:
+            raise RefusedError(str(refusal)) from None
+        return "restarting: no stream is interrupted"
+
     def reload(self) -> str:
         """Read the configuration again and follow it; RefusedError, and nothing changed, if it has an error."""
-        path, result = configfile.load_options(self.options)
+        path, result = configfile.load_options(self.options, self.keeping)
         for remark in result.diagnostics:
             log.warning("%s", remark, extra={"reason": "config"})
         self.config_ok = result.model is not None
@@ -318,7 +317,7 @@ class Daemon:
             driver.feed([Configured(self.config)])
         if old.metrics != self.config.metrics:
             self._task = asyncio.get_running_loop().create_task(self._restart_metrics())
-        background.touch_pidfile(self.options.pidfile_path)
+        self.keeping.tell("reloaded")
         return f"{path or 'the defaults'} read"
 
     def _reload_by_signal(self) -> None:
@@ -326,6 +325,11 @@ class Daemon:
             log.info("%s", self.reload(), extra={"reason": "reload"})
         except RefusedError as refusal:
             log.error("%s", refusal.text, extra={"reason": "config"})
+
+
+def _keeper_gone() -> None:
+    """The line to the keeper has something without our asking, its end: the next keeper needs the tables."""
+    os._exit(EXIT_FAILED)
 
 
 def replay_file(path: str) -> int:

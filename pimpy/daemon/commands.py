@@ -40,10 +40,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("clear", "kill", "log", "reload", "show", "version")
-
-COMMAND_ALIASES = {"restart": "reload"}
-"""pimd's word; ours loses nothing that did not change."""
+COMMANDS = ("clear", "kill", "log", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),
@@ -106,12 +103,12 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     words = command.split()
     if not words:
         raise RefusedError(f"an empty command; known are {', '.join(COMMANDS)}", USAGE)
-    name = complete(words[0], COMMANDS, COMMAND_ALIASES, "command")
+    name = complete(words[0], COMMANDS, {}, "command")
     if name == "show":
         return show(backend, words[1:]), ""
     if name == "clear":
         return None, backend.command(name, _cleared(words[1:]))
-    most = 1 if name == "log" else 0
+    most = 1 if name in ("log", "restart") else 0
     if len(words) - 1 > most:
         raise RefusedError(f"{words[1 + most]!r} is too much: {name} takes {'one word' if most else 'no words'}", USAGE)
     if name == "version":

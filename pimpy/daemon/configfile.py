@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 import glob
-import os
+from typing import Protocol
 
 from attrs import evolve
 
 from pimpy.config.model import Config
 from pimpy.config.native import Result, load
+from pimpy.daemon.keeper.files import MAX_BYTES, find
 from pimpy.daemon.options import Options
 
-MAX_BYTES = 16 << 20
-"""A configuration that is larger is none."""
 
-DIRECTORY = "/etc"
+class Source(Protocol):
+    """Where the configuration is read: the disk, or a keeper who reads it for us."""
 
+    def find(self) -> str | None:
+        """The file to read, None if there is none."""
 
-def find(options: Options) -> str | None:
-    """The file to read: `-f`, or /etc/IDENT.conf, or for the ident pimpyd /etc/pimd.conf; None if there is none."""
-    if options.config is not None:
-        return options.config
-    names = [f"{DIRECTORY}/{options.ident}.conf"]
-    if options.ident == "pimpyd":
-        names.append(f"{DIRECTORY}/pimd.conf")
-    return next((name for name in names if os.path.lexists(name)), None)
+    def read(self, path: str) -> str:
+        """The text of a file, whatever bytes it has; OSError if it cannot be had."""
+
+    def expand(self, pattern: str) -> list[str]:
+        """The files that a pattern stands for, sorted."""
 
 
-def load_options(options: Options) -> tuple[str | None, Result]:
+class Disk:
+    """The file system itself."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def find(self) -> str | None:
+        """See `Source`."""
+        return find(self._options.config, self._options.ident)
+
+    def read(self, path: str) -> str:
+        """See `Source`."""
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise OSError(f"it has more than {MAX_BYTES >> 20} MiB")
+        return data.decode("utf-8", errors="replace")
+
+    def expand(self, pattern: str) -> list[str]:
+        """See `Source`."""
+        return sorted(glob.glob(pattern))
+
+
+def load_options(options: Options, source: Source | None = None) -> tuple[str | None, Result]:
     """The file (None: there is none, and the defaults hold) and what became of it, the command line worked in."""
-    path = find(options)
-    result = Result(Config(), ()) if path is None else load(path, read, expand)
+    source = source or Disk(options)
+    path = source.find()
+    result = Result(Config(), ()) if path is None else load(path, source.read, source.expand)
     config = result.model
     if config is not None:
         if options.disable_vifs:
@@ -39,17 +62,3 @@ def load_options(options: Options) -> tuple[str | None, Result]:
             config = evolve(config, metrics=options.metrics)
         result = evolve(result, model=config)
     return path, result
-
-
-def read(path: str) -> str:
-    """The text of a file, whatever bytes it has; OSError if it cannot be had or is too large to be a configuration."""
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(f"it has more than {MAX_BYTES >> 20} MiB")
-    return data.decode("utf-8", errors="replace")
-
-
-def expand(pattern: str) -> list[str]:
-    """The files that a pattern stands for, sorted."""
-    return sorted(glob.glob(pattern))

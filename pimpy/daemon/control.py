@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import socket
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
@@ -26,16 +25,14 @@ from attrs import frozen
 
 from pimpy.daemon import commands, pimd_text
 from pimpy.daemon.backend import Backend
+from pimpy.daemon.keeper.listener import SocketHeldError as SocketHeldError
+from pimpy.daemon.keeper.listener import listen as listen
 from pimpy.daemon.rows import AnyRow, as_json, sort_key
 
 log = logging.getLogger("pimpy.control")
 
 _SLICE = 200
 """Rows that are formatted before the loop gets its turn again: about 2 ms."""
-
-
-class SocketHeldError(Exception):
-    """Another live daemon listens on the control socket; pimpyd exits with 69."""
 
 
 @frozen
@@ -58,56 +55,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-def listen(path: str) -> socket.socket:
-    """A socket that listens at `path` with mode 0600, in place of one that a dead daemon left.
-
-    SocketHeldError if a live one has it; OSError if it cannot be made there. Blocking, and called once at start.
-    """
-    if len(os.fsencode(path)) > 100:
-        raise OSError(f"{path}: the path of a socket has at most 100 bytes; name a shorter one with -u")
-    _clear(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    temporary = f"{path}.{os.getpid() % 1000000}"
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        before = os.umask(0o177)
-        try:
-            listener.bind(temporary)
-        finally:
-            os.umask(before)
-        listener.listen(64)
-        os.rename(temporary, path)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return listener
-
-
-def _clear(path: str) -> None:
-    """See that a socket may be made at `path`."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise OSError(f"{path} exists and is no socket; remove it, or name another one with -u")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return
-        except BlockingIOError:
-            pass
-    raise SocketHeldError(
-        f"another daemon answers on {path}; stop it (pimctl -u {path} kill), or give this one a name of its own with -i"
-    )
 
 
 class ControlServer:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-RUN_DIRECTORY = "/run"
-"""Where the PID file and the control socket are, unless the command line says otherwise."""
+from pimpy.daemon.keeper.files import run_path
 
 
 @frozen
@@ -46,19 +45,17 @@ class Options:
     """`--metrics ADDR:PORT`: where to serve /metrics; wins over the configuration."""
     record: str | None = None
     """`--record FILE`: write the stream of events there."""
+    user: str | None = None
+    """`--user NAME`: whom the worker runs as; None is `keeper.privileges.USERS`."""
     replay: str | None = None
     """`--replay FILE`: run a recorded stream through a fresh core and end."""
 
     @property
     def socket_path(self) -> str:
         """Where the control socket is: `-u`, or /run/IDENT.sock. A name without a slash is under /run."""
-        return _under_run(self.socket or f"{self.ident}.sock")
+        return run_path(self.socket or f"{self.ident}.sock")
 
     @property
     def pidfile_path(self) -> str:
         """Where the PID file is: `-p`, or /run/IDENT.pid. A name without a slash is under /run."""
-        return _under_run(self.pidfile or f"{self.ident}.pid")
-
-
-def _under_run(name: str) -> str:
-    return name if "/" in name else f"{RUN_DIRECTORY}/{name}"
+        return run_path(self.pidfile or f"{self.ident}.pid")

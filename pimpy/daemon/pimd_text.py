@@ -23,7 +23,7 @@ HELP = (
     ("kill", "Kill the running daemon"),
     ("log [? | none | LEVEL]", "Show or set the log level"),
     ("reload", "Read the configuration again and apply what changed"),
-    ("restart", "The same as reload"),
+    ("restart", "Start again; no stream is interrupted"),
     ("version", "Show the version of the daemon"),
     ("show status", "Show the status of the daemon"),
     ("show igmp", "Show IGMP interfaces and group memberships"),
@@ -57,7 +57,7 @@ def answer(backend: Backend, line: str) -> str:
         return _show(backend, words[1:])
     if name == "log":
         return LOG_WORDS if words[1:] == ["?"] else backend.command("log", words[1:2])
-    return backend.command("reload" if name == "restart" else name, [])
+    return backend.command(name, [])
 
 
 def _match(word: str, known: Sequence[str]) -> str:

@@ -119,14 +119,16 @@ class Adapter:
     family. `start()` comes first, and its events before all others.
     """
 
-    def __init__(self, family: Family, sockets: Sockets, netlink: Netlink) -> None:
+    def __init__(
+        self, family: Family, sockets: Sockets, netlink: Netlink, memberships: Memberships | None = None
+    ) -> None:
         self.family = family
         self.table = Table(sockets)
         self.dropped = {"truncated": 0, "malformed": 0}
         """Messages that were received and not handed on, by reason."""
         self._sockets = sockets
         self._netlink = netlink
-        self._memberships = Memberships(family)
+        self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
         self._group_protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
 

@@ -12,10 +12,12 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from socket import socket
 
 from pimpy.core.engine.events import AddressesChanged, Event, LinkChanged, LinkGone
 from pimpy.kernel import _mroute, rtnl
 from pimpy.kernel.routes import Lookup, Tracked, read_notice, unreachable
+from pimpy.kernel.sockets import open_notices
 from pimpy.wire.family import Address, Family
 
 _GROUPS = {4: (1, 5, 7, 8, 32), 16: (1, 9, 11, 19, 32)}
@@ -34,10 +36,13 @@ COALESCE = 50
 class Netlink:
     """What the kernel tells about one family's links, addresses and routes."""
 
-    def __init__(self, family: Family, buffer: int | None = None) -> None:
-        """`buffer` is the size of the receive buffer, for tests that want it to overrun."""
+    def __init__(self, family: Family, buffer: int | None = None, notices: socket | None = None) -> None:
+        """`buffer` is the size of the receive buffer, for tests that want it to overrun.
+
+        `notices` is a socket with room for many, from somebody who may make it so large (`sockets.open_notices`).
+        """
         self.family = family
-        self._notices = rtnl.open_notices(_GROUPS[family.size], buffer)
+        self._notices = rtnl.hear(notices or open_notices(), _GROUPS[family.size], buffer)
         self._query = rtnl.Query()
         self._timer = _mroute.timer_open()
         self._lookup = Lookup(self._query, family)

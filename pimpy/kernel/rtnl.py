@@ -22,7 +22,6 @@ from socket import (
     SO_RCVBUF,
     SO_RCVTIMEO,
     SOCK_CLOEXEC,
-    SOCK_NONBLOCK,
     SOCK_RAW,
     SOL_SOCKET,
     socket,
@@ -92,12 +91,9 @@ def _message_classes() -> tuple[Any, Any]:
 _LinkMessage, _AddressMessage = _message_classes()
 
 
-def open_notices(groups: tuple[int, ...], buffer: int | None = None) -> socket:
-    """A socket that hears notices of these groups; `buffer` is for tests that want it to overrun."""
-    notices = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
-    if buffer is None:
-        enlarge(notices)
-    else:
+def hear(notices: socket, groups: tuple[int, ...], buffer: int | None = None) -> socket:
+    """Let a netlink socket hear notices of these groups; `buffer` is for tests that want it to overrun."""
+    if buffer is not None:
         notices.setsockopt(SOL_SOCKET, SO_RCVBUF, buffer)
     notices.bind((0, 0))
     for group in groups:

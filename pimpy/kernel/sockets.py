@@ -16,12 +16,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from socket import (
     AF_INET,
     AF_INET6,
+    AF_NETLINK,
     IP_ADD_MEMBERSHIP,
     IP_DROP_MEMBERSHIP,
     IP_MULTICAST_LOOP,
@@ -104,6 +105,11 @@ class Sockets:
     raw: int
     """Sends whole IP packets of others."""
 
+    def names(self) -> dict[str, int]:
+        """The descriptors by the names under which they are kept."""
+        end = _place(self.family, self.table)
+        return {f"mroute{end}": self.mroute, f"pim{end}": self.pim, f"raw{end}": self.raw}
+
     @property
     def kernel_table(self) -> int:
         """The number by which the kernel itself knows the table."""
@@ -117,6 +123,21 @@ class Sockets:
         """Close them; with the last copy of `mroute` the kernel empties the table."""
         for fd in (self.mroute, self.pim, self.raw):
             os.close(fd)
+
+
+def _place(family: Family, table: int) -> str:
+    """The end of the names of this family's and table's descriptors."""
+    return f"{4 if family.size == 4 else 6}-{table}"
+
+
+def kept_sockets(family: Family, table: int, kept: Mapping[str, int]) -> Sockets | None:
+    """The sockets of a family and table among the kept descriptors; None unless all are there."""
+    end = _place(family, table)
+    found = [kept.get(role + end) for role in ("mroute", "pim", "raw")]
+    if None in found:
+        return None
+    mroute, pim, raw = (fd for fd in found if fd is not None)
+    return Sockets(family, table, mroute, pim, raw)
 
 
 def open_sockets(family: Family, table: int = 0) -> Sockets:
@@ -214,6 +235,13 @@ def _prepare(opened: socket, family: Family, membership: bool) -> None:
         opened.setsockopt(*transparent, 1)
 
 
+def open_notices() -> socket:
+    """A route netlink socket with room for many notices, which hears of no group yet."""
+    notices = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+    enlarge(notices)
+    return notices
+
+
 def _turn_loop_off(raw: socket, family: Family) -> None:
     """What we forward by hand must not come back to us."""
     if family.size == 4:
@@ -266,22 +294,37 @@ class Memberships:
     """The groups that this host has joined, so that link-scope messages to them are received.
 
     Each interface has sockets of its own: the kernel allows 20 IPv4 groups a socket
-    (`igmp_max_memberships`), and what a vanished interface leaves behind goes with its sockets.
+    (`igmp_max_memberships`), and what a vanished interface leaves behind goes with its sockets. `keep` and `drop`
+    are told of each socket by its name, for whoever keeps a copy: without one, the messages that come while this
+    process is away are not received. `kept` are the sockets that an earlier process left.
     """
 
-    def __init__(self, family: Family) -> None:
+    def __init__(
+        self,
+        family: Family,
+        table: int = 0,
+        kept: Mapping[str, int] | None = None,
+        keep: Callable[[str, int], None] = lambda name, fd: None,
+        drop: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self._family = family
-        self._sockets: dict[int, list[socket]] = {}
+        self._prefix = f"member{_place(family, table)}."
+        self._keep = keep
+        self._drop = drop
+        self._sockets: dict[int, dict[str, socket]] = {}
         self._joined: dict[tuple[int, Address], socket] = {}
+        for name, fd in (kept or {}).items():
+            ifindex, _, number = name.removeprefix(self._prefix).partition(".")
+            if name.startswith(self._prefix) and ifindex.isdigit() and number.isdigit():
+                self._sockets.setdefault(int(ifindex), {})[name] = socket(fileno=fd)
 
     def join(self, ifindex: int, group: Address) -> None:
         """Join `group` on an interface; nothing if it is joined."""
         if (ifindex, group) in self._joined:
             return
-        for member in self._sockets.get(ifindex, ()):
-            with suppress(OSError):
-                self._change(member, ifindex, group, join=True)
-                self._joined[ifindex, group] = member
+        own = self._sockets.setdefault(ifindex, {})
+        for member in own.values():
+            if self._joins(member, ifindex, group):
                 return
         member = socket(self._family.number, SOCK_DGRAM | SOCK_CLOEXEC)
         try:
@@ -289,8 +332,19 @@ class Memberships:
         except OSError:
             member.close()
             raise
-        self._sockets.setdefault(ifindex, []).append(member)
+        name = next(name for n in range(len(own) + 1) if (name := f"{self._prefix}{ifindex}.{n}") not in own)
+        own[name] = self._joined[ifindex, group] = member
+        self._keep(name, member.fileno())
+
+    def _joins(self, member: socket, ifindex: int, group: Address) -> bool:
+        """Join by a socket that there is; whether that went. An earlier process may have done so."""
+        try:
+            self._change(member, ifindex, group, join=True)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return False
         self._joined[ifindex, group] = member
+        return True
 
     def leave(self, ifindex: int, group: Address) -> None:
         """Leave `group` on an interface; nothing if it is not joined."""
@@ -300,9 +354,15 @@ class Memberships:
 
     def forget(self, ifindex: int) -> None:
         """The interface is gone, and with it what was joined there."""
-        for member in self._sockets.pop(ifindex, ()):
+        for name, member in self._sockets.pop(ifindex, {}).items():
             member.close()
+            self._drop(name)
         self._joined = {key: member for key, member in self._joined.items() if key[0] != ifindex}
+
+    def forget_others(self, ifindexes: Iterable[int]) -> None:
+        """Only these interfaces are there: what an earlier process joined on others has gone with them."""
+        for ifindex in self._sockets.keys() - set(ifindexes):
+            self.forget(ifindex)
 
     def close(self) -> None:
         """Leave every group."""
@@ -357,16 +417,17 @@ def _sysctl(key: str, *more: str) -> int | None:
 def _holders(family: Family) -> str:
     """The programs that have a raw IGMP or ICMPv6 socket, as far as /proc tells: `pimd (pid 12)`."""
     inodes = _raw_inodes(family)
-    found = []
+    found: dict[int, str] = {}
     for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if int(process.name) == os.getpid():
             continue
         with suppress(OSError):
             links = {os.readlink(link) for link in (process / "fd").iterdir()}
-            if not links.isdisjoint(inodes):
+            parent = int((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            if not links.isdisjoint(inodes) and parent not in found:  # a parent speaks for its children
                 name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                found.append(f"{name} (pid {process.name})")
-    return " or ".join(found)
+                found[int(process.name)] = f"{name} (pid {process.name})"
+    return " or ".join(found.values())
 
 
 def _raw_inodes(family: Family) -> set[str]:

@@ -314,6 +314,8 @@ class FakeDaemon:
             return self.level
         if name == "reload":
             raise RefusedError("/etc/pimpyd.conf:3: unknown word 'phyin'; the configuration in force stays")
+        if name == "restart" and args:
+            raise RefusedError(f"{args[0]}: group-writable")
         return ""
 
 

@@ -206,7 +206,7 @@ def test_exit_code_1_and_2_from_the_daemon(path: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pimctl: /etc/pimpyd.conf:3: unknown word 'phyin'")
     assert run("-u", path, "log", "loud").returncode == 2
-    assert run("-u", path, "restart").stderr == done.stderr, "pimd's word"
+    assert "group-writable" in run("-u", path, "restart", "/tmp/pimpyd").stderr
 
 
 @pytest.mark.parametrize("args", [["bogus"], ["show", "bogus"], ["--bogus"], [], ["show"], ["sh", "i"]])

@@ -13,6 +13,7 @@ from attrs import fields_dict
 from pimpy.cli import pimpyd
 from pimpy.config.model import Config
 from pimpy.daemon import configfile
+from pimpy.daemon.keeper import files
 from pimpy.daemon.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -190,13 +191,13 @@ def test_the_example_is_the_defaults_and_every_line_of_it_is_right(tmp_path: Pat
 
 
 def test_where_the_configuration_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configfile, "DIRECTORY", str(tmp_path))
-    assert configfile.find(Options(config="x")) == "x"
-    assert configfile.find(Options()) is None
+    monkeypatch.setattr(files, "DIRECTORY", str(tmp_path))
+    assert files.find("x", "pimpyd") == "x"
+    assert files.find(None, "pimpyd") is None
     assert configfile.load_options(Options())[1].model == Config()
     (tmp_path / "pimd.conf").write_text("hello-interval 7")
-    assert configfile.find(Options()) == f"{tmp_path}/pimd.conf"
-    assert configfile.find(Options(ident="studio")) is None
+    assert files.find(None, "pimpyd") == f"{tmp_path}/pimd.conf"
+    assert files.find(None, "studio") is None
     (tmp_path / "pimpyd.conf").symlink_to("nowhere")
     path, result = configfile.load_options(Options())
     assert (path, result.model) == (f"{tmp_path}/pimpyd.conf", None)

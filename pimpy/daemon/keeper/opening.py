@@ -1,0 +1,174 @@
+"""What a keeper opens before a worker can work: the control socket, both families' tables, the recording."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pimpy.daemon.keeper import channel
+from pimpy.daemon.keeper.listener import SocketHeldError, is_at, listen
+from pimpy.kernel.sockets import (
+    EXIT_FAILED,
+    EXIT_HELD,
+    KernelRefusal,
+    Sockets,
+    kept_sockets,
+    open_notices,
+    open_sockets,
+)
+from pimpy.wire.family import FAMILIES, Family
+
+if TYPE_CHECKING:
+    from pimpy.daemon.keeper.keeper import Keeper, Worker
+
+WAIT = 10.0
+"""Seconds between two tries to take a table that another daemon holds (`--wait`)."""
+CONTROL = "control"
+"""The name of the kept control socket."""
+
+
+class Opening:
+    """Opens things once; every worker gets them."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.opened = False
+        self.families: list[str] = []
+        self._workers = 0
+
+    def serve(self, worker: Worker) -> None:
+        """Give a worker all it needs; Ended, with a message, if it cannot be had."""
+        from pimpy.daemon.keeper.keeper import Ended
+
+        if not self.opened:
+            try:
+                self._pause(float(self.keeper.asked["startup_delay"]) if not self.keeper.adopted else 0.0)
+                self._listen()
+                self._open_tables()
+            except SocketHeldError as held:
+                raise Ended(_fail(str(held), EXIT_HELD)) from None
+            except KernelRefusal as refusal:
+                raise Ended(_fail(f"{refusal.cause}; {refusal.remedy}", refusal.exit_code)) from None
+            self.opened = True
+        self._hand_out(worker)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait so long, or until somebody ends the daemon."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.keeper.pause(left)
+
+    def _listen(self) -> None:
+        from pimpy.daemon.keeper.keeper import Ended
+
+        path, kept = self.keeper.asked["socket_path"], self.keeper.kept
+        if CONTROL in kept:
+            if is_at(kept[CONTROL], path):
+                return
+            os.close(kept.pop(CONTROL))
+            self.keeper.manager.forget(CONTROL)
+        try:
+            self.keeper.keep(CONTROL, listen(path).detach())
+        except OSError as problem:
+            raise Ended(_fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)) from None
+
+    def _open_tables(self) -> None:
+        """Take the kernel's tables; a family that the kernel does not have is left out, with a message."""
+        refusals: list[KernelRefusal] = []
+        self._close_other_tables()
+        for family in FAMILIES:
+            try:
+                self._obtain(family)
+            except KernelRefusal as refusal:
+                if refusal.exit_code != EXIT_FAILED:
+                    raise
+                refusals.append(refusal)
+        if not self.families:
+            raise refusals[0]
+        for missing in refusals:
+            self.keeper.remarks.append(("error", "family_off", f"{missing.cause}; {missing.remedy}"))
+
+    def _close_other_tables(self) -> None:
+        """What was kept for another table (`-t`) is of no use."""
+        keeper = self.keeper
+        own = tuple(f"{number}-{keeper.asked['table']}" for number in (4, 6))
+        for name in list(keeper.kept):
+            if name != CONTROL and not name.partition(".")[0].endswith(own):
+                keeper.drop(name)
+
+    def _obtain(self, family: Family) -> None:
+        table = self.keeper.asked["table"]
+        if kept_sockets(family, table, self.keeper.kept) is None:
+            for name, descriptor in self._open(family, table).names().items():
+                self.keeper.keep(name, descriptor)
+        self.families.append(family.name)
+
+    def _open(self, family: Family, table: int) -> Sockets:
+        told = False
+        while True:
+            try:
+                return open_sockets(family, table)
+            except KernelRefusal as refusal:
+                if refusal.exit_code != EXIT_HELD or not self.keeper.asked["wait"]:
+                    raise
+                if not told:
+                    text = f"{refusal.cause}; trying again every {WAIT:.0f} s"
+                    print(f"pimpyd: {text}", file=sys.stderr, flush=True)
+                told = True
+                self._pause(WAIT)
+
+    def _hand_out(self, worker: Worker) -> None:
+        """All descriptors, then the facts."""
+        keeper = self.keeper
+        names = list(keeper.kept)
+        for start in range(0, len(names), channel.MAX_DESCRIPTORS // 2):
+            part = names[start : start + channel.MAX_DESCRIPTORS // 2]
+            channel.send(worker.line, "kept", " ".join(part), [keeper.kept[name] for name in part])
+        for number in (4, 6):
+            with open_notices() as notices:
+                channel.send(worker.line, "kept", f"notices{number}", [notices.fileno()])
+        record = self._record()
+        if record is not None:
+            channel.send(worker.line, "kept", "record", [record])
+            os.close(record)
+        adopts = keeper.adopted or self._workers > 0
+        self._workers += 1
+        facts = {
+            "families": self.families,
+            "adopts": adopts,
+            "restarts": keeper.restarts,
+            "remarks": keeper.remarks,
+            "first": not keeper.was_ready,
+        }
+        keeper.remarks = []
+        channel.send(worker.line, "go", repr(facts))
+
+    def _record(self) -> int | None:
+        """The file of the recording; a later worker's has a number behind its name."""
+        from pimpy.daemon.keeper.keeper import Ended
+
+        path = self.keeper.asked["record"]
+        if path is None:
+            return None
+        restarts = self.keeper.restarts
+        name = f"{path}.{restarts}" if restarts else path
+        try:
+            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            if self.opened and self._workers:
+                return None
+            raise Ended(_fail(str(problem), EXIT_FAILED)) from None
+
+    def remove_files(self) -> None:
+        """The daemon ends: nobody finds its control socket any more."""
+        if CONTROL in self.keeper.kept or self.opened:
+            with contextlib.suppress(OSError):
+                os.unlink(self.keeper.asked["socket_path"])
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"pimpyd: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,132 @@
+"""The worker's end of the line to its keeper: what it may ask for, and what it was given."""
+
+from __future__ import annotations
+
+import os
+import socket
+from ast import literal_eval
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from attrs import field, frozen
+
+from pimpy.daemon.keeper import channel
+from pimpy.daemon.keeper.channel import Message
+
+SECONDS = 60.0
+"""How long an answer may take; but for the first one, which waits for the table."""
+
+
+class RefusedByKeeper(Exception):
+    """The keeper will not do that: the text tells why."""
+
+
+@frozen
+class Given:
+    """What a worker starts with."""
+
+    kept: Mapping[str, int]
+    """Descriptors by name."""
+    families: tuple[str, ...]
+    adopts: bool
+    """Whether the sockets may hold what another worker did."""
+    restarts: int
+    first: bool
+    """Whether no worker of this keeper has served yet."""
+    remarks: tuple[tuple[str, str, str], ...] = field(converter=tuple)
+    """What the keeper would have logged: level, reason, text."""
+
+
+class Keeping:
+    """The keeper, as its worker sees it. With the line to it, this process ends."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+
+    def hello(self) -> dict[str, Any]:
+        """What the command line asked for, and `keeper`: its process number."""
+        said: dict[str, Any] = literal_eval(self._answer("hello").text)
+        return said
+
+    def open(self) -> Given:
+        """All that is open, as soon as it is."""
+        channel.send(self.line, "open")
+        kept: dict[str, int] = {}
+        while (message := self._receive()).verb == "kept":
+            kept.update(zip(message.text.split(), message.descriptors, strict=True))
+        facts = literal_eval(message.text)
+        return Given(kept, tuple(facts.pop("families")), **facts)
+
+    def find(self) -> str | None:
+        """See `configfile.Source`."""
+        message = self._ask("find")
+        return message.text if message.verb == "path" else None
+
+    def read(self, path: str) -> str:
+        """See `configfile.Source`."""
+        with open(self._ask("read", path).descriptors[0], "rb") as file:
+            return file.read().decode("utf-8", errors="replace")
+
+    def expand(self, pattern: str) -> list[str]:
+        """See `configfile.Source`."""
+        text = self._ask("expand", pattern).text
+        return text.split("\0") if text else []
+
+    def use_spare(self) -> bool:
+        """Read what was in force last from now on; whether there is such a thing."""
+        try:
+            self._ask("spare")
+        except OSError:
+            return False
+        return True
+
+    def tell(self, verb: str, text: str = "", descriptor: int | None = None) -> None:
+        """Say what wants no answer: `ready`, `alive`, `reloaded`, `ending`, `keep`, `drop`."""
+        try:
+            channel.send(self.line, verb, text, () if descriptor is None else (descriptor,))
+        except OSError:
+            _without_keeper()
+
+    def keep(self, name: str, descriptor: int) -> None:
+        """It is to keep a copy of this descriptor."""
+        self.tell("keep", name, descriptor)
+
+    def drop(self, name: str) -> None:
+        """It is to keep this one no longer."""
+        self.tell("drop", name)
+
+    def restart(self, program: str) -> None:
+        """Start again, as `program` if it is not empty; RefusedByKeeper if that may not be."""
+        message = self._ask("restart", program)
+        if message.verb == "refused":
+            raise RefusedByKeeper(message.text)
+
+    def _ask(self, verb: str, text: str = "") -> Message:
+        self.line.settimeout(SECONDS)
+        self.tell(verb, text)
+        try:
+            message = self._receive()
+        finally:
+            self.line.settimeout(None)
+        if message.verb == "error":
+            number = int(message.text)
+            raise OSError(number, os.strerror(number))
+        return message
+
+    def _answer(self, verb: str) -> Message:
+        message = self._receive()
+        if message.verb != verb:
+            _without_keeper()
+        return message
+
+    def _receive(self) -> Message:
+        try:
+            message = channel.receive(self.line)
+        except OSError:
+            message = None
+        return message if message is not None else _without_keeper()
+
+
+def _without_keeper() -> NoReturn:
+    """A worker does not outlive its keeper: the next one needs the tables."""
+    os._exit(1)

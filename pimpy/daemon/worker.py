@@ -1,0 +1,33 @@
+"""The process that does the work: it gets its sockets from the keeper, gives up all rights, and routes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import NoReturn
+
+from attrs import fields
+
+from pimpy.daemon import app, logs
+from pimpy.daemon.keeping import Keeping
+from pimpy.daemon.options import Options
+from pimpy.kernel import _mroute
+
+
+def main(line: int) -> NoReturn:
+    """Work for the keeper at the other end of the socket `line`. Never returns."""
+    code = 1
+    try:
+        _mroute.set_name("pimpyd-worker")
+        keeping = Keeping(socket.socket(fileno=line))
+        asked = keeping.hello()
+        known = {attribute.name for attribute in fields(Options)}
+        options = Options(**{name: value for name, value in asked.items() if name in known})
+        code = app.run(options, keeping, asked["keeper"])
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+    logs.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
