@@ -77,6 +77,10 @@ class Builder:
         self.said[name] = line
         self.values[name] = value
 
+    def add(self, name: str, values: tuple[Any, ...]) -> None:
+        """More of a list of the model; what is there already is not added again."""
+        self.values[name] = tuple(dict.fromkeys((*self.values.get(name, ()), *values)))
+
     def model(self) -> Config:
         """The model of what was read."""
         for family, name in ((IPV4, "ssm_ranges4"), (IPV6, "ssm_ranges6")):

@@ -10,8 +10,7 @@ from pimpy.config import membership
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, range_problem, suggest
 from pimpy.config.model import Phyint, StaticRp
-from pimpy.config.policy import POLICY
-from pimpy.config.words import MAX_DISTANCE, MAX_METRIC, integer
+from pimpy.config.ranges import prefixes
 from pimpy.wire.family import Family, Prefix, family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
@@ -20,6 +19,9 @@ MAX_HELLO = 18724
 """The holdtime, 3.5 times as long, has to stay below 65535 (RFC 7761 4.9.2)."""
 MAX_QUERY = 31744
 """The longest interval that a query can tell (RFC 9776 4.1.7)."""
+MAX_METRIC = 2**32 - 1
+MAX_DISTANCE = 2**31 - 2
+"""One below the preference that stands for no route at all (RFC 7761 4.6.3)."""
 NAME_BYTES = 15
 """Bytes of an interface's name on Linux."""
 MAX_RECORDS = 1_000_000
@@ -40,6 +42,19 @@ def parse_listen(text: str) -> tuple[str, int]:
     if bracketed != (len(address) == 16):
         raise ValueError(f"{quote(text)}: an IPv6 address, and only such a one, stands in brackets: [::1]:9353")
     return format_address(address), int(port)
+
+
+def integer(builder: Builder, line: Line, word: str | None, name: str, low: int, high: int) -> int | None:
+    """The whole number that `word` is; None after an error. `word` is None where the line ends too early."""
+    if word is None:
+        builder.error(line, None, f"{name} needs a number from {low} to {high}")
+    elif not (word.isascii() and word.isdigit() and len(word) <= 12):
+        builder.error(line, word, f"{name} takes a number from {low} to {high}, not {quote(word)}")
+    elif not low <= int(word) <= high:
+        builder.error(line, word, f"{name} {word} is out of range: {low} to {high}")
+    else:
+        return int(word)
+    return None
 
 
 def _number(name: str, low: int, high: int) -> Directive:
@@ -216,9 +231,18 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
 UNBUILT_PHYINT: dict[str, int] = {
     "altnet": 1,
     "scoped": 1,
-    "neighbor-filter": -1,
 }
-"""Known words of a phyint line that have no effect yet, with the number of their arguments (-1: all that follow)."""
+"""Known words of a phyint line that have no effect yet, with the number of their arguments."""
+
+
+def _neighbor_filter(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
+    found = prefixes(builder, line, "phyint: neighbor-filter", words, of_hosts=True)
+    return None if found is None else ("neighbor_filter", found)
+
+
+def _join_filter(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
+    found = prefixes(builder, line, "phyint: join-filter", words)
+    return None if found is None else ("join_filter", found)
 
 
 FORCED_LEAVE = (
@@ -228,6 +252,8 @@ FORCED_LEAVE = (
 
 
 LISTED: dict[str, Callable[[Builder, Line, list[str]], tuple[str, tuple[Any, ...]] | None]] = {
+    "neighbor-filter": _neighbor_filter,
+    "join-filter": _join_filter,
     "groups": membership.allowed_groups,
     "querier-address": membership.querier_address,
 }
@@ -251,11 +277,9 @@ def _phyint(builder: Builder, line: Line) -> None:
             value = integer(builder, line, words.pop(0) if words else None, f"phyint {low}", least, most)
         elif low in LISTED:
             found = LISTED[low](builder, line, words)
-            if found:
-                key, value = found[0], (*said.get(found[0], ()), *found[1])
-                said.pop(key, None)
-            else:
+            if found is None:
                 return
+            key, value = found[0], (*said.pop(found[0], ()), *found[1])
         elif low in UNBUILT_PHYINT:
             _skip(builder, line, word, words)
             continue
@@ -275,8 +299,6 @@ def _skip(builder: Builder, line: Line, word: str, words: list[str]) -> None:
     """Pass over a word that has no effect yet, and what belongs to it."""
     low = word.lower()
     count = UNBUILT_PHYINT[low]
-    if count < 0:
-        count = len(words)
     if len(words) < count:
         builder.error(line, word, f"phyint: {low} needs a value")
         words.clear()
@@ -333,7 +355,6 @@ DIRECTIVES: dict[str, Directive] = {
     "ssm-range": _ssm_range,
     "rp-address": _rp_address,
     "rp_address": _rp_address,
-    **POLICY,
     "metrics": _metrics,
 }
 """What has an effect."""
@@ -348,9 +369,7 @@ UNBUILT = frozenset(
         "keepalive-timer",
         "mroute",
         "proxy",
-        "register-limit",
         "rp-candidate",
-        "state-limit",
         "watch",
         # 2.3.2's spellings
         "cand_bootstrap_router",

@@ -46,6 +46,10 @@ class Phyint:
     mrdisc: bool = False
     groups: tuple[Prefix, ...] = ()
     querier_addresses: tuple[Address, ...] = ()
+    neighbor_filter: tuple[Prefix, ...] = ()
+    """Whom PIM messages are taken from; a family without any range: everybody."""
+    join_filter: tuple[Prefix, ...] = ()
+    """Which groups, and sources, PIM neighbours may join; a family without any range: all."""
 
 
 VALUES = (
@@ -64,7 +68,7 @@ VALUES = (
 """Fields of Phyint of which a later line's value replaces an earlier one's."""
 FLAGS = ("passive", "explicit_tracking", "on_link_reports_only", "require_router_alert", "mrdisc")
 """Fields of Phyint that are true if any line says so."""
-LISTS = ("groups", "querier_addresses")
+LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter")
 """Fields of Phyint to which each line adds."""
 
 
@@ -125,6 +129,23 @@ class Config:
     route_distance: int | None = None
     """`Phyint.distance` of all interfaces; without either the kernel's routes are asked."""
     route_metric: int | None = None
+    neighbor_filter: tuple[Prefix, ...] = ()
+    join_filter: tuple[Prefix, ...] = ()
+    """As in Phyint, for interfaces that have none of their own."""
+    register_sources: tuple[str, ...] = ()
+    """Where our Registers come from: names of interfaces, and addresses; the first that is ours counts."""
+    register_accept: tuple[Prefix, ...] = ()
+    """The sources that may be registered here; a family without any range: all."""
+    register_accept_from: tuple[Prefix, ...] = ()
+    """The routers that may register; a family without any range: all."""
+    register_guard: bool = False
+    """Whether an nftables rule keeps the kernel from using other routers' and sources' Registers."""
+    register_limit: int = 5000
+    """How many new (S,G) a second the Registers of one router may make; 0: any number."""
+    state_limits: tuple[tuple[str, int], ...] = ()
+    """(`neighbors` of an interface, `sg` or `groups`, how many at most)."""
+    message_limits: tuple[tuple[str, int], ...] = ()
+    """(type of PIM message, how many a second from one neighbour, and from all others together); 0: any number."""
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
     static: Static = NO_STATIC
@@ -147,4 +168,6 @@ class Config:
                         said[key] = value
                 said |= {key: True for key in FLAGS if getattr(line, key)}
                 said |= {key: (*said.get(key, ()), *getattr(line, key)) for key in LISTS}
+        for key in ("neighbor_filter", "join_filter"):
+            said[key] = said.get(key) or getattr(self, key)
         return Phyint(name=name, **said)

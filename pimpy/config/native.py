@@ -12,12 +12,16 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from pimpy.config import directives
 from pimpy.config.builder import MAX_ERRORS, Builder, Expand, Line, Read
 from pimpy.config.diagnostics import ERROR, Diagnostic, quote, suggest
-from pimpy.config.directives import DIRECTIVES, UNBUILT
+from pimpy.config.directives import UNBUILT
 from pimpy.config.model import Config
+from pimpy.config.policy import POLICY
 
 INCLUDE = "include"
+
+DIRECTIVES = directives.DIRECTIVES | POLICY
 
 KNOWN_WORDS = (*DIRECTIVES, INCLUDE, *sorted(UNBUILT))
 """Every first word of a line that is known."""

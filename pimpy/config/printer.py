@@ -47,6 +47,7 @@ def print_config(config: Config) -> str:
         lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
     elif config.spt_threshold != defaults.spt_threshold:
         lines.append(f"spt-threshold {config.spt_threshold}")
+    lines += _policy(config, defaults)
     for word, value in (("distance", config.route_distance), ("metric", config.route_metric)):
         if value is not None:
             lines.append(f"default-route-{word} {value}")
@@ -54,6 +55,21 @@ def print_config(config: Config) -> str:
         host, port = config.metrics
         lines.append(f"metrics [{host}]:{port}" if ":" in host else f"metrics {host}:{port}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _policy(config: Config, defaults: Config) -> list[str]:
+    """Filters and limits."""
+    lines = []
+    for name in ("neighbor_filter", "join_filter", "register_accept", "register_accept_from"):
+        if prefixes := getattr(config, name):
+            lines.append(" ".join((_word(name), *map(str, prefixes))))
+    lines += [f"register-source {source}" for source in config.register_sources]
+    if config.register_guard:
+        lines.append("register-guard")
+    if config.register_limit != defaults.register_limit:
+        lines.append(f"register-limit {config.register_limit}")
+    lines += [f"state-limit {kind} {number}" for kind, number in config.state_limits]
+    return lines + [f"message-limit {kind} {number}" for kind, number in config.message_limits]
 
 
 def _ranges(config: Config, defaults: Config) -> list[str]:
@@ -88,6 +104,9 @@ def _phyint(phyint: Phyint) -> str:
         words += ["groups", *map(str, phyint.groups)]
     for address in phyint.querier_addresses:
         words += ["querier-address", format_address(address)]
+    for name in ("neighbor_filter", "join_filter"):
+        if prefixes := getattr(phyint, name):
+            words += [_word(name), *map(str, prefixes)]
     return " ".join(words)
 
 

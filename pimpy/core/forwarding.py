@@ -34,10 +34,18 @@ class Negative:
     source: Address
     group: Address
     vif: int
+    told: bool = True
+    """Whether the kernel has the entry, or is about to; until then it holds the first packets."""
     timer: Timer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.timer = Timer(self.forwarding.heap, self, _negative_expired)
+
+    def stand(self) -> None:
+        """Have the kernel drop the stream for NEGATIVE_LIFE from now on."""
+        self.told = True
+        self.timer.at(self.forwarding.heap.now + NEGATIVE_LIFE)
+        self.forwarding._changed[self.source + self.group] = self.source, self.group
 
 
 class Forwarding:
@@ -109,10 +117,10 @@ class Forwarding:
         if self._wanted.pop(key, None) is not None:
             self._changed[key] = source, group
 
-    def no_cache(self, vif: int, source: Address, group: Address) -> bool:
+    def no_cache(self, vif: int, source: Address, group: Address, patience: float = 0.0) -> bool:
         """The kernel asks what to do with (source, group) from `vif`; whether the entry it should have stands already.
 
-        If so it is written once more, else a negative entry answers.
+        If so it is written once more, else a negative entry answers, after `patience` seconds.
         """
         key = source + group
         if self._standing(key) is not None:
@@ -122,10 +130,11 @@ class Forwarding:
         if negative is None:
             if len(self._negatives) >= MAX_NEGATIVE:
                 return False
-            negative = self._negatives[key] = Negative(self, source, group, vif)
+            negative = self._negatives[key] = Negative(self, source, group, vif, not patience)
+            negative.timer.at(self.heap.now + patience)
         negative.vif = vif
-        negative.timer.at(self.heap.now + NEGATIVE_LIFE)
-        self._changed[key] = source, group
+        if negative.told:
+            negative.stand()
         return False
 
     def tell_again(self, source: Address, group: Address) -> None:
@@ -144,7 +153,7 @@ class Forwarding:
 
     def negatives(self) -> list[Negative]:
         """The unwanted streams."""
-        return list(self._negatives.values())
+        return [negative for negative in self._negatives.values() if negative.told]
 
     def negatives_of(self, group: Address) -> list[Negative]:
         """The unwanted streams of one group."""
@@ -193,7 +202,7 @@ class Forwarding:
             wanted = self._standing(key)
             if wanted is not None:
                 self._emit(SetMfc(source, group, *wanted))
-            elif (negative := self._negatives.get(key)) is not None:
+            elif (negative := self._negatives.get(key)) is not None and negative.told:
                 self._emit(SetMfc(source, group, negative.vif, 0))
             else:
                 self._emit(DelMfc(source, group))
@@ -205,6 +214,9 @@ class Forwarding:
 
 
 def _negative_expired(negative: Negative) -> None:
+    if not negative.told:
+        negative.stand()
+        return
     forwarding, key = negative.forwarding, negative.source + negative.group
     forwarding._drop_negative(key)
     forwarding._changed[key] = negative.source, negative.group

@@ -89,6 +89,7 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
     if pim_interface is None or router.pim.interfaces.get(interface.ifindex) is not pim_interface:
         return
     pim_interface.hello_interval = float(_hello_interval(router, interface))
+    policies.follow_interface(pim_interface)
     priority = _dr_priority(interface)
     if priority != pim_interface.dr_priority:
         pim_interface.dr_priority = priority
@@ -152,6 +153,7 @@ def _own_addresses_changed(router: Router) -> None:
     before = router.pim.own
     router.pim.own = {address for interface in router.interfaces.values() for address, _ in interface.addresses}
     trees.remap_own(router.pim, before ^ router.pim.own)
+    policies.choose_register_source(router)
 
 
 def reconsider(router: Router, interface: Interface) -> None:
@@ -197,6 +199,7 @@ def _start(router: Router, interface: Interface) -> None:
         _dr_priority(interface),
         float(_hello_interval(router, interface)),
     )
+    policies.follow_interface(pim_interface)
     router.pim.interfaces[interface.ifindex] = pim_interface
     membership = gmp_interfaces.bound(router, interface, pim_interface)
     router.memberships[interface.ifindex] = membership

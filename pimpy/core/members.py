@@ -21,8 +21,9 @@ def changed(router: Router, interface: PimInterface, group: Address, source: Add
         return
     wanted = membership.wants(group, source)
     sg = router.pim.tib.sg.get(source + group)
-    if sg is None and wanted and _may_be_made(router, interface, group, source):
-        sg = trees.obtain(router.pim, source, group)
+    if sg is None and wanted and router.ssm.usable(group) and router.family.is_unicast(source):
+        sg = trees.obtain_limited(router.pim, source, group, _asker(router, interface, "sg_limit"))
+        router.pim.turned_away |= sg is None
     if sg is None:
         return
     _set_member(interface, sg, wanted)
@@ -35,7 +36,10 @@ def _star_changed(router: Router, interface: PimInterface, group: Address, *, wa
     if star is None:
         if not wanted or not router.ssm.usable(group) or router.ssm.holds(group):
             return
-        star = trees.obtain_star(router.pim, group)
+        star = trees.obtain_star_limited(router.pim, group, _asker(router, interface, "star_limit"))
+        if star is None:
+            router.pim.turned_away = True
+            return
     _set_member(interface, star, wanted)
     for sg in star.tree.sources:
         _exclude_changed(router, interface, sg, router.memberships[interface.ifindex].excludes(group, sg.source))
@@ -60,14 +64,19 @@ def excluding(router: Router, source: Address, group: Address) -> int:
     return mask
 
 
-def _may_be_made(router: Router, interface: PimInterface, group: Address, source: Address) -> bool:
-    if not router.ssm.usable(group) or not router.family.is_unicast(source):
-        return False
-    if len(router.pim.tib.sg) >= router.pim.settings.max_sg:
-        router.counters.add(interface.name, router.family.gmp, "rx", "report", "sg_limit")
-        router.pim.warn(interface.name, "sg_limit", f"{router.pim.settings.max_sg} (S,G) entries, no more are taken")
-        return False
-    return True
+def look_for(router: Router, entry: SG | StarG) -> None:
+    """Give a new entry the members that found no room for it when they asked."""
+    for ifindex, membership in router.memberships.items():
+        if isinstance(entry, SG):
+            wanted = membership.wants(entry.group, entry.source)
+        else:
+            wanted = membership.wants_any(entry.group)
+        if wanted:
+            _set_member(router.pim.interfaces[ifindex], entry, True)
+
+
+def _asker(router: Router, interface: PimInterface, reason: str) -> trees.Asker:
+    return trees.Asker(interface.name, "report", reason, router.family.gmp)
 
 
 def _set_member(interface: PimInterface, entry: SG | StarG, wanted: bool) -> None:

@@ -64,6 +64,7 @@ class Router:
         self.pim.outbox = joinprune.Outbox(self.pim)
         self.pim.excludes = partial(members.excluding, self)
         self.pim.rp_set.changed = partial(trees.remap, self.pim)
+        self.pim.look_for_members = partial(members.look_for, self)
 
     def handle(self, event: events.Event, now: float) -> None:
         """Let `event` happen at `now`. Never raises for anything that came from outside."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pimpy.core.router import Router
 
 
+REGISTER_PATIENCE = 1.0
+"""Seconds that the kernel holds a packet out of a Register until the Register itself is read and judged."""
+
+
 def no_cache(router: Router, event: events.NoCache) -> None:
     router.counters.add("-", "kernel", "rx", "nocache")
     tunnel = event.vif == REGISTER_VIF and router.pim.register_vif
@@ -23,12 +27,16 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     if router.static.no_cache(event.vif, event.source, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
+    patience = 0.0
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
         sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
     elif sg is None and _is_of_interest(router, event.vif, event.source, event.group):
-        sg = trees.obtain_limited(router.pim, event.source, event.group, "-", "data", "sg_limit")
+        if event.vif != REGISTER_VIF or register.may_make_entry(router.pim, event.source):
+            sg = trees.obtain_limited(router.pim, event.source, event.group, trees.DATA)
+        else:
+            patience = REGISTER_PATIENCE
     if sg is None or (sg.tree is None and sg.path.route is not None):
-        router.forwarding.no_cache(event.vif, event.source, event.group)
+        router.forwarding.no_cache(event.vif, event.source, event.group, patience)
     if sg is None or sg.tree is None:
         return  # a channel's entry follows when its route is known; until then the kernel holds the packet
     data.arrives(sg, event.vif)

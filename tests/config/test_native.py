@@ -240,10 +240,6 @@ NOTES = [
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 scoped 239.0.0.0/8", "phyint: scoped is known, but not built yet: it has no effect"),
-    (
-        "phyint eth0 neighbor-filter 10.0.0.0/8 fe80::/64",
-        "phyint: neighbor-filter is known, but not built yet: it has no effect",
-    ),
     ("phyint eth0 igmpv2 igmpv3", "phyint: igmpv3 replaces what stands before it on this line"),
     ("phyint disable", "phyint: 'disable' is taken as the name of an interface"),
     ("hello-interval 10\nhello_period 20", "hello_period replaces what pimpyd.conf:1 says"),

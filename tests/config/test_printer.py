@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
 from pimpy.config.native import parse
+from pimpy.config.policy import MAX_RATE, MESSAGES, STATE_LIMITS
 from pimpy.config.printer import print_config
 from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address
 
@@ -38,6 +39,22 @@ def maybe(strategy: st.SearchStrategy[int]) -> st.SearchStrategy[int | None]:
     return st.none() | strategy
 
 
+@st.composite
+def any_range(draw: st.DrawFn, family: Family) -> Prefix:
+    """A range of any addresses."""
+    length = draw(st.integers(0, family.bits))
+    bits = draw(st.integers(0, 2**length - 1)) << (family.bits - length)
+    return Prefix(bits.to_bytes(family.size, "big"), length)
+
+
+def filters(*, of_hosts: bool) -> st.SearchStrategy[tuple[Prefix, ...]]:
+    """What a filter may hold."""
+    either = st.one_of(*map(any_range, FAMILIES))
+    if of_hosts:
+        either = either.filter(lambda p: not any(f.multicast.covers(p.network) for f in FAMILIES))
+    return st.lists(either, max_size=4, unique=True).map(tuple)
+
+
 PHYINTS = st.builds(
     Phyint,
     name=NAMES | UNICAST,
@@ -61,6 +78,8 @@ PHYINTS = st.builds(
     querier_addresses=st.sampled_from(
         [(), (parse_address("10.0.0.1"),), (parse_address("fe80::1"), parse_address("10.0.0.1"))]
     ),
+    neighbor_filter=filters(of_hosts=True),
+    join_filter=filters(of_hosts=False),
 )
 
 
@@ -93,6 +112,17 @@ def configured(threshold: tuple[str, int, int], **values: Any) -> Config:
     return Config(spt_threshold=word, spt_threshold_number=number, spt_threshold_interval=interval, **values)
 
 
+def limits(kinds: dict[str, int], least: int) -> st.SearchStrategy[tuple[tuple[str, int], ...]]:
+    """Some of the kinds, each with a number in its range."""
+    one = st.sampled_from(sorted(kinds)).flatmap(lambda kind: st.tuples(st.just(kind), st.integers(least, kinds[kind])))
+    return st.lists(one, max_size=4, unique_by=lambda pair: pair[0]).map(tuple)
+
+
+SOURCES = st.one_of(
+    NAMES,
+    *(addresses(f).filter(lambda a, f=f: f.is_unicast(a) and not f.is_link_local(a)) for f in FAMILIES),  # type: ignore[misc]
+).map(lambda word: word if isinstance(word, str) else format_address(word))
+
 CONFIGS = st.builds(
     configured,
     phyints=st.lists(PHYINTS, max_size=5).map(tuple),
@@ -112,6 +142,15 @@ CONFIGS = st.builds(
     threshold=THRESHOLDS,
     route_distance=st.none() | st.integers(0, 2**31 - 2),
     route_metric=st.none() | st.integers(0, 2**32 - 1),
+    neighbor_filter=filters(of_hosts=True),
+    join_filter=filters(of_hosts=False),
+    register_sources=st.lists(SOURCES, max_size=3, unique=True).map(tuple),
+    register_accept=filters(of_hosts=True),
+    register_accept_from=filters(of_hosts=True),
+    register_guard=st.booleans(),
+    register_limit=st.integers(0, MAX_RATE),
+    state_limits=limits(STATE_LIMITS, 1),
+    message_limits=limits(dict.fromkeys(MESSAGES, MAX_RATE), 0),
     metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
 )
 

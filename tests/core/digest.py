@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-NOT_STATE = frozenset({"counters", "_effects", "silenced", "quiet", "now", "notes", "__weakref__"})
+NOT_STATE = frozenset({"counters", "_effects", "silenced", "quiet", "now", "notes", "rates", "shares", "__weakref__"})
 
 
 def digest(router: object) -> str:

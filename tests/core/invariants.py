@@ -283,7 +283,7 @@ def timers_of(router: Router) -> list[Timer | None]:
         timers += (membership.querier.general_timer, membership.querier.present_timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
-    timers += [negative.timer for negative in router.forwarding.negatives()]
+    timers += [negative.timer for negative in router.forwarding._negatives.values()]
     return timers
 
 

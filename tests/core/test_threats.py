@@ -161,8 +161,7 @@ def flood_of_neighbors(stand: Stand, count: int) -> None:
 
 
 def test_TH15_a_flood_of_neighbours_is_capped_and_the_old_ones_stay(family: Family) -> None:
-    stand = Stand(family)
-    stand.router.pim.settings = evolve(stand.router.pim.settings, max_neighbors=16)
+    stand = Stand(family, config=Config(state_limits=(("neighbors", 16),), message_limits=(("hello", 0),)))
     stand.net.checker.on = False
     flood_of_neighbors(stand, 1000)
     stand.run(0)

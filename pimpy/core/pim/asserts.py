@@ -184,7 +184,9 @@ def _new_entry(interface: PimInterface, message: Assert) -> SG | None:
         return None
     if not macros.assert_tracking_desired_star(tree.star) & interface.mask:
         return None
-    return trees.obtain_limited(pim, message.source, message.group, interface.name, "assert", "assert_limit")
+    return trees.obtain_limited(
+        pim, message.source, message.group, trees.Asker(interface.name, "assert", "assert_limit")
+    )
 
 
 def _was_just_forgotten(sg: SG, interface: PimInterface) -> bool:

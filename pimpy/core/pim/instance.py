@@ -14,6 +14,7 @@ from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import spt_threshold
+from pimpy.core.pim.filters import RegisterPolicy
 from pimpy.core.pim.policy import POLL
 from pimpy.core.pim.rp_set import RpSet
 from pimpy.core.pim.spt_threshold import SptThreshold
@@ -48,6 +49,8 @@ class PimSettings:
     """Addresses of one neighbour's Address List."""
     max_sg: int = 65536
     """(S,G) entries in all."""
+    max_groups: int = 65536
+    """Groups outside the SSM range that have any entry, in all."""
     distance: int | None = None
     """The preference of our Asserts, instead of what the route's protocol stands for (0 to 2^31 - 2)."""
     metric: int | None = None
@@ -84,6 +87,11 @@ class Pim:
     tib: Tib = field(factory=Tib)
     rp_set: RpSet = field(init=False)
     spt_threshold: SptThreshold = field(factory=SptThreshold)
+    message_rates: dict[str, int] = field(factory=dict)
+    """How many messages of a type a second are taken, where the configuration says so; 0: any number."""
+    registers: RegisterPolicy = field(factory=RegisterPolicy)
+    register_source: Address | None = None
+    """The address of ours that Registers come from, if the configuration names one."""
     own: set[Address] = field(factory=set)
     """All addresses of this host."""
     dr: int = 0
@@ -93,6 +101,10 @@ class Pim:
     """The Joins and Prunes of this batch."""
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
+    turned_away: bool = False
+    """Whether a member ever found no room for its entry: only then a new one has to look for members that wait."""
+    look_for_members: Callable[[SG | StarG], None] = field(default=lambda entry: None)
+    """Give a new entry the members that wait for it."""
     register_vif: bool = False
     """Whether the register tunnel's vif exists."""
     quiet: dict[tuple[str, str], float] = field(factory=dict)
@@ -138,7 +150,9 @@ class Pim:
 
     def source_towards(self, sg: SG) -> Address | None:
         """The address that our Registers for `sg` come from: a routable one of ours, on the source's link if there
-        is one (4.4.1)."""
+        is one (4.4.1), unless the configuration names another."""
+        if self.register_source is not None:
+            return self.register_source
         interfaces = sorted(self.interfaces.values(), key=lambda i: (i.ifindex != sg.path.ifindex, i.ifindex))
         for interface in interfaces:
             for address, _ in interface.link.addresses:

@@ -47,8 +47,13 @@ def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> boo
     """First the Joins of a group, then its Prunes (U23); whether its (S,G,rpt) machines wait for the message's end."""
     pim, group = interface.pim, group_set.group
     of_tree = False
+    if not interface.join_filter.groups.passes(group):
+        pim.refuse(interface.name, "join_prune", "jp_filtered")
+        return False
     for source, flags in group_set.joins:
-        if flags == SG_FLAGS:
+        if flags == SG_FLAGS and not interface.join_filter.sources.passes(source):
+            pim.refuse(interface.name, "join_prune", "jp_filtered")
+        elif flags == SG_FLAGS:
             sg = pim.tib.sg.get(source + group) or _new_entry(interface, source, group)
             if sg is not None:
                 downstream.receive(interface, sg, downstream.Event.RECEIVE_JOIN, holdtime)
@@ -88,11 +93,9 @@ def _join_of_tree(interface: PimInterface, group: Address, source: Address, flag
     if source != (pim.rp_set.rp(group) if tree is None else tree.rp):
         pim.refuse(interface.name, "join_prune", "jp_wrong_rp")  # silently dropped, the rest is used (J8)
         return
-    if (tree is None or tree.star is None) and len(pim.tib.groups) >= pim.settings.max_sg:
-        pim.refuse(interface.name, "join_prune", "jp_limit")
-        pim.warn(interface.name, "jp_limit", f"{pim.settings.max_sg} groups, no more are taken")
+    star = trees.obtain_star_limited(pim, group, _asker(interface))
+    if star is None:
         return
-    star = trees.obtain_star(pim, group)
     downstream.receive(interface, star, downstream.Event.RECEIVE_JOIN, holdtime)
     asserts.join_received(star, interface)
     _to_all_rpt(interface, group, downstream_rpt.Event.RECEIVE_JOIN_STAR)
@@ -129,8 +132,12 @@ def _new_entry(interface: PimInterface, source: Address, group: Address) -> SG |
     elif not pim.family.is_unicast(source):
         pim.refuse(interface.name, "join_prune", "jp_bad_source")
     else:
-        return trees.obtain_limited(pim, source, group, interface.name, "join_prune", "jp_limit")
+        return trees.obtain_limited(pim, source, group, _asker(interface))
     return None
+
+
+def _asker(interface: PimInterface) -> trees.Asker:
+    return trees.Asker(interface.name, "join_prune", "jp_limit")
 
 
 # To another router: RFC 7761 4.5.4, 4.5.5, 4.5.7

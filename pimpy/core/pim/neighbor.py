@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.interface import Interface
 from pimpy.core.pim import asserts, trees, upstream
+from pimpy.core.pim.filters import Filter, JoinFilter
 from pimpy.core.pim.instance import (
     DEFAULT_HELLO_HOLDTIME,
     GENID_PACE,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.asserts import AssertState
     from pimpy.core.pim.downstream import Downstream
     from pimpy.core.pim.downstream_rpt import RptDownstream
+    from pimpy.core.pim.limits import Bucket
 
 DEFAULT_DR_PRIORITY = 1
 HELLO_SIZE = 38
@@ -47,6 +49,8 @@ class Neighbor:
     """Whether it has not heard a Hello of ours since it came or restarted."""
     restart_answer: Timer = field(init=False)
     """When a restart is answered that followed too soon on another one (TH19)."""
+    rates: dict[str, Bucket] = field(factory=dict)
+    """How many of its messages of each type may come yet."""
     paced_until: float = 0.0
     """Until when a further change of its GenID makes us send nothing."""
 
@@ -95,6 +99,12 @@ class PimInterface:
     """HT(I)."""
     triggered_hello: Timer = field(init=False)
     """When a new or restarted neighbour gets its Hello."""
+    rates: dict[str, Bucket] = field(factory=dict)
+    """How many messages of each type from others than neighbours may come yet."""
+    neighbor_filter: Filter = field(factory=Filter)
+    """Whom Hellos, Joins, Prunes and Asserts are taken from."""
+    join_filter: JoinFilter = field(factory=JoinFilter)
+    """What neighbours may join here."""
     hello_sent: bool = False
     """Whether a Hello left from the present address."""
     lan_delay_enabled: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pimpy.core.engine.events import PacketReceived
 from pimpy.core.pim import asserts, joinprune, neighbor, register
+from pimpy.core.pim.limits import Bucket
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
@@ -18,6 +19,10 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
     if interface.owns(packet.source):
         pim.refuse(interface.name, kind, "own_packet")
         _look_for_a_double(interface, packet)
+        return
+    if not _within_rate(interface, packet, kind):
+        pim.refuse(interface.name, kind, "rate_limit")
+        pim.warn(interface.name, "rate_limit", f"too many {kind} messages, some are dropped")
         return
     try:
         message = wire.decode(pim.family, packet.source, packet.destination, packet.data)
@@ -34,6 +39,30 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
     for note in message.notes if isinstance(message, (wire.Hello, JoinPrune)) else ():
         pim.refuse(interface.name, kind, note)
     _act_on(interface, packet, message)
+
+
+MESSAGE_RATES = {
+    "hello": 1000,
+    "register": 100_000,
+    "register_stop": 20_000,
+    "join_prune": 10_000,
+    "assert": 20_000,
+}
+"""Messages a second that are taken of each neighbour, and of all others together on an interface."""
+OTHER_RATE = 1000
+"""Of each other type."""
+
+
+def _within_rate(interface: PimInterface, packet: PacketReceived, kind: str) -> bool:
+    """Whether it is looked at: each type has a share of its own, and so has each neighbour (RFC 5059 6.5; Y3, Y4)."""
+    pim = interface.pim
+    neighbor = interface.neighbors.get(packet.source)
+    rates = interface.rates if neighbor is None else neighbor.rates
+    bucket = rates.get(kind)
+    if bucket is None:
+        rate = pim.message_rates.get(kind, MESSAGE_RATES.get(kind, OTHER_RATE))
+        bucket = rates[kind] = Bucket(rate, rate, pim.now)
+    return not bucket.rate or bucket.take(pim.now)
 
 
 def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Message) -> None:
@@ -79,6 +108,8 @@ def _not_admitted(interface: PimInterface, packet: PacketReceived, message: wire
         return "bad_dest"
     if not family.is_unicast(packet.source) or (family.size == 16 and not family.is_link_local(packet.source)):
         return "bad_source"
+    if not interface.neighbor_filter.passes(packet.source):
+        return "nbr_filtered"
     if isinstance(message, JoinPrune) and packet.source not in interface.neighbors:
         return "jp_non_nbr"
     if isinstance(message, wire.Assert):

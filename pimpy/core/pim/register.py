@@ -8,13 +8,12 @@ from attrs import define, field
 
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
-from pimpy.core.interface import REGISTER_MASK
-from pimpy.core.pim import macros, trees
-from pimpy.core.pim.data import set_keepalive
+from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
+from pimpy.core.pim import data, macros, trees
 from pimpy.core.pim.policy import KEEPALIVE_PERIOD
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
-from pimpy.wire.family import Address
+from pimpy.wire.family import Address, format_address
 from pimpy.wire.ip import decrement_ttl
 from pimpy.wire.reader import Malformed
 
@@ -139,22 +138,51 @@ def receive(interface: PimInterface, source: Address, destination: Address, mess
         pim.refuse(interface.name, "register", "reg_not_rp")
         _send_stop(interface, destination, source, group, inner_source)
         return
-    _at_rp(interface, source, destination, group, inner_source)
+    if not (pim.registers.sources.passes(inner_source) and pim.registers.routers.passes(source)):
+        pim.refuse(interface.name, "register", "reg_filtered")
+        _send_stop(interface, destination, source, group, inner_source)
+        return
+    sg = _at_rp(interface, source, destination, group, inner_source)
+    if sg is not None and sg.flow is None and not message.null:
+        data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 
 
-def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> None:
+def may_make_entry(pim: Pim, source: Address) -> bool:
+    """Whether what the kernel took out of a Register may make an entry by itself, before we have seen the Register.
+
+    Not where it hangs on who sent that, which the kernel does not tell.
+    """
+    registers = pim.registers
+    if registers.routers.ranges or not registers.sources.passes(source):
+        return False
+    return registers.shares.take(None, pim.now)
+
+
+def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> SG | None:
     """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13)."""
     pim = interface.pim
-    sg = trees.obtain_limited(pim, source, group, interface.name, "register", "reg_limit")
+    sg = _entry(interface, dr, group, source)
     if sg is None:
-        return
+        return None
     desired = switch_to_spt_desired(sg)
     stop = sg.spt_bit or (desired and macros.inherited_olist(sg) == 0)
     if stop:
         _send_stop(interface, rp, dr, group, source)
     if sg.spt_bit or desired:
-        set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
+        data.set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
     pim.touched.touch(sg)
+    return sg
+
+
+def _entry(interface: PimInterface, dr: Address, group: Address, source: Address) -> SG | None:
+    """The (S,G) entry; a new one only within the limits, in all and of that DR a second (TH43)."""
+    pim = interface.pim
+    if source + group not in pim.tib.sg and not pim.registers.shares.take(dr, pim.now):
+        pim.refuse(interface.name, "register", "reg_limit")
+        text = f"{format_address(dr)} registers more than {pim.registers.shares.rate:g} new sources a second"
+        pim.warn(interface.name, "reg_limit", text)
+        return None
+    return trees.obtain_limited(pim, source, group, trees.Asker(interface.name, "register", "reg_limit"))
 
 
 def _send_stop(interface: PimInterface, rp: Address, dr: Address, group: Address, source: Address) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import asserts, data, macros, register, upstream, upstream_rpt
 from pimpy.core.pim.tib import SG, Group, SGRpt, StarG
@@ -27,17 +29,46 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
             if excludes := pim.excludes(source, group):
                 sg.rpt = SGRpt(excludes=excludes)
             pim.touched.touch(sg)
+        if pim.turned_away:
+            pim.look_for_members(sg)
     return sg
 
 
-def obtain_limited(pim: Pim, source: Address, group: Address, name: str, kind: str, reason: str) -> SG | None:
-    """The (S,G) entry for somebody who may not make more than the limit; None is counted as `reason`."""
+@frozen
+class Asker:
+    """For whom an entry is to be made: how a refusal is counted."""
+
+    interface: str
+    kind: str
+    """The type of message."""
+    reason: str
+    protocol: str = "pim"
+
+
+DATA = Asker("-", "data", "sg_limit")
+
+
+def obtain_limited(pim: Pim, source: Address, group: Address, asker: Asker) -> SG | None:
+    """The (S,G) entry for somebody who may not make more than the limit; None is counted."""
     sg = pim.tib.sg.get(source + group)
     if sg is None and len(pim.tib.sg) >= pim.settings.max_sg:
-        pim.refuse(name, kind, reason)
-        pim.warn(name, reason, f"{pim.settings.max_sg} (S,G) entries, no more are taken")
+        _refuse(pim, asker, f"{pim.settings.max_sg} (S,G) entries")
         return None
     return sg or obtain(pim, source, group)
+
+
+def obtain_star_limited(pim: Pim, group: Address, asker: Asker) -> StarG | None:
+    """The (*,G) entry for somebody who may not make more than the limit; None is counted."""
+    tree = pim.tib.groups.get(group)
+    if (tree is None or tree.star is None) and len(pim.tib.groups) >= pim.settings.max_groups:
+        _refuse(pim, asker, f"{pim.settings.max_groups} groups")
+        return None
+    return obtain_star(pim, group)
+
+
+def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
+    pim.counters.add(asker.interface, asker.protocol, "rx", asker.kind, asker.reason)
+    pim.warn(asker.interface, asker.reason, f"{limit}, no more are taken")
 
 
 def obtain_star(pim: Pim, group: Address) -> StarG:
@@ -46,9 +77,14 @@ def obtain_star(pim: Pim, group: Address) -> StarG:
     if tree.star is None:
         tree.star = StarG(pim, tree, pim.now)
         for negative in pim.forwarding.negatives_of(group):
-            if negative.vif != REGISTER_VIF or tree.i_am_rp:
-                data.arrives(obtain(pim, negative.source, group), negative.vif)
+            of_tunnel = negative.vif == REGISTER_VIF
+            if not of_tunnel or (tree.i_am_rp and register.may_make_entry(pim, negative.source)):
+                sg = obtain_limited(pim, negative.source, group, DATA)
+                if sg is not None:
+                    data.arrives(sg, negative.vif)
         pim.touched.touch(tree.star)
+        if pim.turned_away:
+            pim.look_for_members(tree.star)
     return tree.star
 
 

@@ -6,23 +6,7 @@ from attrs import define, field
 
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
-
-MAX_METRIC = 2**32 - 1
-MAX_DISTANCE = 2**31 - 2
-"""One below the preference that stands for no route at all (RFC 7761 4.6.3)."""
-
-
-def integer(builder: Builder, line: Line, word: str | None, name: str, low: int, high: int) -> int | None:
-    """The whole number that `word` is; None after an error. `word` is None where the line ends too early."""
-    if word is None:
-        builder.error(line, None, f"{name} needs a number from {low} to {high}")
-    elif not (word.isascii() and word.isdigit() and len(word) <= 12):
-        builder.error(line, word, f"{name} takes a number from {low} to {high}, not {quote(word)}")
-    elif not low <= int(word) <= high:
-        builder.error(line, word, f"{name} {word} is out of range: {low} to {high}")
-    else:
-        return int(word)
-    return None
+from pimpy.config.directives import integer
 
 
 @define(eq=False)

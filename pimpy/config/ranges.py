@@ -1,0 +1,47 @@
+"""Lists of address ranges, as filters have them."""
+
+from __future__ import annotations
+
+from pimpy.config.builder import Builder, Line
+from pimpy.config.diagnostics import quote
+from pimpy.wire.family import Prefix, family_of, parse_address, parse_prefix
+
+
+def prefixes(
+    builder: Builder, line: Line, name: str, words: list[str], *, of_hosts: bool = False
+) -> tuple[Prefix, ...] | None:
+    """Take all words off the front that are addresses or ranges, of both families; `of_hosts`: none of groups.
+
+    None after an error, which the want of any is.
+    """
+    found: list[Prefix] = []
+    while words and ("/" in words[0] or _is_address(words[0])):
+        word = words.pop(0)
+        prefix = _prefix(word)
+        if prefix is None:
+            builder.error(line, word, f"{name}: {quote(word)} is no range; write 10.0.0.0/8 or 2001:db8::/32")
+            return None
+        if of_hosts and family_of(prefix.network).multicast.covers(prefix.network):
+            builder.error(line, word, f"{name}: {quote(word)} is a range of groups; it takes those of hosts or routers")
+            return None
+        found.append(prefix)
+    if not found:
+        builder.error(line, words[0] if words else None, f"{name} needs ranges like 10.0.0.0/8 or 2001:db8::/32")
+        return None
+    return tuple(dict.fromkeys(found))
+
+
+def _is_address(word: str) -> bool:
+    try:
+        parse_address(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _prefix(word: str) -> Prefix | None:
+    """A range, or the one address that stands for itself."""
+    try:
+        return parse_prefix(word) if "/" in word else family_of(parse_address(word)).host(parse_address(word))
+    except ValueError:
+        return None
