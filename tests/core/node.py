@@ -100,6 +100,8 @@ class Node:
     kernel: FakeKernel = field(init=False)
     notices: list[Notice] = field(factory=list)
     statics: dict[Address, StaticRoute] = field(factory=dict)
+    loopback: list[Address] = field(factory=list)
+    """Addresses of the loopback interface; who is to reach them needs a static route."""
     told: dict[Address, RouteResolved | None] = field(factory=dict)
     """The addresses whose routes the router wants to hear of, and what it was told last."""
     _next_ifindex: int = 2
@@ -158,6 +160,7 @@ class Node:
         self.net.checker.begins(self)
         self.handle(Configured(self.config))
         self.handle(LinkChanged(LOOPBACK, "lo", True, True, True, False, 65536))
+        self.handle(AddressesChanged(LOOPBACK, tuple((address, self.net.family.bits) for address in self.loopback)))
         for port in self.ports.values():
             self._introduce(port)
 
@@ -281,7 +284,9 @@ class Node:
 
     def owns(self, address: Address) -> bool:
         """Whether a unicast packet to `address` is for this host."""
-        return any(address == own for port in self.ports.values() for own, _ in port.addresses)
+        return address in self.loopback or any(
+            address == own for port in self.ports.values() for own, _ in port.addresses
+        )
 
     def receive_unicast(self, link: str, packet: Packet) -> None:
         """A PIM message to this host; what is in a Register comes in again by the register tunnel."""
@@ -324,7 +329,7 @@ class Node:
         if static is not None:
             ifindex = None if static.link is None else self.ports[static.link].ifindex
             return RouteResolved(address, ifindex, static.next_hop)
-        if any(address == own for port in self.ports.values() for own, _ in port.addresses):
+        if self.owns(address):
             return RouteResolved(address, LOOPBACK, None, local=True)
         target = self.net.link_of(address)
         hop = None if target is None else self.net.hop(self, target)
