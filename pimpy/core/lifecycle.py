@@ -229,7 +229,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
     """PIM and the membership protocol end on an interface; all state that came from there goes at once (J21)."""
     pim_interface = router.pim.interfaces.get(interface.ifindex)
     if pim_interface is not None:
-        router.memberships[interface.ifindex].stop()
+        router.memberships[interface.ifindex].stop(reachable=reachable)
         close_machines(pim_interface, reachable=reachable)
         neighbor.stop(pim_interface, reachable=reachable)
         for group in _groups(router, pim_interface.passive):

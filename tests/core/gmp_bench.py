@@ -42,6 +42,8 @@ class Bench:
         self.G, self.G2, self.SSM, self.US, self.LOW, self.HIGH, self.HOST, self._source = names
         self.heap = TimerHeap()
         self.sent: list[tuple[float, Address, Query]] = []
+        self.discovery: list[tuple[float, Address, bytes]] = []
+        """Messages of router discovery that were sent."""
         self.changes: list[tuple[float, Address, Address | None]] = []
         self.counts: list[tuple[str, str]] = []
         self.notices: list[tuple[str, str, str]] = []
@@ -68,6 +70,9 @@ class Bench:
 
     def _send(self, destination: Address, data: bytes) -> None:
         message = self.codec.decode(data)
+        if message is None:
+            self.discovery.append((self.heap.now, destination, data))
+            return
         assert isinstance(message, Query)
         self.sent.append((self.heap.now, destination, message))
 
@@ -89,18 +94,24 @@ class Bench:
         assert len(self.counts) > before
         return self.counts[-1][1]
 
-    def record(self, kind: int, sources: Iterable[int] = (), group: Address | None = None) -> str:
-        """A report of one record."""
+    def record(
+        self, kind: int, sources: Iterable[int] = (), group: Address | None = None, by: Address | None = None
+    ) -> str:
+        """A report of one record, by HOST if nobody else is named."""
         listed = tuple(self.S(number) for number in sources)
         report = Report((Record(kind, self.G if group is None else group, listed),))
-        return self.receive(report, self.HOST, self.family.all_reports)
+        return self.receive(report, by or self.HOST, self.family.all_reports)
 
-    def old_report(self, version: int, group: Address | None = None) -> str:
+    def old_report(self, version: int, group: Address | None = None, by: Address | None = None) -> str:
         group = self.G if group is None else group
-        return self.receive(OldReport(version, group), self.HOST, group)
+        return self.receive(OldReport(version, group), by or self.HOST, group)
 
-    def leave(self, group: Address | None = None) -> str:
-        return self.receive(Leave(self.G if group is None else group), self.HOST, self.family.all_routers)
+    def leave(self, group: Address | None = None, by: Address | None = None) -> str:
+        return self.receive(Leave(self.G if group is None else group), by or self.HOST, self.family.all_routers)
+
+    def host(self, number: int) -> Address:
+        """The address of a host."""
+        return self.HOST[:-2] + number.to_bytes(2, "big")
 
     def query(
         self, source: Address, group: Address | None = None, sources: Iterable[int] = (), **fields: object

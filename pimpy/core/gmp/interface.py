@@ -91,13 +91,13 @@ class Membership:
             self.advertiser.start()
         self._follow_static()
 
-    def stop(self) -> None:
-        """All records go, all timers stop; `changed` is told of each."""
+    def stop(self, *, reachable: bool = True) -> None:
+        """All records go, all timers stop; `changed` is told of each. `reachable`: the link still takes packets."""
         if not self.running:
             return
         self.running = False
         self.querier.stop()
-        self.advertiser.stop()
+        self.advertiser.stop(reachable=reachable)
         self._follow_static()
         self._drop(list(self.link.groups.values()))
 

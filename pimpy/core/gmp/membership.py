@@ -299,7 +299,20 @@ def _end_at_once(group: GroupRecord, sources: set[SourceRecord], whole: bool) ->
         source.timer.cancel()
         source_expired(source)
     if whole and group.mode is EXCLUDE:
+        _name_what_is_wanted(group)
         group_expired(group)
+
+
+def _name_what_is_wanted(group: GroupRecord) -> None:
+    """Sources that hosts in mode INCLUDE named get a record again: beside one in mode EXCLUDE they need none."""
+    step = Step(group, 0.0, 0.0)
+    for address, until in tracking.named(group).items():
+        source = group.sources.get(address) or step.create(address, until)
+        if source is not None and not source.timer.running:
+            source.timer.at(until)
+            step.changed.append(address)
+    for address in step.changed:
+        group.link.changed(group.address, address)
 
 
 def _classify(step: Step, row: Row, listed: tuple[Address, ...]) -> None:

@@ -41,10 +41,11 @@ class Advertiser:
         self.initial = MAX_INITIAL_ADVERTISEMENTS
         advertise(self)
 
-    def stop(self) -> None:
-        """Say that the router is no more, if it was said that it is."""
-        if self.timer.running:
-            self.timer.cancel()
+    def stop(self, *, reachable: bool = True) -> None:
+        """Say that the router is no more, if it was said that it is and the link still takes packets."""
+        running = self.timer.running
+        self.timer.cancel()
+        if running and reachable:
             link = self.link
             link.send(link.traits.all_snoopers, link.traits.codec.encode_termination())
 

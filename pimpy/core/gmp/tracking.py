@@ -150,6 +150,16 @@ def unwanted(group: GroupRecord, sources: list[SourceRecord], whole: bool) -> tu
     return {source for source in sources if not hosts.want(source.address)}, whole and not hosts.excluding
 
 
+def named(group: GroupRecord) -> dict[Address, float]:
+    """The sources that hosts in mode INCLUDE want, and until when; none if leaves end it for everybody."""
+    found: dict[Address, float] = {}
+    if group.hosts is not None and not group.link.settings.forced_leave:
+        for host in group.hosts.known.values():
+            if not host.excludes:
+                found |= {source: max(host.until, found.get(source, 0.0)) for source in host.sources}
+    return found
+
+
 def heard_older(group: GroupRecord) -> None:
     """A host of an older version: others of its kind may be there that keep quiet, as long as the record stands."""
     group.blind_until = NEVER

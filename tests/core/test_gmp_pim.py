@@ -1,0 +1,179 @@
+"""What PIM makes of what members say: EXCLUDE lists, INCLUDE outside the SSM range, whoever reports, whoever is DR."""
+
+from __future__ import annotations
+
+import pytest
+from asm_stand import AsmStand
+from network import Net
+from speakers import CODECS, Packet
+from stand import Stand
+
+from pimpy.config.model import Config, Phyint, StaticMember
+from pimpy.core.engine.events import ClearMembership
+from pimpy.wire.family import IPV4, Address, Family, parse_address
+from pimpy.wire.membership import Record, RecordType, Report
+
+IS_EX = RecordType.MODE_IS_EXCLUDE
+
+
+def report(stand: Stand, link: str, source: Address, *records: Record) -> None:
+    """A report with any source address arrives on a link."""
+    data = CODECS[stand.family.gmp].encode(Report(records))
+    sender = stand.host(link, 77)
+    sender.link.transmit(sender, Packet(stand.family.gmp, source, stand.family.all_reports, data))
+    stand.run(0)
+
+
+@pytest.mark.parametrize("spt", [False, True], ids=["shared_tree", "own_tree"])
+def test_F19_an_exclude_list_counts_for_its_own_link_only(family: Family, spt: bool) -> None:
+    stand = AsmStand(family, down=(2,))
+    if not spt:
+        stand.configure(spt_threshold="infinity")
+    source = stand.far()
+    stand.member("down")
+    other = stand.member("src")
+    stand.data(source, "rpt")
+    stand.data(source, "up" if spt else "rpt")
+    assert stand.forwards(source) == {"down", "src"}
+    other.want_any(stand.group(), source[0])
+    stand.run(5)
+    assert stand.forwards(source) == {"down"}
+    other.want_any(stand.group())
+    stand.run(5)
+    assert stand.forwards(source) == {"down", "src"}
+
+
+@pytest.mark.parametrize("spt", [False, True], ids=["shared_tree", "own_tree"])
+def test_F19_a_source_is_excluded_only_if_all_members_of_the_link_agree(family: Family, spt: bool) -> None:
+    stand = AsmStand(family, down=(2,))
+    if not spt:
+        stand.configure(spt_threshold="infinity")
+    source = stand.far()
+    one, two = stand.member(), stand.net.host("down", 101)
+    two.want_any(stand.group())
+    stand.data(source, "rpt")
+    stand.data(source, "up" if spt else "rpt")
+    one.want_any(stand.group(), source[0])
+    stand.run(5)
+    assert stand.forwards(source) == {"down"}
+    two.want_any(stand.group(), source[0])
+    stand.run(5)
+    assert stand.forwards(source) == set()
+    two.want_no_more(stand.group())
+    stand.net.host("down", 102).join(stand.group(), source[0])
+    stand.run(5)
+    assert stand.forwards(source) == {"down"}
+
+
+def test_INCLUDE_outside_the_ssm_range_joins_the_source_alone(family: Family) -> None:
+    stand = AsmStand(family, down=(2,))
+    first, second = stand.far(1), stand.far(2)
+    stand.net.host("down").join(first[1], first[0])
+    stand.run(5)
+    assert [word for _, word in stand.told("up")] == ["Join(S,G)"]
+    assert stand.told("rpt", to=stand.seven) == []
+    stand.data(first, "up")
+    stand.data(second, "up")
+    assert (stand.forwards(first), stand.star) == ({"down"}, None)
+    assert stand.forwards(second) == set()
+
+
+@pytest.mark.parametrize("source", ["0.0.0.0", "198.51.100.7", "10.1.1.9"])
+def test_I16_I20_reports_from_nowhere_are_members_of_the_link_they_came_in_by(source: str) -> None:
+    """Also where the address lies in another interface's subnet."""
+    stand = Stand(IPV4)
+    channel = stand.channel()
+    report(stand, "down", parse_address(source), Record(RecordType.ALLOW_NEW_SOURCES, channel[1], (channel[0],)))
+    assert stand.forwards(channel) == {"down"}
+
+
+def test_I16_the_option_drops_reports_from_elsewhere_but_not_from_0_0_0_0() -> None:
+    stand = Stand(IPV4, config=Config(phyints=(Phyint("down", on_link_reports_only=True),)))
+    channel = stand.channel()
+    record = Record(RecordType.ALLOW_NEW_SOURCES, channel[1], (channel[0],))
+    report(stand, "down", parse_address("198.51.100.7"), record)
+    assert stand.entry(channel) is None
+    assert stand.counted("igmp_src_subnet", "report_v3", "igmp") == 1
+    report(stand, "down", IPV4.any, record)
+    assert stand.forwards(channel) == {"down"}
+
+
+def test_I18_N10_when_the_DR_and_querier_fails_the_other_serves_without_a_new_report(family: Family) -> None:
+    net = Net(family, 1)
+    for name, number in (("r1", 1), ("r2", 2)):
+        net.router(name, Config(), number)
+    net.link("up", "r1", "r2")
+    net.link("lan", "r1", "r2")
+    source = net.source("up", 200)
+    net.start()
+    net.run(60)
+    group = parse_address("232.1.1.1" if family.size == 4 else "ff3e::8000:1")
+    host = net.host("lan", 100)
+    host.join(group, source)
+    net.run(5)
+    first, second = net.nodes["r1"], net.nodes["r2"]
+    assert second.router is not None
+    host.wants.clear()  # it will not say so again
+    channel = (source, group)
+    assert net.packet(source, group).count("lan") == 1
+    dr = first if first.kernel.mfc.get(channel, (0, 0))[1] else second
+    other = second if dr is first else first
+    dr.crash()
+    net.run(110)
+    assert other.router is not None
+    assert net.packet(source, group).count("lan") == 1
+    assert other.kernel.mfc[channel][1] != 0
+
+
+def test_static_members_pull_a_stream(family: Family) -> None:
+    stand = Stand(family)
+    channel = stand.channel()
+    stand.r1.configure(static_members=(StaticMember("down", channel[1], channel[0]),))
+    stand.run(0)
+    assert stand.forwards(channel) == {"down"}
+    stand.run(600)
+    assert stand.forwards(channel) == {"down"}
+    stand.r1.configure(static_members=())
+    stand.run(0)
+    assert stand.entry(channel) is None
+
+
+def test_static_members_of_a_group_pull_every_source(family: Family) -> None:
+    stand = AsmStand(family, down=(2,))
+    source = stand.far()
+    stand.configure(static_members=(StaticMember("down", stand.group()),))
+    assert [word for _, word in stand.told("rpt", to=stand.seven)] == ["Join(*,G)"]
+    stand.data(source, "rpt")
+    assert stand.forwards(source) == {"down"}
+
+
+def test_I16_a_member_on_the_router_itself_is_served(family: Family) -> None:
+    stand = Stand(family)
+    channel = stand.channel()
+    record = Record(RecordType.ALLOW_NEW_SOURCES, channel[1], (channel[0],))
+    report(stand, "down", stand.us(), record)
+    assert stand.forwards(channel) == {"down"}
+
+
+def test_immediate_leave_stops_a_stream_at_once(family: Family) -> None:
+    stand = Stand(family, config=Config(phyints=(Phyint("down", immediate_leave="tracked"),)))
+    channel = stand.channel()
+    host = stand.host()
+    host.join(channel[1], channel[0])
+    stand.run(2)
+    assert stand.forwards(channel) == {"down"}
+    host.leave(channel[1], channel[0])
+    stand.run(0)
+    assert stand.entry(channel) is None
+
+
+def test_clear_asks_and_the_answers_bring_members_back(family: Family) -> None:
+    stand = Stand(family)
+    channel = stand.channel()
+    stand.host().join(channel[1], channel[0])
+    stand.run(5)
+    stand.r1.handle(ClearMembership(channel[1]))
+    stand.run(0)
+    assert stand.entry(channel) is None
+    stand.run(1.5)
+    assert stand.forwards(channel) == {"down"}
