@@ -26,6 +26,9 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
             tree.sources[sg] = None
             if excludes := pim.excludes(source, group):
                 sg.rpt = SGRpt(excludes=excludes)
+            vif = pim.forwarding.stream(source, group)
+            if vif is not None and (vif != REGISTER_VIF or tree.i_am_rp):
+                data.arrives(sg, vif)  # the kernel has an entry, and will not tell of it
             pim.touched.touch(sg)
     return sg
 
@@ -45,9 +48,9 @@ def obtain_star(pim: Pim, group: Address) -> StarG:
     tree = obtain_tree(pim, group)
     if tree.star is None:
         tree.star = StarG(pim, tree, pim.now)
-        for negative in pim.forwarding.negatives_of(group):
-            if negative.vif != REGISTER_VIF or tree.i_am_rp:
-                data.arrives(obtain(pim, negative.source, group), negative.vif)
+        for source, vif in pim.forwarding.streams_of(group):
+            if vif != REGISTER_VIF or tree.i_am_rp:
+                data.arrives(obtain(pim, source, group), vif)
         pim.touched.touch(tree.star)
     return tree.star
 
@@ -184,6 +187,7 @@ def _settle_star(star: StarG) -> None:
 def _settle_sg(sg: SG) -> None:
     unread = sg.flow is not None and sg.flow.unread and sg.path.route is not None
     if sg.tree is not None:
+        data.look_at_found(sg)
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
         register.settle(sg)
