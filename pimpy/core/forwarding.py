@@ -7,12 +7,13 @@ entry without outgoing interfaces, so that the kernel stops asking (conformance 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import define, field
 
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
+from pimpy.core.held import HeldEntries
 from pimpy.wire.family import Address, Prefix
 
 STATIC = 0
@@ -61,6 +62,8 @@ class Forwarding:
         self._changed: dict[bytes, tuple[Address, Address]] = {}
         """What has to be told to the kernel: (source, group) by key."""
         self._negatives: dict[bytes, Negative] = {}
+        self.held = HeldEntries(lambda held: self._touch(held.key))
+        """What an earlier run of this daemon left, until it is confirmed or given up."""
 
     def claim(self, owner: int, source: Address, group: Address, iif: int, oifs: int) -> None:
         """As `set`, for STATIC or PROXY."""
@@ -71,6 +74,8 @@ class Forwarding:
             claims[owner] = wanted
             self._changed[key] = source, group
             self._drop_negative(key)
+            if (held := self.held.get(key)) is not None:
+                self.held.drop(held)
 
     def release(self, owner: int, source: Address, group: Address) -> None:
         """`owner` does not want to route (source, group) any more; the next one's wish holds."""
@@ -98,6 +103,16 @@ class Forwarding:
         """(incoming vif, mask of outgoing vifs) of the entry that the kernel should have, whoever owns it."""
         return self._standing(source + group)
 
+    def installed(self, key: bytes) -> tuple[int, int] | None:
+        """The same with what is still held, and with negative entries: all that the kernel is to have."""
+        wanted, held = self._standing(key), self.held.get(key)
+        if wanted is not None:
+            return wanted if held is None else (wanted[0], (wanted[1] | held.oifs) & ~(1 << wanted[0]))
+        if held is not None:
+            return None if held.iif is None else (held.iif, held.oifs & ~(1 << held.iif))
+        negative = self._negatives.get(key)
+        return None if negative is None or not negative.told else (negative.vif, 0)
+
     def _standing(self, key: bytes) -> tuple[int, int] | None:
         claims = self._claims.get(key) if self._claims else None
         return claims[min(claims)] if claims else self._wanted.get(key)
@@ -110,6 +125,7 @@ class Forwarding:
             self._wanted[key] = wanted
             self._changed[key] = source, group
             self._drop_negative(key)
+            self.held.give_up(self.held.get(key), wanted[1])  # confirmed: from now on the protocol alone decides
 
     def remove(self, source: Address, group: Address) -> None:
         """Nobody wants to route (source, group) any more."""
@@ -155,9 +171,19 @@ class Forwarding:
         """The unwanted streams."""
         return [negative for negative in self._negatives.values() if negative.told]
 
-    def negatives_of(self, group: Address) -> list[Negative]:
-        """The unwanted streams of one group."""
-        return [negative for negative in self._negatives.values() if negative.group == group]
+    def stream(self, source: Address, group: Address) -> int | None:
+        """Where a stream comes in that the kernel knows, and nobody here routes; None if there is none such."""
+        key = source + group
+        if (negative := self._negatives.get(key)) is not None:
+            return negative.vif
+        held = self.held.get(key)
+        return held.iif if held is not None and key not in self._wanted else None
+
+    def streams_of(self, group: Address) -> list[tuple[Address, int]]:
+        """The same of a whole group: (source, vif)."""
+        streams = [(n.source, n.vif) for n in self._negatives.values() if n.group == group]
+        held = self.held.of_group(group)
+        return streams + [(h.source, h.iif) for h in held if h.iif is not None and h.key not in self._wanted]
 
     def forget_negative(self, source: Address, group: Address) -> None:
         """The kernel is to ask again for one unwanted stream."""
@@ -167,11 +193,17 @@ class Forwarding:
             self._changed[key] = source, group
 
     def forget_vif(self, vif: int) -> None:
-        """`vif` is about to go: no negative entry may name it."""
+        """`vif` is about to go: no negative entry may name it, nor one of an earlier run."""
+        self.held.forget_vif(vif)
+        self.forget_negatives_by(vif)
+
+    def forget_negatives_by(self, vif: int) -> None:
+        """The kernel is to ask again for every unwanted stream that comes in by `vif`."""
         for key, negative in list(self._negatives.items()):
             if negative.vif == vif:
                 self._drop_negative(key)
                 self._changed[key] = negative.source, negative.group
+        self.held.look_again([held for held in self.held.all() if held.iif == vif])
 
     def forget_negatives(self, ranges: Collection[Prefix]) -> None:
         """The kernel is to ask again for every unwanted stream whose group is in one of these."""
@@ -180,12 +212,12 @@ class Forwarding:
                 continue
             self._drop_negative(key)
             self._changed[key] = negative.source, negative.group
+        held = self.held.all()
+        self.held.look_again([entry for entry in held if any(prefix.covers(entry.group) for prefix in ranges)])
 
     def rewrite(self) -> None:
-        """Somebody emptied the kernel's table: tell it everything again."""
-        for key in (*self._wanted, *self._claims, *self._negatives):
-            half = len(key) // 2
-            self._changed[key] = key[:half], key[half:]
+        """Tell the kernel everything again."""
+        self.put_right(self._ours())
 
     def clear(self) -> None:
         """Take everything back."""
@@ -194,18 +226,40 @@ class Forwarding:
         self._claims.clear()
         for key in list(self._negatives):
             self._drop_negative(key)
+        for held in self.held.all():
+            self.held.drop(held)
+
+    def _ours(self) -> dict[bytes, None]:
+        held = [held.key for held in self.held.all() if held.iif is not None]
+        negatives = [key for key, negative in self._negatives.items() if negative.told]
+        return dict.fromkeys((*self._wanted, *self._claims, *held, *negatives))
+
+    def differences(self, found: dict[bytes, tuple[int | None, int]]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Where the kernel's table, `found`, is not as it should be: what it lacks, what is other, what is too much.
+
+        What has changed since the kernel was told is left out.
+        """
+        ours, pending = self._ours(), self._changed
+        lacking = [key for key in ours if key not in found and key not in pending]
+        known = {key: entry for key, entry in found.items() if key not in pending}
+        others = [key for key, entry in known.items() if key in ours and entry != self.installed(key)]
+        return lacking, others, [key for key in known if key not in ours]
+
+    def put_right(self, keys: Iterable[bytes]) -> None:
+        """Tell the kernel again what these entries should be."""
+        for key in keys:
+            self._touch(key)
 
     def flush(self) -> None:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
         for key, (source, group) in changed.items():
-            wanted = self._standing(key)
-            if wanted is not None:
-                self._emit(SetMfc(source, group, *wanted))
-            elif (negative := self._negatives.get(key)) is not None and negative.told:
-                self._emit(SetMfc(source, group, negative.vif, 0))
-            else:
-                self._emit(DelMfc(source, group))
+            entry = self.installed(key)
+            self._emit(DelMfc(source, group) if entry is None else SetMfc(source, group, *entry))
+
+    def _touch(self, key: bytes) -> None:
+        half = len(key) // 2
+        self._changed[key] = key[:half], key[half:]
 
     def _drop_negative(self, key: bytes) -> None:
         negative = self._negatives.pop(key, None)

@@ -98,19 +98,43 @@ class VifTable:
     """
 
     owners: list[Interface | None] = field(factory=lambda: [None] * USABLE_VIFS)
-    resting: dict[int, Interface] = field(factory=dict)
+    resting: dict[int, Interface | None] = field(factory=dict)
     """The freed indices, and who held them."""
+    found: dict[int, int] = field(factory=dict)
+    """ifindex -> vif of what an earlier run left and no interface has claimed yet."""
 
     def take(self, interface: Interface) -> int | None:
         """A free vif for `interface`, None if there is none now."""
         if interface in self.resting.values():
             return None
+        reserved = set(self.found.values())
         for vif, owner in enumerate(self.owners):
-            if owner is None and vif not in self.resting:
+            if owner is None and vif not in self.resting and vif not in reserved:
                 self.owners[vif] = interface
                 interface.vif, interface.mask = vif, 1 << vif
                 return vif
         return None
+
+    def find(self, vifs: dict[int, int]) -> None:
+        """An earlier run left these, ifindex -> vif; of every other one entries may be left that name it."""
+        self.found = vifs
+        self.resting = {vif: None for vif in range(USABLE_VIFS) if vif not in vifs.values()}
+
+    def claim(self, interface: Interface) -> bool:
+        """Whether `interface` had a vif already, which it goes on with."""
+        vif = self.found.pop(interface.ifindex, None)
+        if vif is None:
+            return False
+        self.owners[vif] = interface
+        interface.vif, interface.mask = vif, 1 << vif
+        return True
+
+    def disown(self) -> list[int]:
+        """Let what no interface has claimed rest; which vifs those are."""
+        left = list(self.found.values())
+        self.found = {}
+        self.resting.update(dict.fromkeys(left))
+        return left
 
     def owner(self, vif: int) -> Interface | None:
         """Who holds `vif`, any number the kernel may say; None if nobody does (any more)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
-from pimpy.core import gmp_interfaces, members, policies
+from pimpy.core import drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def configure(router: Router, config: Config) -> None:
     """Follow `config` from now on; what it does not change is not touched."""
     old, router.config = router.config, config
+    router.drift_timer.no_later_than(router.heap.now + drift.INTERVAL)
     policies.follow(router, config)
     router.pim.outbox.reconfigure(config.join_prune_interval)
     ranges = config.ssm_ranges(router.family)
@@ -108,6 +109,8 @@ def link_changed(router: Router, link: LinkChanged) -> None:
     if interface is None:
         interface = Interface(router.family, link, router.config.phyint(link.name))
         router.interfaces[link.ifindex] = interface
+        if router.vifs.claim(interface) and interface.vif is not None:
+            router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
     old, interface.link = interface.link, link
     if old.name != link.name:
         _configure_interface(router, interface, thresholds=True)
@@ -236,6 +239,8 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
             router.emit(LeaveGroup(interface.ifindex, group))
         del router.pim.interfaces[interface.ifindex], router.memberships[interface.ifindex]
         _paths_changed(router, interface)
+        for held in router.forwarding.held.all():
+            router.forwarding.held.give_up(held, interface.mask)
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
-from pimpy.core import gmp_interfaces, lifecycle, members, rows, upcalls, views
+from pimpy.core import adoption, drift, gmp_interfaces, lifecycle, members, rows, upcalls, views
 from pimpy.core.engine import events
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import DelVif, Effect, Notice
@@ -57,6 +57,10 @@ class Router:
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)
         self._effects: list[Effect] = []
         self.forwarding = Forwarding(self.heap, self.emit)
+        self.adoption: adoption.Adoption | None = None
+        """What is still held of an earlier run's entries; None if nothing is."""
+        self.health = drift.Health()
+        self.drift_timer = Timer(self.heap, self, drift.look)
         self.static = StaticRoutes(family, self.heap, self.forwarding, self.interfaces, self.counters, self.emit)
         self.rpf = Rpf(self.emit)
         self.ssm = SsmRanges(family, family.ssm_ranges)
@@ -185,10 +189,6 @@ def _vif_gone(router: Router, event: events.VifGone) -> None:
         lifecycle.reconsider(router, owner)
 
 
-def _table_adopted(router: Router, _: events.TableAdopted) -> None:
-    router.forwarding.rewrite()
-
-
 def _shutdown(router: Router, _: events.Shutdown) -> None:
     lifecycle.shutdown(router)
 
@@ -208,7 +208,9 @@ _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.EffectFailed: _effect_failed,
     events.CountersRead: upcalls.counters_read,
     events.VifGone: _vif_gone,
-    events.TableAdopted: _table_adopted,
+    events.TableFound: adoption.begin,
+    events.TableRead: drift.compare,
+    events.EntryGone: drift.gone,
     events.BridgeChanged: gmp_interfaces.bridge_changed,
     events.ClearMembership: gmp_interfaces.clear,
     events.Shutdown: _shutdown,

@@ -30,7 +30,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     patience = 0.0
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
         sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
-    elif sg is None and _is_of_interest(router, event.vif, event.source, event.group):
+    elif sg is None and is_of_interest(router, event.vif, event.source, event.group):
         if event.vif != REGISTER_VIF or register.may_make_entry(router.pim, event.source):
             sg = trees.obtain_limited(router.pim, event.source, event.group, trees.DATA)
         else:
@@ -44,7 +44,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     router.forwarding.tell_again(event.source, event.group)
 
 
-def _is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:
+def is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:
     """Whether data without an entry makes one: there is a shared tree, or the source is ours to register (4.2, 4.4).
 
     A source on a link that it cannot be on makes neither (Y8, TH47).

@@ -47,8 +47,6 @@ class Options:
     """`--record FILE`: write the stream of events there."""
     user: str | None = None
     """`--user NAME`: whom the worker runs as; None is `keeper.privileges.USERS`."""
-    replay: str | None = None
-    """`--replay FILE`: run a recorded stream through a fresh core and end."""
 
     @property
     def socket_path(self) -> str:

@@ -25,7 +25,7 @@ from pimpy.core.engine.effects import (
     LeaveSource,
     SetMfc,
 )
-from pimpy.core.engine.events import CountersRead, NoCache, WholePacket, WrongVif
+from pimpy.core.engine.events import CountersRead, NoCache, TableRead, WholePacket, WrongVif
 from pimpy.wire.family import Address, Family
 
 REGISTER_DEVICE = -1
@@ -202,6 +202,14 @@ class FakeKernel:
         return CountersRead(
             tuple((*channel, c.packets - c.wrong, SIZE * (c.packets - c.wrong)) for channel, c in self.counts.items())
         )
+
+    def contents_read(self) -> TableRead:
+        """The whole table, as it is told to who asks."""
+        there = sum(1 << vif for vif in self.vifs)
+        entries = (
+            (*channel, iif if there >> iif & 1 else None, oifs & there) for channel, (iif, oifs) in self.mfc.items()
+        )
+        return TableRead(there, tuple(entries))
 
     def contents(self) -> tuple[object, ...]:
         """All that effects can change, as a value that compares."""

@@ -87,6 +87,11 @@ def check_kernel(node: Node, router: Router, rules: Rules) -> None:
     wanted |= {(source, group): (iif, oifs) for source, group, _, iif, oifs in router.forwarding.claimed()}
     negatives = {(n.source, n.group): (n.vif, 0) for n in router.forwarding.negatives()}
     assert not wanted.keys() & negatives.keys(), f"{node.name}: wanted and unwanted at once"
+    for held in router.forwarding.held.all():
+        assert held.oifs and router.adoption is not None and held.key not in negatives, f"{node.name}: nothing is held"
+        iif, oifs = wanted.get((held.source, held.group), (held.iif, 0))
+        if iif is not None:
+            wanted[held.source, held.group] = iif, (oifs | held.oifs) & ~(1 << iif)
     kernel = node.kernel
     assert kernel.mfc == wanted | negatives, f"{node.name}: the kernel has {kernel.mfc}, wanted is {wanted | negatives}"
     for channel, (iif, oifs) in kernel.mfc.items():
@@ -264,7 +269,9 @@ def check_timers(router: Router) -> None:
 
 def timers_of(router: Router) -> list[Timer | None]:
     """Every timer that has a living owner."""
-    timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring]
+    timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring, router.drift_timer]
+    if (adoption := router.adoption) is not None:
+        timers += (adoption.known, adoption.sweep, adoption.overridden)
     timers.append(router.static._flush_timer)
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
@@ -290,8 +297,9 @@ def timers_of(router: Router) -> list[Timer | None]:
 def check_nothing_left(router: Router) -> None:
     """What points to entries points to living ones, and each path has a user."""
     entries: set[SG | Group] = {*router.pim.tib.sg.values(), *router.pim.tib.groups.values()}
+    held = set(router.forwarding.held.all())
     for path in router.rpf.paths.values():
-        assert path.users and set(path.users) <= entries, "a path that nobody needs"
+        assert path.users and set(path.users) - held <= entries, "a path that nobody needs"
     masks = sum(interface.mask for interface in router.pim.interfaces.values())
     assert not router.pim.dr & ~masks, "the DR of an interface that is gone"
 

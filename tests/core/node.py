@@ -17,6 +17,7 @@ from pimpy.core.engine.effects import (
     ForwardPacket,
     Notice,
     ReadCounters,
+    ReadTable,
     ResolveRpf,
     SendPacket,
     SetMfc,
@@ -27,9 +28,13 @@ from pimpy.core.engine.events import (
     Event,
     LinkChanged,
     LinkGone,
+    NoCache,
     PacketReceived,
     RouteResolved,
     Shutdown,
+    TableFound,
+    WholePacket,
+    WrongVif,
 )
 from pimpy.core.router import Router
 from pimpy.wire import pim
@@ -102,6 +107,8 @@ class Node:
     statics: dict[Address, StaticRoute] = field(factory=dict)
     loopback: list[Address] = field(factory=list)
     """Addresses of the loopback interface; who is to reach them needs a static route."""
+    waiting: list[Event] | None = None
+    """What the sockets of a daemon that died have received; None if nobody keeps them."""
     told: dict[Address, RouteResolved | None] = field(factory=dict)
     """The addresses whose routes the router wants to hear of, and what it was told last."""
     _next_ifindex: int = 2
@@ -173,6 +180,34 @@ class Node:
         self.router = None
         self._new_kernel()
 
+    def die(self) -> None:
+        """The daemon dies without a word; its sockets are kept, and with them the table, and what they receive."""
+        self.router = None
+        self.waiting = []
+
+    def resume(self) -> None:
+        """A new daemon takes over the table, and then what has waited in the sockets."""
+        kernel = self.kernel
+        self.told = {}
+        self.router = router = Router(self.net.family, Random(self.random.getrandbits(32)))
+        self.net.checker.begins(self)
+        vifs = tuple((vif, device) for vif, (device, _) in kernel.vifs.items() if device > 0)
+        tunnel = kernel.vif_of(REGISTER_DEVICE) is not None
+        entries = [(*key, iif, oifs) for key, (iif, oifs) in kernel.mfc.items()]
+        there = sum(1 << vif for vif in kernel.vifs)
+        found = [(s, g, iif if there >> iif & 1 else None, oifs & there) for s, g, iif, oifs in entries]
+        now = self.net.now
+        router.handle(Configured(self.config), now)
+        router.handle(TableFound(vifs, tunnel, tuple(found)), now)
+        router.handle(LinkChanged(LOOPBACK, "lo", True, True, True, False, 65536), now)
+        for port in self.ports.values():
+            router.handle(port.link_changed(), now)
+            router.handle(AddressesChanged(port.ifindex, port.addresses), now)
+        self.net.touch(self)
+        waiting, self.waiting = self.waiting or [], None
+        for event in waiting:
+            self.net.later(0.001, self.handle, event)
+
     def shutdown(self) -> None:
         """The daemon ends in good order; what is left in the kernel stays to be looked at."""
         self.handle(Shutdown())
@@ -191,10 +226,12 @@ class Node:
         if self.router is not None:
             self.router.handle(event, self.net.now)
             self.net.touch(self)
+        elif self.waiting is not None and isinstance(event, (PacketReceived, NoCache, WrongVif, WholePacket)):
+            self.waiting.append(event)
 
     def receive(self, port: Port, packet: Packet) -> None:
         """A packet from the link, if the kernel listens to its destination."""
-        if self.router is None or not port.running:
+        if (self.router is None and self.waiting is None) or not port.running:
             return
         wanted = not self.net.family.is_multicast(packet.destination) or packet.destination == self.net.family.all_hosts
         if wanted or (port.ifindex, packet.destination) in self.kernel.joined or packet.protocol != "pim":
@@ -249,6 +286,8 @@ class Node:
                 self._forward_packet(oifs, datagram_of(self.net.family, packet))
             case ReadCounters():
                 self.net.later(0.0, self._tell_counters)
+            case ReadTable():
+                self.handle(self.kernel.contents_read())
             case SetMfc():
                 for vif, datagram in self.kernel.apply(effect):
                     self.net.later(0.0, self._release, datagram, vif)

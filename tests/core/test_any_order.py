@@ -19,7 +19,8 @@ from speakers import Channel, Peer, group_sets
 from stand import Stand
 
 from pimpy.config.model import Config, Phyint
-from pimpy.core.engine.events import EffectFailed, NoCache, TableAdopted, VifGone, WrongVif
+from pimpy.core import drift
+from pimpy.core.engine.events import EffectFailed, NoCache, VifGone, WrongVif
 from pimpy.wire.family import FAMILIES, Address, Family, parse_address, parse_prefix
 from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune
 from pimpy.wire.membership import Record, Report
@@ -217,9 +218,21 @@ def words_of_the_kernel(draw: st.DrawFn) -> Act:
         elif what == 3 and port is not None:
             node.handle(EffectFailed("AddVif", "ENFILE", vif=vif, ifindex=port.ifindex))
         elif what == 4:
-            node.handle(TableAdopted())
+            node.kernel.mfc.popitem() if node.kernel.mfc else None
+            drift.look(story.stand.router)
 
     return Act("words_of_the_kernel", (link, picked, what), act)
+
+
+def restarts() -> Act:
+    """The daemon dies, and the next one takes over what it left."""
+
+    def act(story: Story) -> None:
+        story.stand.r1.die()
+        story.stand.r1.resume()
+        story.stand.run(0)
+
+    return Act("restarts", (), act)
 
 
 def waits(seconds: float) -> Act:
@@ -232,6 +245,7 @@ acts = st.one_of(
     joins_and_prunes(),
     joins_and_prunes(),
     joins_and_prunes(),
+    st.builds(restarts),
     shared_tree_entries(),
     reports(),
     reports(),

@@ -9,7 +9,7 @@ from stand import Stand
 
 from pimpy.config.model import Config, Phyint
 from pimpy.core.engine.effects import AddVif, DelMfc, DelVif, SetMfc
-from pimpy.core.engine.events import EffectFailed, NoCache, TableAdopted, VifGone, WrongVif
+from pimpy.core.engine.events import EffectFailed, NoCache, VifGone, WrongVif
 from pimpy.core.forwarding import MAX_NEGATIVE
 from pimpy.wire.family import Family
 
@@ -191,20 +191,6 @@ def test_a_packet_that_the_kernel_holds_leaves_with_the_entry(family: Family) ->
     stand.net.later(0.0, stand.net.packet, source, group)
     stand.run(0)
     assert stand.net.copies("down", stand.net.sent) == 1
-
-
-def test_a_table_that_somebody_emptied_is_written_again(family: Family) -> None:
-    stand = Stand(family)
-    channels = stand.joined(1, 2)
-    stand.r1.handle(NoCache(vif(stand, "up"), *stand.channel(3)))
-    stand.run(0)
-    before = dict(stand.r1.kernel.mfc)
-    assert len(before) == 3 and set(channels) < set(before)
-    stand.net.checker.on = False
-    stand.r1.kernel.mfc.clear()
-    stand.r1.handle(TableAdopted())
-    stand.run(0)
-    assert stand.r1.kernel.mfc == before
 
 
 def test_one_batch_of_events_writes_each_entry_once(family: Family) -> None:

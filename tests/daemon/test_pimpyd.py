@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from attrs import fields_dict
 from pimpy.cli import pimpyd
 from pimpy.config.model import Config
 from pimpy.daemon import configfile
-from pimpy.daemon.keeper import files
+from pimpy.daemon.keeper import files, keeper
 from pimpy.daemon.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +22,13 @@ ROOT = Path(__file__).parents[2]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The options that reach a daemon, which is none."""
     found: list[Options] = []
-    app = types.ModuleType("pimpy.daemon.app")
-    app.run = lambda options: found.append(options) or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pimpy.daemon.app", app)
-    monkeypatch.setattr("pimpy.daemon.app", app, raising=False)
+    names = set(fields_dict(Options))
+
+    def run(words: dict[str, object]) -> int:
+        found.append(Options(**{name: value for name, value in words.items() if name in names}))  # type: ignore[arg-type]
+        return 0
+
+    monkeypatch.setattr(keeper, "run", run)
     return found
 
 
@@ -66,8 +68,8 @@ FLAGS: list[tuple[list[str], dict[str, object]]] = [
     (["--metrics", "127.0.0.1:9353"], {"metrics": ("127.0.0.1", 9353)}),
     (["--metrics", "9353"], {"metrics": ("127.0.0.1", 9353)}),
     (["--metrics", "[::1]:9353"], {"metrics": ("::1", 9353)}),
-    (["--record", "x"], {"record": "x"}),
-    (["--replay", "x"], {"replay": "x"}),
+    (["--record", "/x"], {"record": "/x"}),
+    (["--user", "x"], {"user": "x"}),
     (["-nsrt5"], {"foreground": True, "syslog": True, "retry": True, "table": 5}),
 ]
 
@@ -129,15 +131,12 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for flag in ("-f", "-n", "-i", "-p", "-u", "-l", "-d", "-s", "-t", "-w", "-r", "-v", "-h"):
         assert f"{flag}, " in text or f"{flag} " in text
-    for flag in ("--disable-vifs", "--check", "--wait", "--dialect", "--metrics", "--record", "--replay"):
+    for flag in ("--disable-vifs", "--check", "--wait", "--dialect", "--metrics", "--record", "--replay", "--user"):
         assert flag in text
 
 
 def test_exit_codes_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = types.ModuleType("pimpy.daemon.app")
-    app.run = lambda options: 69  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pimpy.daemon.app", app)
-    monkeypatch.setattr("pimpy.daemon.app", app, raising=False)
+    monkeypatch.setattr(keeper, "run", lambda words: 69)
     assert main("-n") == 69
 
 

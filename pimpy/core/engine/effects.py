@@ -123,6 +123,11 @@ class ReadCounters:
 
 
 @frozen
+class ReadTable:
+    """Tell what stands in the kernel's table (TableRead), after all that was to be changed in it."""
+
+
+@frozen
 class ResolveRpf:
     """Tell, now and after each change, how `address` is reached (RouteResolved)."""
 
@@ -162,6 +167,7 @@ Effect = (
     | DelMfc
     | ForwardPacket
     | ReadCounters
+    | ReadTable
     | ResolveRpf
     | ForgetRpf
     | Notice

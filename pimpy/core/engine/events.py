@@ -165,8 +165,32 @@ class VifGone:
 
 
 @frozen
-class TableAdopted:
-    """The kernel table was found in an unknown state (flushed by somebody): everything is to be written again."""
+class TableFound:
+    """What an earlier run of this daemon left in the kernel's table; comes before the first interface.
+
+    `vifs` are (vif, ifindex); `register_vif` tells whether the register tunnel is there. `entries` are
+    (source, group, incoming vif, mask of outgoing vifs), the incoming one None where its interface is gone.
+    """
+
+    vifs: tuple[tuple[int, int], ...]
+    register_vif: bool
+    entries: tuple[tuple[Address, Address, int | None, int], ...]
+
+
+@frozen
+class TableRead:
+    """The answer to ReadTable: the mask of the vifs that are there, and the entries as in TableFound."""
+
+    vifs: int
+    entries: tuple[tuple[Address, Address, int | None, int], ...]
+
+
+@frozen
+class EntryGone:
+    """An entry was removed from the kernel's table, by us or by another program."""
+
+    source: Address
+    group: Address
 
 
 @frozen
@@ -212,7 +236,9 @@ Event = (
     | EffectFailed
     | CountersRead
     | VifGone
-    | TableAdopted
+    | TableFound
+    | TableRead
+    | EntryGone
     | BridgeChanged
     | ClearMembership
     | Shutdown

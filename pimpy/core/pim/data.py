@@ -33,6 +33,7 @@ def arrives(sg: SG, vif: int) -> None:
     pim = sg.pim
     if sg.flow is None:
         sg.flow = Flow(vif, vif, Timer(pim.heap, sg, _flow_ends), Window(pim.now))
+        sg.flow.found = pim.forwarding.held.get(sg.source + sg.group) is not None
         pim.watch_counters()
     if 1 << sg.flow.vif != macros.rpf_mask(sg):
         sg.flow.vif = vif
@@ -55,6 +56,23 @@ def restart_keepalive(sg: SG, vif: int) -> None:
     if sg.tree is None or 1 << vif != macros.rpf_mask(sg):
         return
     if macros.source_connected(sg) or (sg.joined and macros.inherited_olist(sg)):
+        set_keepalive(sg, KEEPALIVE_PERIOD)
+
+
+def look_at_found(sg: SG) -> None:
+    """The kernel has an entry of an earlier run: if it is one of S's own tree, the Keepalive Timer ran (4.2, 4.4.2).
+
+    So it does now, and the SPTbit is set as soon as somebody wants the stream again: in between nothing is lost.
+    """
+    flow, tree = sg.flow, sg.tree
+    if flow is None or tree is None or not flow.found or sg.path.route is None:
+        return
+    if tree.path is not None and tree.path.route is None:
+        return
+    flow.found = False
+    iif = 1 << flow.vif
+    if iif == macros.rpf_mask(sg) and iif != macros.rp_mask(sg.pim, tree):
+        flow.own_tree = True
         set_keepalive(sg, KEEPALIVE_PERIOD)
 
 
@@ -92,7 +110,7 @@ def expect_next_packet(sg: SG) -> None:
         check_switch_to_spt(sg)  # a member came to what others have already
     if sg.spt_bit or not macros.spt_bit_may_be_set(sg, 1 << flow.vif):
         return
-    same_way = macros.both_trees_meet(sg) or bool(1 << flow.vif & macros.assert_lost(sg))
+    same_way = flow.own_tree or macros.both_trees_meet(sg) or bool(1 << flow.vif & macros.assert_lost(sg))
     sg.spt_bit = macros.source_connected(sg) or macros.inherited_olist_rpt(sg) == 0 or same_way
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
@@ -23,12 +23,23 @@ from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
+from pimpy.wire.join_prune import JoinPrune
 
 if TYPE_CHECKING:
     from random import Random
 
     from pimpy.core.pim.joinprune import Outbox
     from pimpy.core.pim.neighbor import PimInterface
+
+
+class Takeover(Protocol):
+    """The taking over of an earlier run's entries, as PIM sees it."""
+
+    def join_prune(self, interface: PimInterface, source: Address, message: JoinPrune) -> None:
+        """A neighbour sent a Join/Prune."""
+
+    def asserted(self, interface: PimInterface, source: Address, group: Address) -> None:
+        """A neighbour sent an Assert."""
 
 
 @frozen
@@ -105,6 +116,10 @@ class Pim:
     """Whether a member ever found no room for its entry: only then a new one has to look for members that wait."""
     look_for_members: Callable[[SG | StarG], None] = field(default=lambda entry: None)
     """Give a new entry the members that wait for it."""
+    takes_over: bool = False
+    """Whether interfaces that start now go on with what an earlier run of this daemon did: they say Hello at once."""
+    takeover: Takeover | None = None
+    """Who wants to know what neighbours say, while entries of an earlier run are held."""
     register_vif: bool = False
     """Whether the register tunnel's vif exists."""
     quiet: dict[tuple[str, str], float] = field(factory=dict)

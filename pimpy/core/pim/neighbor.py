@@ -181,7 +181,8 @@ def start(interface: PimInterface) -> None:
     pim = interface.pim
     elect_dr(interface)
     if not interface.passive:
-        interface.hello_timer.at(pim.now + pim.random.uniform(0, pim.settings.triggered_hello_delay))
+        delay = 0.0 if pim.takes_over else pim.random.uniform(0, pim.settings.triggered_hello_delay)
+        interface.hello_timer.at(pim.now + delay)
 
 
 def stop(interface: PimInterface, *, reachable: bool) -> None:
@@ -426,4 +427,4 @@ def _set_i_am_dr(interface: PimInterface, i_am: bool) -> None:
         if path.connected:
             trees.touch_path(pim, path)  # CouldRegister(S,G) of its sources hangs on it
     if interface.vif is not None:
-        pim.forwarding.forget_vif(interface.vif)  # sources that nobody spoke for are looked at again
+        pim.forwarding.forget_negatives_by(interface.vif)  # sources that nobody spoke for are looked at again

@@ -70,8 +70,12 @@ def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Messa
         neighbor.receive_hello(interface, packet.source, message)
     elif isinstance(message, JoinPrune):
         joinprune.receive(interface, message)
+        if (takeover := interface.pim.takeover) is not None:
+            takeover.join_prune(interface, packet.source, message)
     elif isinstance(message, wire.Assert):
         asserts.receive(interface, packet.source, message)
+        if (takeover := interface.pim.takeover) is not None:
+            takeover.asserted(interface, message.source, message.group)
     elif isinstance(message, wire.Register):
         register.receive(interface, packet.source, packet.destination, message)
     elif isinstance(message, wire.RegisterStop):

@@ -78,6 +78,10 @@ class Flow:
     """The kernel's packets of the entry when it was last looked at."""
     unread: bool = True
     """Whether the rules of 4.2 still have to be applied to its arrival."""
+    found: bool = False
+    """Whether an earlier run of this daemon left its entry, and it is not known yet which tree it was on."""
+    own_tree: bool = False
+    """Whether that was S's own tree: the entry came in where only that tree does."""
     last_hop: bool = False
     """Whether a member here wanted it when the entry was last settled."""
 

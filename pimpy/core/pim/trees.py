@@ -28,6 +28,9 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
             tree.sources[sg] = None
             if excludes := pim.excludes(source, group):
                 sg.rpt = SGRpt(excludes=excludes)
+            vif = pim.forwarding.stream(source, group)
+            if vif is not None and _may_come_by(pim, tree, source, vif):
+                data.arrives(sg, vif)  # the kernel has an entry, and will not tell of it
             pim.touched.touch(sg)
         if pim.turned_away:
             pim.look_for_members(sg)
@@ -71,17 +74,21 @@ def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
     pim.warn(asker.interface, asker.reason, f"{limit}, no more are taken")
 
 
+def _may_come_by(pim: Pim, tree: Group, source: Address, vif: int) -> bool:
+    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts."""
+    return vif != REGISTER_VIF or (tree.i_am_rp and register.may_make_entry(pim, source))
+
+
 def obtain_star(pim: Pim, group: Address) -> StarG:
     """The (*,G) entry, made if it is not there."""
     tree = obtain_tree(pim, group)
     if tree.star is None:
         tree.star = StarG(pim, tree, pim.now)
-        for negative in pim.forwarding.negatives_of(group):
-            of_tunnel = negative.vif == REGISTER_VIF
-            if not of_tunnel or (tree.i_am_rp and register.may_make_entry(pim, negative.source)):
-                sg = obtain_limited(pim, negative.source, group, DATA)
+        for source, vif in pim.forwarding.streams_of(group):
+            if _may_come_by(pim, tree, source, vif):
+                sg = obtain_limited(pim, source, group, DATA)
                 if sg is not None:
-                    data.arrives(sg, negative.vif)
+                    data.arrives(sg, vif)
         pim.touched.touch(tree.star)
         if pim.turned_away:
             pim.look_for_members(tree.star)
@@ -220,6 +227,7 @@ def _settle_star(star: StarG) -> None:
 def _settle_sg(sg: SG) -> None:
     unread = sg.flow is not None and sg.flow.unread and sg.path.route is not None
     if sg.tree is not None:
+        data.look_at_found(sg)
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
         register.settle(sg)

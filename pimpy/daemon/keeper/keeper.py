@@ -91,7 +91,7 @@ class Keeper:
     def run(self) -> int:
         """Keep a worker running until somebody ends the daemon; the exit code."""
         try:
-            why = privileges.step_down(self.asked.pop("user"))
+            why = privileges.choose_user(self.asked.pop("user"))
         except LookupError as missing:
             print(f"pimpyd: {missing.args[0]}", file=sys.stderr)
             return EXIT_USAGE

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pimpy.daemon.keeper import channel
+from pimpy.daemon.keeper import channel, privileges
 from pimpy.daemon.keeper.listener import SocketHeldError, is_at, listen
 from pimpy.kernel.sockets import (
     EXIT_FAILED,
@@ -36,6 +36,7 @@ class Opening:
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.opened = False
+        self._listening = False
         self.families: list[str] = []
         self._workers = 0
 
@@ -48,6 +49,7 @@ class Opening:
                 self._pause(float(self.keeper.asked["startup_delay"]) if not self.keeper.adopted else 0.0)
                 self._listen()
                 self._open_tables()
+                privileges.give_up_capabilities()
             except SocketHeldError as held:
                 raise Ended(_fail(str(held), EXIT_HELD)) from None
             except KernelRefusal as refusal:
@@ -67,11 +69,13 @@ class Opening:
         path, kept = self.keeper.asked["socket_path"], self.keeper.kept
         if CONTROL in kept:
             if is_at(kept[CONTROL], path):
+                self._listening = True
                 return
             os.close(kept.pop(CONTROL))
             self.keeper.manager.forget(CONTROL)
         try:
             self.keeper.keep(CONTROL, listen(path).detach())
+            self._listening = True
         except OSError as problem:
             raise Ended(_fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)) from None
 
@@ -107,17 +111,13 @@ class Opening:
         self.families.append(family.name)
 
     def _open(self, family: Family, table: int) -> Sockets:
-        told = False
         while True:
             try:
                 return open_sockets(family, table)
             except KernelRefusal as refusal:
                 if refusal.exit_code != EXIT_HELD or not self.keeper.asked["wait"]:
                     raise
-                if not told:
-                    text = f"{refusal.cause}; trying again every {WAIT:.0f} s"
-                    print(f"pimpyd: {text}", file=sys.stderr, flush=True)
-                told = True
+                print(f"pimpyd: {refusal.cause}; trying again in {WAIT:.0f} s", file=sys.stderr, flush=True)
                 self._pause(WAIT)
 
     def _hand_out(self, worker: Worker) -> None:
@@ -164,7 +164,7 @@ class Opening:
 
     def remove_files(self) -> None:
         """The daemon ends: nobody finds its control socket any more."""
-        if CONTROL in self.keeper.kept or self.opened:
+        if self._listening:
             with contextlib.suppress(OSError):
                 os.unlink(self.keeper.asked["socket_path"])
 

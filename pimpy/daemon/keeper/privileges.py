@@ -19,14 +19,17 @@ USERS = ("pimpy", "nobody")
 """Whom the worker runs as: the first one there is."""
 
 
-def step_down(user: str | None) -> str | None:
-    """Give up what a keeper does not need, for good; why the worker keeps this process's user, if it has to.
+def choose_user(user: str | None) -> str | None:
+    """Make sure that this process can make others the worker's user; why they keep this process's, if they have to.
 
     `user` is whom the worker is to be; None for the first of USERS that there is. LookupError for one that is not.
     """
-    why = _change_user(user) if os.geteuid() == 0 else None
+    return _change_user(user) if os.geteuid() == 0 else None
+
+
+def give_up_capabilities() -> None:
+    """The tables are open: give up what a keeper does not need, for good."""
     _mroute.keep_capabilities(KEPT)
-    return why
 
 
 def _change_user(user: str | None) -> str | None:
