@@ -76,6 +76,7 @@ def _configuration(made: argparse.ArgumentParser) -> None:
     add(
         "--check", metavar="FILE", nargs="?", const="", help="read the configuration, print what is to be said, and end"
     )
+    add("--print-guard", action="store_true", help="print the nftables table of register-guard, and end")
     add("--dialect", metavar="NAME", type=_dialect, help="grammar of the configuration: pimpyd, pimd or pimd2")
 
 
@@ -150,6 +151,21 @@ def check(config: str | None, ident: str, dialect: str | None) -> int:
     return CONFIG if errors else OK
 
 
+def print_guard(config: str | None, ident: str, dialect: str | None, table: int) -> int:
+    """`--print-guard`: what `register-guard` would have nftables do, for a firewall of one's own; the exit code."""
+    from pimpy.daemon.configfile import load_options
+    from pimpy.daemon.options import Options
+    from pimpy.kernel.guard import ruleset
+
+    _, result = load_options(Options(config=config, ident=ident, dialect=dialect, check=True))
+    for remark in result.diagnostics:
+        print(remark, file=sys.stderr)
+    if result.model is None:
+        return CONFIG
+    print(ruleset(result.model.register_accept, result.model.register_accept_from, table), end="")
+    return OK
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -164,6 +180,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         grammar.error("--record and --replay exclude each other")
     if said.check is not None:
         sys.exit(check(said.check or said.config, said.ident, said.dialect))
+    if said.print_guard:
+        sys.exit(print_guard(said.config, said.ident, said.dialect, said.table_id))
     sys.exit(_run(said))
 
 

@@ -106,6 +106,8 @@ class Daemon:
         for family in FAMILIES:
             if family.name in self.given.families:
                 self._start_family(family)
+        if self.config.register_guard:
+            self._guard_registers()
         self.control = ControlServer(self.options.socket_path, self)
         listener = socket.socket(fileno=self.given.kept["control"])
         listener.setblocking(False)
@@ -138,6 +140,14 @@ class Daemon:
         """End without a good-bye: another worker goes on with the sockets."""
         self._leaving = True
         self._ended.set()
+
+    def _guard_registers(self) -> None:
+        """Have the keeper keep the nftables table of `register-guard`, or none."""
+        wanted = (self.config.register_accept, self.config.register_accept_from) if self.config.register_guard else None
+        try:
+            self.keeping.guard(wanted)
+        except (OSError, RefusedByKeeper) as problem:
+            log.error("register-guard: %s", problem, extra={"reason": "register_guard"})
 
     def _open_recorder(self) -> None:
         if "record" in self.given.kept:
@@ -313,6 +323,8 @@ class Daemon:
         if result.model is None:
             raise RefusedError("; ".join(str(error) for error in result.errors) + "; the old configuration stays")
         old, self.path, self.config, self.config_time = self.config, path, result.model, time.time()
+        if old.register_guard or self.config.register_guard:
+            self._guard_registers()
         for driver in self.drivers.values():
             driver.feed([Configured(self.config)])
         if old.metrics != self.config.metrics:

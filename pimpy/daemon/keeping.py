@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from pimpy.daemon.keeper import channel
 from pimpy.daemon.keeper.channel import Message
+from pimpy.wire.family import Prefix
 
 SECONDS = 60.0
 """How long an answer may take; but for the first one, which waits for the table."""
@@ -98,6 +99,18 @@ class Keeping:
     def restart(self, program: str) -> None:
         """Start again, as `program` if it is not empty; RefusedByKeeper if that may not be."""
         message = self._ask("restart", program)
+        if message.verb == "refused":
+            raise RefusedByKeeper(message.text)
+
+    def guard(self, accepted: tuple[tuple[Prefix, ...], tuple[Prefix, ...]] | None) -> None:
+        """Let Registers in from these sources and these routers alone, by an nftables table; None: take it back.
+
+        RefusedByKeeper if that cannot be.
+        """
+        text = "" if accepted is None else "|".join(" ".join(map(str, prefixes)) for prefixes in accepted)
+        if len(text) > channel.MAX_TEXT // 2:
+            raise RefusedByKeeper("too many ranges; put `pimpyd --print-guard` into your firewall")
+        message = self._ask("guard", text)
         if message.verb == "refused":
             raise RefusedByKeeper(message.text)
 

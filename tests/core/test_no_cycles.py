@@ -16,7 +16,19 @@ from asm_stand import AsmStand
 from pimpy.core.engine.timers import Timer
 from pimpy.wire.family import Family
 
-FEW = {"PimInterface", "Membership", "Link", "Querier", "Advertiser", "GmpSettings", "Variables", "Neighbor"}
+FEW = {
+    "PimInterface",
+    "Membership",
+    "Link",
+    "Querier",
+    "Advertiser",
+    "GmpSettings",
+    "Variables",
+    "Neighbor",
+    "Filter",
+    "JoinFilter",
+    "Bucket",
+}
 
 
 @contextmanager

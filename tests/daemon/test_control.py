@@ -246,7 +246,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("data", GARBAGE)
-def test_garbage_is_answered_with_an_error_and_counted(path: str, data: bytes) -> None:
+def test_TH68_garbage_is_answered_with_an_error_and_counted(path: str, data: bytes) -> None:
     with serving(path, FakeDaemon()) as server:
         answer = ask(path, data, end=True)
         assert answer
@@ -256,7 +256,7 @@ def test_garbage_is_answered_with_an_error_and_counted(path: str, data: bytes) -
         assert "rows" in ask_json(path, "show status")
 
 
-def test_random_bytes_do_no_harm(path: str) -> None:
+def test_TH68_random_bytes_do_no_harm(path: str) -> None:
     dice = random.Random(7)
     with serving(path, FakeDaemon(), QUICK):
         for _ in range(60):
@@ -270,14 +270,14 @@ def test_random_bytes_do_no_harm(path: str) -> None:
 
 
 @pytest.mark.parametrize("start", [b'{"command": "', b"show "])
-def test_lines_are_limited(path: str, start: bytes) -> None:
+def test_TH68_lines_are_limited(path: str, start: bytes) -> None:
     with serving(path, FakeDaemon()) as server:
         answer = ask(path, start + b"x" * 200_000)
         assert b"a request has at most 65536 bytes" in answer or answer == b""
         assert server.bad["line_too_long"] == 1
 
 
-def test_a_client_that_sends_a_byte_a_time_is_timed_out(path: str) -> None:
+def test_TH68_a_client_that_sends_a_byte_a_time_is_timed_out(path: str) -> None:
     with serving(path, FakeDaemon(), QUICK) as server, connect(path) as client:
         began = time.monotonic()
         with pytest.raises(OSError):
@@ -290,7 +290,7 @@ def test_a_client_that_sends_a_byte_a_time_is_timed_out(path: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b'{"command": "version"}\n'])
-def test_a_silent_client_is_timed_out(path: str, data: bytes) -> None:
+def test_TH68_a_silent_client_is_timed_out(path: str, data: bytes) -> None:
     with serving(path, FakeDaemon(), QUICK) as server:
         drained_at = time.monotonic()
         assert ask(path, data).count(b"\n") == (1 if data else 0)
@@ -354,7 +354,7 @@ def test_rows_in_any_order_are_sorted(path: str) -> None:
     assert len(keys) == 6000
 
 
-def test_a_hundred_clients(path: str) -> None:
+def test_TH68_a_hundred_clients(path: str) -> None:
     with serving(path, FakeDaemon(), QUICK) as server:
         clients = [connect(path) for _ in range(100)]
         time.sleep(0.1)

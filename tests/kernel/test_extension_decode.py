@@ -237,7 +237,7 @@ def test_an_upcall_that_lies_is_refused(family: Family) -> None:
 
 
 @pytest.mark.parametrize("options", [b"", b"\x01\x01\x01\x00", ALERT4 + bytes(36)], ids=["20", "24", "60"])
-def test_V13_the_ipv4_header_says_where_the_message_begins_and_ends(options: bytes) -> None:
+def test_V13_TH64_the_ipv4_header_says_where_the_message_begins_and_ends(options: bytes) -> None:
     message = b"\x20\x00\xdf\xff" + bytes(8)
     packet = ip4(host(IPV4, 1), group(IPV4), 103, message, 1, options)
     for padding in (b"", bytes(26)):

@@ -215,7 +215,7 @@ def test_nothing_to_receive(trio: Trio, family: Family) -> None:
         assert _mroute.receive(sockets.pim, family.number, 103, 10) == ([], 0, 0)
 
 
-def test_what_is_malformed_or_too_long_is_counted_and_dropped() -> None:
+def test_TH63_what_is_malformed_or_too_long_is_counted_and_dropped() -> None:
     """Over a pair of local sockets, which bring whatever bytes there are."""
     one, other = socketpair(AF_UNIX, SOCK_DGRAM)
     with one, other:

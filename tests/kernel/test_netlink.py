@@ -253,7 +253,7 @@ def test_an_overrun_while_changes_go_on(trio: Trio, family: Family) -> None:
     watch.close()
 
 
-def test_nobody_but_the_kernel_is_heard(trio: Trio, watch: Watch) -> None:
+def test_TH67_nobody_but_the_kernel_is_heard(trio: Trio, watch: Watch) -> None:
     notices, _ = watch.netlink.filenos()
     with socket(fileno=os.dup(notices)) as borrowed:
         port = borrowed.getsockname()[0]

@@ -328,12 +328,12 @@ def _assert_again(state: AssertState) -> None:
 def _lose(entry: Entry, interface: PimInterface, received: Metric) -> None:
     """A2: store the new winner and its metric, set the timer."""
     state = _machine(entry, interface)
+    news = state is None or state.winner != received.address
     if state is None:
-        state = AssertState(entry, interface, False, received.address, received, False)
-        _put(state)
-    if state.won or state.winner != received.address:
-        _tell(state, "lost")
+        state = _put(AssertState(entry, interface, False, received.address, received, False))
     state.won, state.winner, state.metric = False, received.address, received
+    if news:
+        _tell(state, "lost")
     state.on_rpf = bool(_rpf_mask(entry) & interface.mask)
     state.timer.at(interface.pim.now + ASSERT_TIME)
     interface.pim.touched.touch(entry)

@@ -72,6 +72,9 @@ def _reply(keeper: Keeper, worker: Worker, message: Message) -> None:
             channel.send(line, "names", "\0".join(keeper.files.expand(text)))
         elif message.verb == "spare":
             channel.send(line, "done" if keeper.files.use_spare() else "error", str(errno.ENOENT))
+        elif message.verb == "guard":
+            keeper.guard(text)
+            channel.send(line, "done")
         elif message.verb == "restart":
             keeper.restart(text)
             channel.send(line, "done")

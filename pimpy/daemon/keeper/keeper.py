@@ -76,6 +76,8 @@ class Keeper:
         self.restarts = int(os.environ.pop("PIMPYD_RESTARTS", "0"))
         self.failures = 0
         self.was_ready = False
+        self.guarding = False
+        """Whether the nftables table of `register-guard` stands."""
         self.worker: Worker | None = None
         self._start_at: float | None = None
         self._next_ping = 0.0
@@ -129,6 +131,22 @@ class Keeper:
             self._take_signals()
         if self.worker is not None:
             self.worker.heard = time.monotonic()
+
+    def guard(self, text: str) -> None:
+        """Have an nftables table let in Registers of `SOURCES|ROUTERS`, ranges with blanks between; or none at all.
+
+        Refused if that cannot be. The ranges are parsed here: the worker is not to write rules of its own.
+        """
+        from pimpy.kernel import guard
+
+        try:
+            if text:
+                guard.keep(*guard.read(text), self.asked["table"])
+            elif self.guarding:
+                guard.remove(self.asked["table"])
+        except (OSError, ValueError) as problem:
+            raise Refused(str(problem)) from None
+        self.guarding = bool(text)
 
     # The loop.
 
@@ -331,6 +349,8 @@ class Keeper:
             self.manager.forget(name)
             os.close(descriptor)
         self.kept.clear()
+        with contextlib.suppress(Refused):
+            self.guard("")
 
     def _end(self, code: int) -> int:
         if self.worker is not None:
