@@ -53,6 +53,7 @@ def _is_of_interest(router: Router, vif: int, source: Address, group: Address) -
 
 def wrong_vif(router: Router, event: events.WrongVif) -> None:
     router.counters.add("-", "kernel", "rx", "wrongvif")
+    router.forwarding.wrong_vif(event.source, event.group)
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is not None and sg.tree is not None:
         data.arrives(sg, event.vif)

@@ -90,7 +90,10 @@ class FakeKernel:
                 self.joined.add((ifindex, group))
             case LeaveGroup(ifindex, group):
                 self.joined.discard((ifindex, group))
-            case SetMfc(source, group, iif, oifs):
+            case SetMfc(source, group, iif, oifs, anew):
+                if anew:
+                    self.counts.pop((source, group), None)
+                    self.told_wrong.pop((source, group), None)
                 self.mfc[source, group] = (iif, oifs)
                 counts = self.counts.setdefault((source, group), Counts())
                 held = self.held.pop((source, group), None)
