@@ -26,6 +26,9 @@ NEGATIVE_LIFE = 30.0
 MAX_NEGATIVE = 8192
 """Entries for unwanted streams; more are left to the kernel's own queue, which is bounded."""
 
+WRONG_VIF_PACE = 3.0
+"""Seconds in which the kernel tells of one packet from a wrong interface, of each entry (MFC_ASSERT_THRESH)."""
+
 
 @define(eq=False, weakref_slot=False)
 class Negative:
@@ -64,6 +67,10 @@ class Forwarding:
         self._negatives: dict[bytes, Negative] = {}
         self.held = HeldEntries(lambda held: self._touch(held.key))
         """What an earlier run of this daemon left, until it is confirmed or given up."""
+        self._told_wrong: dict[bytes, float] = {}
+        """When the kernel last told of a packet from a wrong interface, of entries that it has."""
+        self._anew: set[bytes] = set()
+        """The entries to be made anew."""
 
     def claim(self, owner: int, source: Address, group: Address, iif: int, oifs: int) -> None:
         """As `set`, for STATIC or PROXY."""
@@ -121,7 +128,10 @@ class Forwarding:
         """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2)."""
         key = source + group
         wanted = (iif, oifs & ~(1 << iif))
-        if self._wanted.get(key) != wanted:
+        standing = self._wanted.get(key, (None, 0))
+        if standing != wanted:
+            if wanted[1] & ~standing[1]:
+                self.expect_wrong_vif(source, group)
             self._wanted[key] = wanted
             self._changed[key] = source, group
             self._drop_negative(key)
@@ -131,6 +141,21 @@ class Forwarding:
         """Nobody wants to route (source, group) any more."""
         key = source + group
         if self._wanted.pop(key, None) is not None:
+            self._changed[key] = source, group
+
+    def wrong_vif(self, source: Address, group: Address) -> None:
+        """The kernel told of a packet from a wrong interface."""
+        key = source + group
+        if self.installed(key) is not None:
+            self._told_wrong[key] = self.heap.now
+
+    def expect_wrong_vif(self, source: Address, group: Address) -> None:
+        """The next packet from a wrong interface matters: data goes to a further one, where it may be already (4.6.1),
+        or is to come by its own tree (4.2.2). The kernel, which may just have told of another, tells of it at once."""
+        key = source + group
+        told = self._told_wrong.pop(key, None)
+        if told is not None and self.heap.now < told + WRONG_VIF_PACE:
+            self._anew.add(key)
             self._changed[key] = source, group
 
     def no_cache(self, vif: int, source: Address, group: Address, patience: float = 0.0) -> bool:
@@ -253,9 +278,14 @@ class Forwarding:
     def flush(self) -> None:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
+        anew, self._anew = self._anew, set()
         for key, (source, group) in changed.items():
             entry = self.installed(key)
-            self._emit(DelMfc(source, group) if entry is None else SetMfc(source, group, *entry))
+            if entry is None:
+                self._told_wrong.pop(key, None)
+                self._emit(DelMfc(source, group))
+            else:
+                self._emit(SetMfc(source, group, *entry, key in anew))
 
     def _touch(self, key: bytes) -> None:
         half = len(key) // 2

@@ -63,6 +63,7 @@ def is_of_interest(router: Router, vif: int, source: Address, group: Address) ->
 
 def wrong_vif(router: Router, event: events.WrongVif) -> None:
     router.counters.add("-", "kernel", "rx", "wrongvif")
+    router.forwarding.wrong_vif(event.source, event.group)
     if router.static.wrong_vif(event.vif, event.source, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)

@@ -262,6 +262,8 @@ class Adapter:
     def _write(self, effects: Sequence[SetMfc | DelMfc]) -> list[Event]:
         if not effects:
             return []
+        anew = [DelMfc(effect.source, effect.group) for effect in effects if type(effect) is SetMfc and effect.anew]
+        effects = [*anew, *effects]  # a packet that comes in between waits in the kernel for the new entry
         changes: list[Change] = [
             (effect.source, effect.group, effect.iif, effect.oifs)
             if type(effect) is SetMfc

@@ -98,7 +98,10 @@ class FakeKernel:
                 self.members.add((ifindex, group, source))
             case LeaveSource(ifindex, group, source):
                 self.members.discard((ifindex, group, source))
-            case SetMfc(source, group, iif, oifs):
+            case SetMfc(source, group, iif, oifs, anew):
+                if anew:
+                    self.counts.pop((source, group), None)
+                    self.told_wrong.pop((source, group), None)
                 self.mfc[source, group] = (iif, oifs)
                 counts = self.counts.setdefault((source, group), Counts())
                 held = self.held.pop((source, group), None)

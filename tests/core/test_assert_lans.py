@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from asm_stand import AsmStand
 from network import Net
 
 from pimpy.config.model import Config, StaticRp
@@ -55,6 +56,28 @@ def test_A23_U9_who_still_has_state_takes_over_with_the_good_bye(family: Family,
     net.run(0)
     assert {net.copies("lan", n) for n in net.stream(source, group, 10.0, 0.05)} == {1}
     assert {net.copies(leaf, net.sent) for leaf in ("h4", "h5")} == {1}
+
+
+def test_A1_F4_A23_what_a_loser_sees_that_forwards_again_is_told_at_once(family: Family) -> None:
+    """The kernel tells of a wrong packet once in 3 s: that of the (*,G) Assert must hide neither the first native one
+    (F4) nor the one of the (S,G) Assert."""
+    stand = AsmStand(family, config=Config(spt_threshold="infinity"))
+    source = stand.far()
+    stand.say("Join(*,G)")
+    stand.data(source, "rpt")
+    stand.data(source, "down")
+    stand.hear_assert(family.any, (True, 0, 1))
+    assert stand.assert_state(None) == "loser" and stand.forwards(source) == set()
+    stand.say("Join(S,G)")
+    stand.data(source, "up")
+    assert stand.forwards(source) == {"down"}
+    stand.mark()
+    stand.data(source, "down")
+    assert [(when, message.rpt) for when, message in stand.asserts()] == [(0.0, False)]
+    upcalls = stand.r1.kernel.upcalls
+    for _ in range(100):
+        stand.data(source, "down")
+    assert stand.r1.kernel.upcalls == upcalls, "once"
 
 
 def two_forwarders(family: Family, threshold: str) -> Net:

@@ -88,6 +88,25 @@ def test_a_packet_from_the_wrong_side(router: Router, trio: Trio) -> None:
     assert (packets, wrong_if) == (1, 1)
 
 
+def test_an_entry_made_anew_tells_of_the_next_wrong_packet_at_once(router: Router, trio: Trio) -> None:
+    """The kernel tells of one in 3 s, and a replaced entry counts on."""
+    family, source, to = router.family, host(router.family, 2), group(router.family)
+    sender = Sender(trio.right, family)
+    router.apply(*vifs(trio), SetMfc(source, to, 0, 0b10))
+    sender.send(to, b"1")
+    assert router.until((WrongVif, WholePacket), 2)[0] == WrongVif(1, source, to)
+    router.apply(SetMfc(source, to, 0, 0))
+    router.apply(SetMfc(source, to, 0, 0b10))
+    sender.send(to, b"2")
+    eventually(lambda: router.adapter.counters()[source, to][2] == 2)
+    assert router.apply(SetMfc(source, to, 0, 0b10, anew=True)) == []
+    sender.send(to, b"3")
+    wrong, whole = router.until((WrongVif, WholePacket), 2)
+    assert wrong == WrongVif(1, source, to)
+    assert isinstance(whole, WholePacket) and whole.packet.endswith(b"3")
+    assert router.adapter.counters()[source, to][2] == 1, "it counts from the beginning"
+
+
 def test_ttl_thresholds_hold_for_ipv4(router: Router, trio: Trio) -> None:
     family, to = router.family, group(router.family)
     receiver = Receiver(trio.right, family, to)

@@ -52,5 +52,23 @@ class Pimd:
         address = r"(\d+\.\d+\.\d+\.\d+)"
         return set(re.findall(rf"^{address} +{address} +SSM", table, re.MULTILINE))
 
+    def route(self, source: str, group: str, rp: str = "SSM") -> tuple[str | None, frozenset[str]] | None:
+        """The incoming and outgoing interfaces of its (S,G) entry, by name, `register_vif0` left out; None without one.
+
+        `rp` is the RP that it has for the group.
+        """
+        vifs, _, table = self.dump().partition("Multicast Routing Table")
+        names = {port.ipv4: port.name for port in self.node.ports.values()}
+        rows = re.findall(r"^ *(\d+)  (\S+) +(\S+)/\d+ ", vifs, re.MULTILINE)
+        numbers = {int(vif): names[address] for vif, address, _ in rows}
+        _, found, entry = table.partition(f"{source:<15}  {group:<15}  {rp}")
+        if not found:
+            return None
+        lines = {name: re.search(rf"^{name} *: (\S+)", entry, re.MULTILINE) for name in ("Outgoing oifs", "Incoming")}
+        marks = {name: line.group(1) if line else "" for name, line in lines.items()}
+        outgoing = {name for vif, name in numbers.items() if marks["Outgoing oifs"][vif] != "."}
+        incoming = [name for vif, name in numbers.items() if marks["Incoming"][vif] != "."]
+        return (incoming[0] if incoming else None), frozenset(outgoing)
+
     def stop(self) -> None:
         self.process.stop()

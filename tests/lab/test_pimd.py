@@ -60,22 +60,6 @@ def pimd_flags(pimd: Pimd, address: str) -> str:
     return " ".join(word for word in row.split() if not re.match(r"\d", word))
 
 
-def pimd_route(pimd: Pimd, source: str, group: str) -> tuple[str | None, Set[str]] | None:
-    """The incoming and outgoing interfaces of its entry, by name; None if it has none."""
-    vifs, _, table = pimd.dump().partition("Multicast Routing Table")
-    names = {port.ipv4: port.name for port in pimd.node.ports.values()}
-    rows = re.findall(r"^ *(\d+)  (\S+) +(\S+)/\d+ ", vifs, re.MULTILINE)
-    numbers = {int(vif): names[address] for vif, address, _ in rows}
-    _, found, entry = table.partition(f"{source:<15}  {group:<15}  SSM")
-    if not found:
-        return None
-    lines = {name: re.search(rf"^{name} *: (\S+)", entry, re.MULTILINE) for name in ("Outgoing oifs", "Incoming")}
-    marks = {name: line.group(1) if line else "" for name, line in lines.items()}
-    outgoing = {name for vif, name in numbers.items() if marks["Outgoing oifs"][vif] != "."}
-    incoming = [name for vif, name in numbers.items() if marks["Incoming"][vif] != "."]
-    return (incoming[0] if incoming else None), frozenset(outgoing)
-
-
 def pimd_forwards(node: Node, flow: Flow) -> tuple[str | None, Set[str]]:
     """What the kernel does there, the register interface left out."""
     incoming, outgoing = kernel_forwards(node, *flow.key)
@@ -86,7 +70,7 @@ def wait_all_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
     """Until nobody forwards the stream any more. pimd keeps an entry that goes nowhere for a while."""
     wait_gone(flow, *ours)
     pimd.node.lab.wait(lambda: not pimd_forwards(pimd.node, flow)[1], 60, "pimd forwards no more")
-    route = pimd_route(pimd, *flow.key)
+    route = pimd.route(*flow.key)
     assert route is None or not route[1]
 
 
@@ -98,7 +82,7 @@ def test_pimd_above_ours(lab: Lab) -> None:
     start_beside([daemon], pimd)
     flow = start_flow(src.port(p), h.port(r), 4)
     assert our_route(daemon, *flow.key) == Route("p", p.port(r).ipv4, frozenset({"h"}))
-    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("src", frozenset({"r"}))
+    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("src", frozenset({"r"}))
     flow.assert_arrived(hops=2)
     watcher = Watcher(r.port(p), 4)
     flow.receiver.leave()
@@ -115,7 +99,7 @@ def test_pimd_below_ours(lab: Lab) -> None:
     start_beside([daemon], pimd)
     flow = start_flow(src.port(r), h.port(p), 4)
     assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"p"}))
-    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("r", frozenset({"h"}))
+    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r", frozenset({"h"}))
     flow.assert_arrived(hops=2)
     watcher = Watcher(p.port(r), 4)
     flow.receiver.leave()
@@ -132,7 +116,7 @@ def test_pimd_between_ours(lab: Lab) -> None:
     start_beside(ours, pimd)
     flow = start_flow(src.port(r1), h.port(r2), 4)
     assert our_route(ours[0], *flow.key) == Route("src", None, frozenset({"p"}))
-    assert pimd_route(pimd, *flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"r2"}))
+    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"r2"}))
     assert our_route(ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
     flow.assert_arrived(hops=3)
     flow.receiver.leave()

@@ -93,12 +93,17 @@ class SendPacket:
 
 @frozen
 class SetMfc:
-    """Forward packets of (source, group) that come in by vif `iif` to the vifs in the bit mask `oifs` (0: to none)."""
+    """Forward packets of (source, group) that come in by vif `iif` to the vifs in the bit mask `oifs` (0: to none).
+
+    `anew`: in place of an entry that stands a new one is made, which tells of the next packet from a wrong interface at
+    once, however short a time ago the old one told of one.
+    """
 
     source: Address
     group: Address
     iif: int
     oifs: int
+    anew: bool = False
 
 
 @frozen

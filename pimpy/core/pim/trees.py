@@ -231,7 +231,10 @@ def _settle_sg(sg: SG) -> None:
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
         register.settle(sg)
+    was_joined = sg.joined
     upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
+    if sg.joined and not was_joined:
+        sg.pim.forwarding.expect_wrong_vif(sg.source, sg.group)
     if sg.tree is not None:
         if unread and sg.flow is not None:
             sg.flow.unread = False
