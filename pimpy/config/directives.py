@@ -234,6 +234,8 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
     "ttl-threshold": ("ttl_threshold", 1, 255),
     "threshold": ("ttl_threshold", 1, 255),
     "hello-interval": ("hello_interval", 1, MAX_HELLO),
+    "oldest-igmp": ("oldest_igmp", 1, 3),
+    "oldest-mld": ("oldest_mld", 1, 2),
     "max-groups": ("max_groups", 1, MAX_RECORDS),
     "max-sources": ("max_sources", 1, MAX_RECORDS),
 }

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pimpy.config.model import FLAGS, Config, Phyint
 from pimpy.wire.family import Prefix, format_address
 
-_NUMBERS = ("dr_priority", "ttl_threshold", "hello_interval", "max_groups", "max_sources")
+_NUMBERS = (
+    "dr_priority",
+    "ttl_threshold",
+    "hello_interval",
+    "oldest_igmp",
+    "oldest_mld",
+    "max_groups",
+    "max_sources",
+)
 
 _PLAIN = (
     "hello_interval",
