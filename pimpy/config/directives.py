@@ -223,6 +223,8 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
     "distance": ("distance", 0, MAX_DISTANCE),
     "preference": ("distance", 0, MAX_DISTANCE),
     "metric": ("metric", 0, MAX_METRIC),
+    "oldest-igmp": ("oldest_igmp", 1, 3),
+    "oldest-mld": ("oldest_mld", 1, 2),
     "max-groups": ("max_groups", 1, MAX_RECORDS),
     "max-sources": ("max_sources", 1, MAX_RECORDS),
 }

@@ -22,7 +22,7 @@ class Phyint:
     `Config.phyints_enabled`. `passive`: no PIM message is sent or taken, membership is served (Y6).
     `dr_priority` 0 to 4294967295; `ttl_threshold` 1 to 255; `hello_interval` in seconds, 1 to 18724.
     `max_groups` and `max_sources` (of a group) 1 to 1000000. `immediate_leave` `tracked` or `forced`. `groups`: those
-    that hosts may ask for, all if none. `querier_addresses`: what our queries carry, at most one of a family counts.
+    that hosts may ask for, all if none. `oldest_igmp`, `oldest_mld`: reports of older versions are ignored. `querier_addresses`: what our queries carry, at most one of a family counts.
     """
 
     name: str
@@ -37,6 +37,8 @@ class Phyint:
     """The preference of our Asserts for what is reached over this interface, 0 to 2147483646 (RFC 7761 4.6.3)."""
     metric: int | None = None
     """Their metric, 0 to 4294967295."""
+    oldest_igmp: int | None = None
+    oldest_mld: int | None = None
     max_groups: int | None = None
     max_sources: int | None = None
     immediate_leave: str | None = None
@@ -61,6 +63,8 @@ VALUES = (
     "hello_interval",
     "distance",
     "metric",
+    "oldest_igmp",
+    "oldest_mld",
     "max_groups",
     "max_sources",
     "immediate_leave",

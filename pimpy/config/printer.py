@@ -11,6 +11,8 @@ _NUMBERS = (
     "hello_interval",
     "distance",
     "metric",
+    "oldest_igmp",
+    "oldest_mld",
     "max_groups",
     "max_sources",
 )

@@ -68,6 +68,7 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
         max_sources=phyint.max_sources or MAX_SOURCES,
         on_link_only=phyint.on_link_reports_only,
         require_router_alert=phyint.require_router_alert,
+        oldest_version=(phyint.oldest_igmp if igmp else phyint.oldest_mld) or 1,
         tracking=phyint.explicit_tracking or phyint.immediate_leave == "tracked",
         immediate_leave=phyint.immediate_leave == "tracked",
         forced_leave=phyint.immediate_leave == "forced",

@@ -77,7 +77,7 @@ _ICMP6_FILTER = 1
 _INTERNETWORK_CONTROL = 0xC0
 _ROUTER_ALERT4 = bytes((148, 4, 0, 0))
 _ROUTER_ALERT6 = bytes((0, 0, 5, 2, 0, 0, 1, 0))
-_MLD_TYPES = (130, 131, 132, 143)
+_MLD_TYPES = (130, 131, 132, 143, 152)
 _WITH_PACKET = 4
 """MRT_PIM's value that brings up, beside the notice of a wrong interface, the packet itself."""
 

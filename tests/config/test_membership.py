@@ -23,6 +23,7 @@ def model(text: str) -> Config:
         ("explicit-tracking", {"explicit_tracking": True}),
         ("max-groups 20 max-sources 7", {"max_groups": 20, "max_sources": 7}),
         ("on-link-reports-only require-router-alert", {"on_link_reports_only": True, "require_router_alert": True}),
+        ("oldest-igmp 2 oldest-mld 2", {"oldest_igmp": 2, "oldest_mld": 2}),
         ("mrdisc", {"mrdisc": True}),
         (
             "groups 239.0.0.0/8 ff3e::/32 232.1.1.1 mrdisc",

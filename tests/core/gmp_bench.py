@@ -40,6 +40,7 @@ class Bench:
         self.newest = 3 if family is IPV4 else 2
         names = [parse_address(name) for name in NAMES[family]]
         self.G, self.G2, self.SSM, self.US, self.LOW, self.HIGH, self.HOST, self._source = names
+        self.OUR_GLOBAL = self.US if family is IPV4 else parse_address("2001:db8::5")
         self.heap = TimerHeap()
         self.sent: list[tuple[float, Address, Query]] = []
         self.discovery: list[tuple[float, Address, bytes]] = []
@@ -48,6 +49,7 @@ class Bench:
         self.counts: list[tuple[str, str]] = []
         self.notices: list[tuple[str, str, str]] = []
         self.ssm = {self.SSM}
+        more.setdefault("is_own", lambda address: address in (self.US, self.OUR_GLOBAL))
         self.m = Membership(
             family,
             self.heap,

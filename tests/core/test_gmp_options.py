@@ -178,12 +178,13 @@ def test_querier_address_is_what_elects(family: Family) -> None:
     names = Bench(family)
     bench = Bench(family, GmpSettings(querier_address=names.LOW), start=False)
     bench.m.start(bench.HIGH)
+    between = bench.LOW[:-1] + b"\x06"
     assert bench.m.querier.address == names.LOW
-    bench.query(bench.US)
+    bench.query(between)
     assert bench.interface_row().is_querier
     bench.m.reconfigure(GmpSettings())
     assert bench.m.querier.address == bench.HIGH
-    bench.query(bench.US)
+    bench.query(between)
     assert not bench.interface_row().is_querier
 
 

@@ -116,6 +116,30 @@ def test_other_icmp6_is_not_received(trio: Trio) -> None:
         assert [message[6][0] for message in found] == [130]
 
 
+@pytest.mark.parametrize("kind", [130, 143], ids=["2.16_query", "2.24_report"])
+def test_mld_with_a_wrong_checksum_is_not_received(trio: Trio, kind: int) -> None:
+    """The kernel checks it, so the core need not (RFC 9777 5.1.4, 5.2.3)."""
+    source = host(IPV6, 1)
+    with opened(trio, IPV6) as sockets, packet_socket(trio.left) as left:
+        to = IPV6.all_reports
+        body = mld(source, to, kind, bytes(24))
+        wrong = body[:2] + bytes((body[2] ^ 0x55, body[3])) + body[4:]
+        for data in (wrong, body):
+            left.send(ether(to, ip6(source, to, 58, data, 1, ALERT6)))
+        found = eventually(lambda: messages(sockets.mroute, IPV6, 58, source))
+        assert [message[6] for message in found] == [body]
+
+
+def test_mld_solicitations_of_routers_are_received(trio: Trio) -> None:
+    source = host(IPV6, 1)
+    with opened(trio, IPV6) as sockets, packet_socket(trio.left) as left:
+        to = IPV6.all_reports
+        body = mld(source, to, 152, b"")
+        left.send(ether(to, ip6(source, to, 58, body, 1, ALERT6)))
+        (message,) = eventually(lambda: messages(sockets.mroute, IPV6, 58, source))
+        assert message[6] == body
+
+
 @families()
 def test_pim_is_received_with_its_interface(trio: Trio, family: Family) -> None:
     data = b"\x20\x00\xdf\xff" + b"option"

@@ -82,8 +82,8 @@ def _is_off_link(m: Membership, source: Address) -> bool:
 
 
 def _is_for_us(m: Membership, destination: Address, group: Address | None, unicast: bool = True) -> bool:
-    """Whether a packet is sent to `group`, to the routers' groups or, if allowed, to one host (I24)."""
-    return destination == group or destination in m.joined or (unicast and m.family.is_unicast(destination))
+    """Whether a packet is sent to `group`, to the routers' groups or, if allowed, to an address of ours (I24)."""
+    return destination == group or destination in m.joined or (unicast and m.is_own(destination))
 
 
 def _query(m: Membership, query: Query, source: Address, destination: Address) -> str:
