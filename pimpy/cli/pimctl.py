@@ -154,9 +154,21 @@ _HELP = {
 }
 
 
+def _offers(name: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What the TAB key offers behind a command."""
+
+    def offers(context: click.Context, parameter: click.Parameter, said: str) -> list[Any]:
+        from pimpy.cli.complete import words
+
+        settings = context.ensure_object(Settings)
+        return list(words(name, settings.ipc, settings.ident, said))
+
+    return offers
+
+
 def _add_show(name: str) -> None:
     @show.command(name, help=_HELP[name])
-    @click.argument("words", nargs=-1, metavar="[WORD]...")
+    @click.argument("words", nargs=-1, metavar="[WORD]...", shell_complete=_offers(name))
     @common
     @click.pass_obj
     def command(settings: Settings, words: tuple[str, ...]) -> None:
@@ -168,23 +180,24 @@ for _name in _HELP:
 
 
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
-    key, asked = _expand(name, words)
+    blocks = any(_is_detail(word) for word in words)
+    key, asked = _expand(name, tuple(word for word in words if not _is_detail(word)))
     line = " ".join(("show", key, *asked))
     client = settings.client()
     if settings.watch:
-        _watch(settings, client, key, line)
+        _watch(settings, client, key, line, blocks)
     else:
-        _print(_rendered(settings, key, _ask(client, line)))
+        _print(_rendered(settings, key, _ask(client, line), blocks))
 
 
-def _watch(settings: Settings, client: Client, key: str, line: str) -> None:
+def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> None:
     """Look every two seconds until interrupted; a daemon that goes away is waited for, once it has answered."""
     import time
 
     answered = False
     while True:
         try:
-            text = _rendered(settings, key, client.ask(line), compact=True)
+            text = _rendered(settings, key, client.ask(line), blocks, compact=True)
             answered = True
         except FailedError as error:
             if not answered or error.code not in (NOT_RUNNING, TIMEOUT):
@@ -220,10 +233,18 @@ def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return name, tuple(rest)
 
 
-def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: bool = False) -> str:
+def _is_detail(word: str) -> bool:
+    return len(word) >= 3 and "detail".startswith(word.lower())
+
+
+def _rendered(settings: Settings, key: str, answer: dict[str, Any], blocks: bool, compact: bool = False) -> str:
     rows = answer.get("rows")
     if not isinstance(rows, list):
         raise Failure(FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT))
+    if blocks and not settings.json:
+        from pimpy.cli.detail import detail
+
+        return detail(key, rows)
     if not settings.json:
         from pimpy.cli.tables import render
 
@@ -303,23 +324,66 @@ def log(settings: Settings, level: str | None) -> None:
 
 
 @cli.command()
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@common
+@click.pass_obj
+def monitor(settings: Settings, words: tuple[str, ...]) -> None:
+    """Show events as they happen. WORD: an event (neighbor_up, joined, ...), an address or an interface."""
+    from pimpy.cli.monitor import lines
+
+    try:
+        for line in lines(settings.client().stream("monitor"), words, bool(settings.json)):
+            _print(line)
+    except FailedError as error:
+        raise Failure(error) from None
+
+
+def _named(name: str) -> str:
+    """The schema that `name` is, or is the beginning of."""
+    from pimpy.cli import fields
+
+    known = fields.names()
+    word = name.removeprefix("show-")
+    word = ALIASES.get(word, word)
+    found = [one for one in known if one == word] or [one for one in known if one.startswith(word)]
+    if len(found) != 1:
+        raise click.UsageError(f"no schema {name!r}; known are {', '.join(known)}")
+    return found[0]
+
+
+def _schema_names(settings: Settings) -> None:
+    from pimpy.cli import fields
+
+    known = fields.names()
+    _print(json.dumps(known) + "\n" if settings.json else "".join(f"{word}\n" for word in known))
+
+
+@cli.command()
 @click.argument("name", required=False)
 @common
 @click.pass_obj
 def schema(settings: Settings, name: str | None) -> None:
     """Print the JSON schema of `--json show NAME`; without NAME the names there are. Asks no daemon."""
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
-    known = sorted(file[5:-5] for file in os.listdir(folder) if file.startswith("show-") and file.endswith(".json"))
+    from pimpy.cli import fields
+
     if name is None:
-        _print(json.dumps(known) + "\n" if settings.json else "".join(f"{word}\n" for word in known))
-        return
-    word = name.removeprefix("show-")
-    word = ALIASES.get(word, word)
-    found = [known_name for known_name in known if known_name == word] or [n for n in known if n.startswith(word)]
-    if len(found) != 1:
-        raise click.UsageError(f"no schema {name!r}; known are {', '.join(known)}")
-    with open(os.path.join(folder, f"show-{found[0]}.json"), encoding="utf-8") as file:
-        _print(file.read())
+        _schema_names(settings)
+    else:
+        _print(fields.read(_named(name)))
+
+
+@cli.command("fields")
+@click.argument("name", required=False)
+@common
+@click.pass_obj
+def fields_of(settings: Settings, name: str | None) -> None:
+    """Print what the fields of `--json show NAME` mean; without NAME the names there are. Asks no daemon."""
+    from pimpy.cli import fields
+
+    if name is None:
+        _schema_names(settings)
+    else:
+        _print(fields.text(_named(name)))
 
 
 def _print(text: str) -> None:

@@ -14,10 +14,14 @@ import textwrap
 import types
 from typing import Any, get_args, get_type_hints
 
+from pimpy.cli import fields
 from pimpy.core import rows as core
 from pimpy.daemon import rows
+from pimpy.daemon.monitor import EventRow
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
+
+DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), "docs", "fields.md")
 
 COMMANDS: dict[str, tuple[type, ...]] = {
     "neighbors": (core.NeighborRow,),
@@ -29,6 +33,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
+MONITOR = "monitor"
 """The row classes that an array of each command holds."""
 
 ENUMS: dict[type, dict[str, list[str]]] = {
@@ -52,6 +57,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.GmpSourceRow: {"row": ["source"]},
     core.StaticRow: {"kind": ["mroute", "mgroup"]},
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
+    EventRow: {},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""
@@ -71,6 +77,12 @@ def schema(command: str) -> dict[str, Any]:
         "type": "array",
         "items": items[0] if len(items) == 1 else {"oneOf": items},
     }
+
+
+def event_schema() -> dict[str, Any]:
+    """The schema of one line of `pimctl --json monitor`."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:monitor"}
+    return {**head, **_row(EventRow)}
 
 
 def _row(cls: type) -> dict[str, Any]:
@@ -128,17 +140,27 @@ def _words(text: str) -> str:
 
 def text(command: str) -> str:
     """The file of a command."""
-    return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
+    made = event_schema() if command == MONITOR else schema(command)
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def path(command: str) -> str:
+    """Where that is shipped."""
+    return os.path.join(FOLDER, f"{command}.json" if command == MONITOR else f"show-{command}.json")
 
 
 def main() -> None:
     """Write all files."""
     os.makedirs(FOLDER, exist_ok=True)
-    for command in COMMANDS:
-        path = os.path.join(FOLDER, f"show-{command}.json")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text(command))
-        sys.stdout.write(f"{path}\n")
+    for command in (*COMMANDS, MONITOR):
+        _write(path(command), text(command))
+    _write(DOCUMENT, fields.markdown())
+
+
+def _write(name: str, content: str) -> None:
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(content)
+    sys.stdout.write(f"{name}\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
 from pimpy.core.rows import Row
+from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
 
 KINDS = (
@@ -24,6 +25,9 @@ KINDS = (
 
 class Backend(Protocol):
     """The daemon as its control socket and its metrics see it. No method waits for anything."""
+
+    monitor: Monitor
+    """Where events are told."""
 
     def rows(self, kind: str) -> list[Row]:
         """All rows of one of KINDS, of both address families, in any order.

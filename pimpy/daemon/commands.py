@@ -5,8 +5,9 @@ Imports nothing heavy, so that pimctl may read the tables: no event loop, no att
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("clear", "kill", "log", "reload", "restart", "show", "version")
+COMMANDS = ("clear", "kill", "log", "monitor", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),
@@ -52,7 +53,10 @@ MATCHED = {
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "status": (),
 }
-"""The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one."""
+"""The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one.
+
+A prefix stands for the addresses in it; an interface leaves the whole entries of `show mroute` that it is in.
+"""
 
 REFUSED = 1
 USAGE = 2
@@ -98,6 +102,12 @@ def split_show(words: Sequence[str]) -> tuple[str, list[str]]:
     return name, rest
 
 
+def is_monitor(command: str) -> bool:
+    """Whether `command` asks for the stream of events, which has no end."""
+    words = command.split()
+    return len(words) == 1 and "monitor".startswith(words[0].lower())
+
+
 def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     """Do `command`: its rows, not sorted yet, or None and a text."""
     words = command.split()
@@ -134,7 +144,7 @@ def _cleared(words: Sequence[str]) -> list[str]:
 def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
     """The rows of `show WORDS`."""
     name, filters = split_show(words)
-    tests = [_test(word, name.partition(" ")[0]) for word in filters]
+    tests = [_test(backend, word, name.partition(" ")[0]) for word in filters]
     found: list[AnyRow] = []
     for kind in SHOW[name]:
         if kind == "status":
@@ -143,25 +153,58 @@ def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
             found.extend(_counters(backend))
         else:
             found.extend(backend.rows(kind))
-    for fields, value in tests:
-        found = [row for row in found if any(getattr(row, field, None) == value for field in fields)]
+    for keep in tests:
+        found = keep(found)
     return found
 
 
-def _test(word: str, name: str) -> tuple[tuple[str, ...], str]:
-    """What one filter word asks for: the value to find, and in which fields."""
-    if word.lower() in ("ipv4", "ipv6") and name != "status":
-        return ("address_family",), word.lower()
+Keep = Callable[[list[Any]], list[Any]]
+"""What one filter word leaves of the rows."""
+
+
+def _test(backend: Backend, word: str, name: str) -> Keep:
+    """What one filter word asks for: a family, an address, a prefix, or a name."""
     fields = MATCHED[name]
     if not fields:
         raise RefusedError(f"{word!r} is too much: show {name} takes no words", USAGE)
-    try:
-        return fields, str(ip_address(word))
-    except ValueError:
-        pass
-    if name == "mroute":
-        raise RefusedError(f"{word!r} is neither a group nor a source: show mroute takes addresses", USAGE)
-    return fields, word
+    if word.lower() in ("ipv4", "ipv6"):
+        return _equal(("address_family",), word.lower())
+    with contextlib.suppress(ValueError):
+        return _equal(fields, str(ip_address(word)))
+    with contextlib.suppress(ValueError):
+        return _within(fields, word)
+    if name != "mroute":
+        return _equal(fields, word)
+    if word not in {getattr(row, "interface", None) for row in backend.rows("interfaces")}:
+        raise RefusedError(f"{word!r} is neither a group nor a source, and no interface has that name", USAGE)
+    return lambda rows: _by_interface(rows, word)
+
+
+def _equal(fields: tuple[str, ...], value: str) -> Keep:
+    return lambda rows: [row for row in rows if any(getattr(row, field, None) == value for field in fields)]
+
+
+def _within(fields: tuple[str, ...], prefix: str) -> Keep:
+    """Rows with an address in `prefix`; ValueError if it is none."""
+    network = ip_network(prefix)
+
+    def lies_in(text: object) -> bool:
+        try:
+            return ip_address(str(text)) in network
+        except ValueError:
+            return False
+
+    return lambda rows: [row for row in rows if any(lies_in(getattr(row, field, None)) for field in fields)]
+
+
+def _by_interface(rows: list[Any], name: str) -> list[Any]:
+    """The entries that have to do with an interface, whole."""
+    keys = {
+        (row.group, row.source_address)
+        for row in rows
+        if name in (getattr(row, "incoming_interface", None), getattr(row, "outgoing_interface", None))
+    }
+    return [row for row in rows if (row.group, row.source_address) in keys]
 
 
 def _counters(backend: Backend) -> list[Any]:

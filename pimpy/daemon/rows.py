@@ -22,6 +22,7 @@ from pimpy.core.rows import (
     Row,
     StaticRow,
 )
+from pimpy.daemon.monitor import EventRow
 
 
 @frozen(kw_only=True)
@@ -76,7 +77,7 @@ class CounterRow:
     count: int
 
 
-AnyRow = Row | StatusRow | CounterRow
+AnyRow = Row | StatusRow | CounterRow | EventRow
 
 EXTRA: dict[type, dict[str, Any]] = {GmpInterfaceRow: {"row": "interface"}}
 """Fields that a row gains on its way out, so that `show igmp` can hold interfaces, groups and sources in one array."""
@@ -168,6 +169,7 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         _packed(row.reporter_address),
     ),
     StatusRow: lambda row: (row.ident,),
+    EventRow: lambda row: (row.time,),
     CounterRow: lambda row: (
         row.address_family,
         row.interface,
