@@ -180,8 +180,8 @@ for _name in _HELP:
 
 
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
-    blocks = any(_is_detail(word) for word in words)
-    key, asked = _expand(name, tuple(word for word in words if not _is_detail(word)))
+    blocks = f"{name} detail" not in SHOW and any(_is_detail(word) for word in words)
+    key, asked = _expand(name, tuple(word for word in words if not blocks or not _is_detail(word)))
     line = " ".join(("show", key, *asked))
     client = settings.client()
     if settings.watch:
