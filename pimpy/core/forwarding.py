@@ -61,6 +61,8 @@ class Forwarding:
         self._changed: dict[bytes, tuple[Address, Address]] = {}
         """What has to be told to the kernel: (source, group) by key."""
         self._negatives: dict[bytes, Negative] = {}
+        self.refused: dict[bytes, str] = {}
+        """The errno's name for entries that the kernel refused, by `source + group`, until they are told again."""
 
     def claim(self, owner: int, source: Address, group: Address, iif: int, oifs: int) -> None:
         """As `set`, for STATIC or PROXY."""
@@ -198,6 +200,8 @@ class Forwarding:
     def flush(self) -> None:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
+        for key in changed.keys() & self.refused.keys():
+            del self.refused[key]
         for key, (source, group) in changed.items():
             wanted = self._standing(key)
             if wanted is not None:

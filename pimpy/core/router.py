@@ -175,6 +175,8 @@ def _effect_failed(router: Router, event: events.EffectFailed) -> None:
         why = _REFUSALS.get(event.error, event.error)
         lifecycle.refused(router, interface, f"the kernel refused it a virtual interface: {why}")
         return
+    if event.effect == "SetMfc" and event.source is not None and event.group is not None:
+        router.forwarding.refused[event.source + event.group] = event.error
     what = " ".join(format_address(a) for a in (event.source, event.group) if a is not None)
     router.notice("warning", "kernel_refused", f"{name}: {event.effect} {what} failed: {event.error}")
 
