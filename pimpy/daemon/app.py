@@ -19,6 +19,7 @@ from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import ClearMembership, Configured, Shutdown
+from pimpy.core.explain import ExplainRow, explain
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
 from pimpy.core.traffic import INTERVAL, Meter
@@ -27,6 +28,7 @@ from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer
 from pimpy.daemon.driver import Driver
+from pimpy.daemon.facts import facts
 from pimpy.daemon.keeper.privileges import become_worker
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
@@ -257,6 +259,21 @@ class Daemon:
         rows = list(driver.router.rows("mroute"))
         driver.router.traffic = {}
         return rows
+
+    def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
+        """Sentences on a stream, from the live state and the kernel's entry."""
+        key = parse_address(group)
+        driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
+        if driver is None:
+            raise RefusedError("the kernel routes no multicast of this family")
+        router, adapter = driver.router, self.adapters[driver.router.family]
+        router.heap.now = max(router.heap.now, driver.now())
+        router.traffic = self.meters[router.family].tell(adapter.counters(), driver.now())
+        try:
+            origin = None if source is None else parse_address(source)
+            return explain(router, origin, key, facts(router, adapter, origin, key, ttl))
+        finally:
+            router.traffic = {}
 
     def status(self) -> StatusRow:
         """How the daemon fares."""

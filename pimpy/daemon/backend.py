@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
+from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import Row
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
@@ -34,6 +35,12 @@ class Backend(Protocol):
 
         `mroute` holds MrouteRow and OutgoingRow, with the kernel's counters filled in; `igmp_groups` and
         `mld_groups` hold GmpGroupRow and GmpSourceRow.
+        """
+
+    def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
+        """Why (source, group) flows or does not; `ttl` is what its packets were seen to come in with.
+
+        Raises `commands.RefusedError` where the kernel has not that family.
         """
 
     def status(self) -> StatusRow:

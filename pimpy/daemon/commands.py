@@ -41,7 +41,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("clear", "kill", "log", "monitor", "reload", "restart", "show", "version")
+COMMANDS = ("clear", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),
@@ -116,6 +116,8 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     name = complete(words[0], COMMANDS, {}, "command")
     if name == "show":
         return show(backend, words[1:]), ""
+    if name == "explain":
+        return list(backend.explain(*_stream(words[1:]))), ""
     if name == "clear":
         return None, backend.command(name, _cleared(words[1:]))
     most = 1 if name in ("log", "restart") else 0
@@ -125,6 +127,23 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
         status = backend.status()
         return None, f"{status.ident} version {status.version}"
     return None, backend.command(name, words[1:])
+
+
+def _stream(words: Sequence[str]) -> tuple[str | None, str, int | None]:
+    """(source, group, TTL) of `explain [SOURCE] GROUP [ttl N]`, the addresses in any order."""
+    said, ttl = list(words), None
+    if len(said) > 2 and said[-2].lower() == "ttl" and said[-1].isascii() and said[-1].isdigit():
+        ttl = int(said[-1])
+        del said[-2:]
+    try:
+        addresses = [ip_address(word) for word in said if word != "*"]
+    except ValueError as error:
+        raise RefusedError(f"explain what? {error}", USAGE) from None
+    groups = [one for one in addresses if one.is_multicast]
+    sources = [one for one in addresses if not one.is_multicast]
+    if len(groups) != 1 or len(sources) > 1 or any(one.version != groups[0].version for one in sources):
+        raise RefusedError("explain what? explain SOURCE GROUP, of one family; or explain GROUP", USAGE)
+    return (str(sources[0]) if sources else None), str(groups[0]), ttl
 
 
 def _cleared(words: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import fields_dict, frozen
 
+from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
@@ -77,7 +78,7 @@ class CounterRow:
     count: int
 
 
-AnyRow = Row | StatusRow | CounterRow | EventRow
+AnyRow = Row | StatusRow | CounterRow | EventRow | ExplainRow
 
 EXTRA: dict[type, dict[str, Any]] = {GmpInterfaceRow: {"row": "interface"}}
 """Fields that a row gains on its way out, so that `show igmp` can hold interfaces, groups and sources in one array."""
@@ -170,6 +171,7 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     ),
     StatusRow: lambda row: (row.ident,),
     EventRow: lambda row: (row.time,),
+    ExplainRow: lambda row: (),
     CounterRow: lambda row: (
         row.address_family,
         row.interface,

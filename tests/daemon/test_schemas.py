@@ -39,12 +39,13 @@ def test_every_show_command_and_every_row_has_a_schema() -> None:
     assert set(NAMES) == {name.partition(" ")[0] for name in commands.SHOW}
     covered = {cls for classes in schemas.COMMANDS.values() for cls in classes}
     assert covered == {*get_args(core.Row), rows.StatusRow, rows.CounterRow}
-    expected = {*(f"show-{name}.json" for name in NAMES), "monitor.json"}
+    expected = {*(f"show-{name}.json" for name in NAMES), "monitor.json", "explain.json"}
     assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == expected
 
 
 def test_the_schema_of_events_and_the_page_of_all_fields_are_what_the_rows_say() -> None:
-    assert Path(schemas.path("monitor")).read_text() == schemas.text("monitor"), "run: python -m pimpy.cli.schemas"
+    for name in ("monitor", "explain"):
+        assert Path(schemas.path(name)).read_text() == schemas.text(name), "run: python -m pimpy.cli.schemas"
     assert Path(schemas.DOCUMENT).read_text() == fields.markdown(), "run: python -m pimpy.cli.schemas"
     for name in fields.names():
         said = fields.text(name)
