@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
-from pimpy.cli.doctor.case import Case, Finding, is_link_scope, subnets
+from pimpy.cli.doctor.case import Case, Finding, is_link_scope
 
 PROTOCOLS = frozenset((2, 58, 89, 88, 103, 112))
 """IGMP, ICMPv6, OSPF, EIGRP, PIM, VRRP: they speak to their link only, and mean to."""
@@ -101,17 +101,13 @@ def queriers(case: Case) -> Iterator[Finding]:
         if row["reason"] == "query_src_zero" and row["interface"] not in told:
             yield _zero(row["interface"], f"{row['count']} queries from 0.0.0.0 since the start")
             told.add(row["interface"])
-    for row in (*case.table("igmp"), *case.table("mld")):
-        if row["row"] != "interface" or row["is_querier"] or not row["querier"]:
-            continue
-        link = case.host.link(row["interface"])
-        address = ip_address(row["querier"])
-        if link is None or address.version == 6:
-            continue
-        if not any(address in one.network for one in subnets(link) if one.version == 4):
-            text = f"the querier on {row['interface']} is {address}, which is not of its subnets"
-            evidence = f"{row['interface']} has {' '.join(link.addresses)}"
-            remedy = f"give that querier an address of the subnet; or: phyint {row['interface']} querier-address ADDR"
+    for row in case.table("counters"):
+        if row["type"] == "query" and row["reason"] in ("igmp_src_subnet", "mld_src"):
+            text = f"somebody on {row['interface']} asks from an address that is not of its subnets: it is not heard"
+            evidence = f"{row['count']} queries dropped as {row['reason']} since the start"
+            remedy = (
+                f"give that querier an address of the subnet, or switch it off: tcpdump -ni {row['interface']} igmp"
+            )
             yield Finding("querier_address", "warning", row["interface"], text, evidence, remedy)
 
 
