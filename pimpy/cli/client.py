@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 IDENTS = ("pimpyd", "pimd", "pim6sd")
@@ -63,6 +64,22 @@ class Client:
             code = answer.get("code")
             raise FailedError(str(answer["error"]), code if isinstance(code, int) and 0 < code < 256 else REFUSED)
         return answer
+
+    def stream(self, command: str) -> Iterator[dict[str, Any]]:
+        """The answers to a command that never ends; FailedError when the daemon ends."""
+        yield self.ask(command)
+        assert self._socket is not None
+        self._socket.settimeout(None)
+        while True:
+            line, newline, rest = self._rest.partition(b"\n")
+            if newline:
+                self._rest = rest
+                yield json.loads(line)
+                continue
+            piece = self._socket.recv(1 << 16)
+            if not piece:
+                raise FailedError(f"the daemon on {self.path} has ended", NOT_RUNNING)
+            self._rest += piece
 
     def close(self) -> None:
         """Close the connection; the next question makes another one."""

@@ -9,81 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
 
 from pimpy import __version__
-from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError, find
-from pimpy.cli.render import Style
+from pimpy.cli import look
+from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
+from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
 from pimpy.daemon.commands import ALIASES, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
-
-
-class Failure(click.ClickException):
-    """The daemon could not be asked, or said no: a line on stderr, and the exit code."""
-
-    def __init__(self, error: FailedError) -> None:
-        super().__init__(error.text)
-        self.exit_code = error.code  # type: ignore[misc]
-
-    def show(self, file: Any = None) -> None:
-        """Print the line."""
-        click.echo(f"pimctl: {self.message}", file=file or sys.stderr)
-
-
-class Settings:
-    """The options that hold for every command; they may stand before the command and behind it."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return self.values.get(name)
-
-    def client(self) -> Client:
-        """A connection to the daemon that is meant."""
-        return Client(find(self.ipc, self.ident))
-
-    def style(self) -> Style:
-        """How to draw tables where the output goes."""
-        terminal = sys.stdout.isatty()
-        colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and not self.plain
-        width = None
-        if terminal:
-            import shutil
-
-            width = shutil.get_terminal_size().columns
-        return Style(colour=colour, plain=bool(self.plain), headings=not self.no_heading, width=width)
-
-
-def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value not in (None, False):
-        context.ensure_object(Settings).values[parameter.name or ""] = value
-
-
-_OPTIONS = (
-    click.option("-i", "--ident", metavar="IDENT", help="The daemon of that name: /run/IDENT.sock."),
-    click.option("-u", "--ipc", metavar="SOCK", help="The control socket."),
-    click.option("-j", "--json", is_flag=True, help="Answer in JSON: a flat array of flat objects."),
-    click.option("-m", "--watch", is_flag=True, help="Look again every 2 s until interrupted."),
-    click.option("-p", "--plain", is_flag=True, help="No colours; headings underlined with '='."),
-    click.option("-t", "--no-heading", is_flag=True, help="No headings."),
-)
-
-
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that all of them have."""
-    for option in reversed(_OPTIONS):
-        option(function)
-    for parameter in function.__click_params__:  # type: ignore[attr-defined]
-        if parameter.name in ("ident", "ipc", "json", "watch", "plain", "no_heading"):
-            parameter.callback = _remember
-            parameter.expose_value = False
-    return function
 
 
 class Prefixes(click.Group):
@@ -156,7 +93,7 @@ _HELP = {
 
 def _add_show(name: str) -> None:
     @show.command(name, help=_HELP[name])
-    @click.argument("words", nargs=-1, metavar="[WORD]...")
+    @click.argument("words", nargs=-1, metavar="[WORD]...", shell_complete=offers(name))
     @common
     @click.pass_obj
     def command(settings: Settings, words: tuple[str, ...]) -> None:
@@ -168,29 +105,30 @@ for _name in _HELP:
 
 
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
-    key, asked = _expand(name, words)
+    blocks = f"{name} detail" not in SHOW and any(_is_detail(word) for word in words)
+    key, asked = _expand(name, tuple(word for word in words if not blocks or not _is_detail(word)))
     line = " ".join(("show", key, *asked))
     client = settings.client()
     if settings.watch:
-        _watch(settings, client, key, line)
+        _watch(settings, client, key, line, blocks)
     else:
-        _print(_rendered(settings, key, _ask(client, line)))
+        print_text(_rendered(settings, key, ask(client, line), blocks))
 
 
-def _watch(settings: Settings, client: Client, key: str, line: str) -> None:
+def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> None:
     """Look every two seconds until interrupted; a daemon that goes away is waited for, once it has answered."""
     import time
 
     answered = False
     while True:
         try:
-            text = _rendered(settings, key, client.ask(line), compact=True)
+            text = _rendered(settings, key, client.ask(line), blocks, compact=True)
             answered = True
         except FailedError as error:
             if not answered or error.code not in (NOT_RUNNING, TIMEOUT):
                 raise Failure(error) from None
             text = f"pimctl: {error.text}\n" if not settings.json else ""
-        _print(_screen(text) if sys.stdout.isatty() else text)
+        print_text(_screen(text) if sys.stdout.isatty() else text)
         try:
             time.sleep(WATCH_INTERVAL)
         except KeyboardInterrupt:
@@ -220,10 +158,18 @@ def _expand(name: str, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return name, tuple(rest)
 
 
-def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: bool = False) -> str:
+def _is_detail(word: str) -> bool:
+    return len(word) >= 3 and "detail".startswith(word.lower())
+
+
+def _rendered(settings: Settings, key: str, answer: dict[str, Any], blocks: bool, compact: bool = False) -> str:
     rows = answer.get("rows")
     if not isinstance(rows, list):
         raise Failure(FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT))
+    if blocks and not settings.json:
+        from pimpy.cli.detail import detail
+
+        return detail(key, rows)
     if not settings.json:
         from pimpy.cli.tables import render
 
@@ -234,20 +180,13 @@ def _rendered(settings: Settings, key: str, answer: dict[str, Any], compact: boo
     return "[\n" + ",\n".join(map(encode, rows)) + "\n]\n"
 
 
-def _ask(client: Client, line: str) -> dict[str, Any]:
-    try:
-        return client.ask(line)
-    except FailedError as error:
-        raise Failure(error) from None
-
-
 def _simple(settings: Settings, command: str) -> None:
     """A command that is answered by a line."""
-    text = str(_ask(settings.client(), command).get("text", ""))
+    text = str(ask(settings.client(), command).get("text", ""))
     if settings.json:
-        _print(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+        print_text(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     elif text:
-        _print(f"{text}\n")
+        print_text(f"{text}\n")
 
 
 @cli.command()
@@ -302,29 +241,8 @@ def log(settings: Settings, level: str | None) -> None:
     _simple(settings, f"log {level}" if level else "log")
 
 
-@cli.command()
-@click.argument("name", required=False)
-@common
-@click.pass_obj
-def schema(settings: Settings, name: str | None) -> None:
-    """Print the JSON schema of `--json show NAME`; without NAME the names there are. Asks no daemon."""
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
-    known = sorted(file[5:-5] for file in os.listdir(folder) if file.startswith("show-") and file.endswith(".json"))
-    if name is None:
-        _print(json.dumps(known) + "\n" if settings.json else "".join(f"{word}\n" for word in known))
-        return
-    word = name.removeprefix("show-")
-    word = ALIASES.get(word, word)
-    found = [known_name for known_name in known if known_name == word] or [n for n in known if n.startswith(word)]
-    if len(found) != 1:
-        raise click.UsageError(f"no schema {name!r}; known are {', '.join(known)}")
-    with open(os.path.join(folder, f"show-{found[0]}.json"), encoding="utf-8") as file:
-        _print(file.read())
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fields_of):
+    cli.add_command(_command)
 
 
 def main() -> NoReturn:

@@ -12,12 +12,18 @@ import os
 import sys
 import textwrap
 import types
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
+from pimpy.cli import fields
 from pimpy.core import rows as core
+from pimpy.core.explain import ExplainRow
 from pimpy.daemon import rows
+from pimpy.daemon.monitor import EventRow
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
+
+DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), "docs", "fields.md")
 
 COMMANDS: dict[str, tuple[type, ...]] = {
     "neighbors": (core.NeighborRow,),
@@ -29,6 +35,8 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
+OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
+"""What has a schema and is no `show` command."""
 """The row classes that an array of each command holds."""
 
 ENUMS: dict[type, dict[str, list[str]]] = {
@@ -52,6 +60,8 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.GmpSourceRow: {"row": ["source"]},
     core.StaticRow: {"kind": ["mroute", "mgroup"]},
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
+    EventRow: {},
+    ExplainRow: {"state": ["ok", "info", "waiting", "problem"]},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""
@@ -71,6 +81,18 @@ def schema(command: str) -> dict[str, Any]:
         "type": "array",
         "items": items[0] if len(items) == 1 else {"oneOf": items},
     }
+
+
+def explain_schema() -> dict[str, Any]:
+    """The schema of `pimctl --json explain`."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:explain"}
+    return {**head, "type": "array", "items": _row(ExplainRow)}
+
+
+def event_schema() -> dict[str, Any]:
+    """The schema of one line of `pimctl --json monitor`."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:monitor"}
+    return {**head, **_row(EventRow)}
 
 
 def _row(cls: type) -> dict[str, Any]:
@@ -128,17 +150,30 @@ def _words(text: str) -> str:
 
 def text(command: str) -> str:
     """The file of a command."""
-    return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
+    made = OTHERS[command]() if command in OTHERS else schema(command)
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def path(command: str) -> str:
+    """Where that is shipped."""
+    return os.path.join(FOLDER, f"{command}.json" if command in OTHERS else f"show-{command}.json")
+
+
+OTHERS.update(monitor=event_schema, explain=explain_schema)
 
 
 def main() -> None:
     """Write all files."""
     os.makedirs(FOLDER, exist_ok=True)
-    for command in COMMANDS:
-        path = os.path.join(FOLDER, f"show-{command}.json")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text(command))
-        sys.stdout.write(f"{path}\n")
+    for command in (*COMMANDS, *OTHERS):
+        _write(path(command), text(command))
+    _write(DOCUMENT, fields.markdown())
+
+
+def _write(name: str, content: str) -> None:
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(content)
+    sys.stdout.write(f"{name}\n")
 
 
 if __name__ == "__main__":

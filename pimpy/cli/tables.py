@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pimpy.cli.detail import duration, scaled
 from pimpy.cli.render import Column, Style, table
 
 Cells = Mapping[str, Any]
-
-
-def duration(seconds: float | None) -> str:
-    """A time in at most seven characters: `34s`, `1m40s`, `3h07m`, `12d4h`; `-` for none."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole // 60 % 60:02}m"
-    return f"{whole // 86400}d{whole // 3600 % 24}h"
 
 
 def _say(name: str) -> Callable[[Cells], str]:
@@ -96,6 +83,16 @@ def _bridge(row: Cells) -> str:
     return str(row["bridge_warning"] or f"{row['bridge']}, querier {row['bridge_querier']}")
 
 
+def _rate(row: Cells) -> str:
+    return "-" if row["bit_rate"] is None else scaled(row["bit_rate"], "bit/s")
+
+
+def _last(row: Cells) -> str:
+    """When the last packet came."""
+    seconds = row["last_packet"]
+    return "-" if seconds is None else f"{seconds:.1f}s" if seconds < 10 else duration(seconds)
+
+
 NEIGHBORS = (
     Column("Interface", _say("interface")),
     Column("Address", _say("address")),
@@ -129,6 +126,8 @@ MROUTE = (
     Column("RP", lambda row: row["rp_address"] or "-", spare=4),
     Column("State", _state, spare=2),
     Column("Packets", _say("packets"), right=True, spare=3),
+    Column("Rate", _rate, right=True, spare=5),
+    Column("Last", _last, right=True, spare=6),
     Column("Outgoing", _outgoing, wrap=True),
 )
 

@@ -71,6 +71,8 @@ class Forwarding:
         """When the kernel last told of a packet from a wrong interface, of entries that it has."""
         self._anew: set[bytes] = set()
         """The entries to be made anew."""
+        self.refused: dict[bytes, str] = {}
+        """The errno's name for entries that the kernel refused, by `source + group`, until they are told again."""
 
     def claim(self, owner: int, source: Address, group: Address, iif: int, oifs: int) -> None:
         """As `set`, for STATIC or PROXY."""
@@ -279,6 +281,8 @@ class Forwarding:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
         anew, self._anew = self._anew, set()
+        for key in changed.keys() & self.refused.keys():
+            del self.refused[key]
         for key, (source, group) in changed.items():
             entry = self.installed(key)
             if entry is None:

@@ -88,5 +88,7 @@ def _set_member(interface: PimInterface, entry: SG | StarG, wanted: bool) -> Non
         interface.members[entry] = None
     else:
         del interface.members[entry]
+    source = entry.source if isinstance(entry, SG) else None
+    interface.pim.tell("member_joined" if wanted else "member_left", entry.group, source, interface.name)
     entry.members ^= interface.mask
     interface.pim.touched.touch(entry)

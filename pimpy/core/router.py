@@ -25,6 +25,7 @@ from pimpy.core.pim.instance import Pim
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
 from pimpy.core.static import StaticRoutes
+from pimpy.core.traffic import Traffic
 from pimpy.wire.family import Address, Family, format_address
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Router:
         self.bridges: dict[int, Bridge] = {}
         """The snooping bridges below interfaces, by ifindex."""
         self.vifs = VifTable()
-        self.traffic: dict[tuple[Address, Address], tuple[int, int, int]] = {}
-        """The kernel's (packets, bytes, wrong interface) by (source, group), lent by whoever asks for rows."""
+        self.traffic: dict[tuple[Address, Address], Traffic] = {}
+        """What the kernel counts by (source, group), lent by whoever asks for rows."""
         self.waiting: dict[int, Interface] = {}
         """Interfaces that wait for a vif to become free."""
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)
@@ -178,6 +179,8 @@ def _effect_failed(router: Router, event: events.EffectFailed) -> None:
         why = _REFUSALS.get(event.error, event.error)
         lifecycle.refused(router, interface, f"the kernel refused it a virtual interface: {why}")
         return
+    if event.effect == "SetMfc" and event.source is not None and event.group is not None:
+        router.forwarding.refused[event.source + event.group] = event.error
     what = " ".join(format_address(a) for a in (event.source, event.group) if a is not None)
     router.notice("warning", "kernel_refused", f"{name}: {event.effect} {what} failed: {event.error}")
 

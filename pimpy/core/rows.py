@@ -102,6 +102,13 @@ class MrouteRow:
     """From the kernel: packets that matched the entry, those from a wrong interface too. None if it has none."""
     bytes: int | None
     wrong_if: int | None
+    """Packets that came in by another interface than `incoming_interface`."""
+    last_packet: float | None
+    """Seconds since the kernel saw the last packet, whatever became of it; None before the first."""
+    packet_rate: float | None
+    """Packets per second over the last interval, those of a wrong interface left out; None before the second look."""
+    bit_rate: float | None
+    """Bits per second over the last interval."""
 
 
 @frozen

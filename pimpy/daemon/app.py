@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -18,15 +19,19 @@ from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import ClearMembership, Configured, Shutdown
+from pimpy.core.explain import ExplainRow, explain
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
+from pimpy.core.traffic import INTERVAL, Meter
 from pimpy.daemon import configfile, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer
 from pimpy.daemon.driver import Driver
+from pimpy.daemon.facts import facts
 from pimpy.daemon.keeper.privileges import become_worker
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
+from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
 from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
 from pimpy.daemon.rows import StatusRow
@@ -88,6 +93,8 @@ class Daemon:
         self.keeper = keeper
         self.drivers: dict[Family, Driver] = {}
         self.adapters: dict[Family, Adapter] = {}
+        self.meters: dict[Family, Meter] = {}
+        self.monitor = Monitor()
         self.recorder: Recorder | None = None
         self.control: ControlServer | None = None
         self.metrics: MetricsServer | None = None
@@ -114,6 +121,7 @@ class Daemon:
         await self.control.start(listener)
         self._ready(null)
         await self._start_metrics()
+        loop.call_later(INTERVAL, self._look_at_counters)
         memory.tune_collector()
         await self._ended.wait()
         await self._stop()
@@ -162,8 +170,9 @@ class Daemon:
         notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}"])
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
         adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships)
-        driver = Driver(router, adapter, self._notice_of(family), self.recorder)
-        self.adapters[family], self.drivers[family] = adapter, driver
+        driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
+        self.monitor.routers.append(router)
+        self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
         if self.recorder is not None:
             self.recorder.begins(router, seed)
         driver.feed([Configured(self.config), *adapter.start()])
@@ -178,9 +187,21 @@ class Daemon:
         if events:
             self.drivers[family].feed(events)
 
+    def _look_at_counters(self) -> None:
+        """See how fast streams flow; with many entries more seldom, so that it takes a two-hundredth of the time."""
+        began = time.monotonic()
+        for family, driver in self.drivers.items():
+            if driver.router.forwarding.entries():
+                with contextlib.suppress(OSError):
+                    self.meters[family].look(self.adapters[family].counters(), driver.now())
+        if not self._ended.is_set():
+            pause = max(INTERVAL, 200 * (time.monotonic() - began))
+            asyncio.get_running_loop().call_later(pause, self._look_at_counters)
+
     def _notice_of(self, family: Family) -> Callable[[Notice], None]:
         def notice(effect: Notice) -> None:
             logs.notice(family.name, effect)
+            self.monitor.notice(family.name, effect)
 
         return notice
 
@@ -244,10 +265,25 @@ class Daemon:
 
     def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
         """The entries with the kernel's counters, which are read once for all of them."""
-        driver.router.traffic = self.adapters[family].counters()
+        driver.router.traffic = self.meters[family].tell(self.adapters[family].counters(), driver.now())
         rows = list(driver.router.rows("mroute"))
         driver.router.traffic = {}
         return rows
+
+    def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
+        """Sentences on a stream, from the live state and the kernel's entry."""
+        key = parse_address(group)
+        driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
+        if driver is None:
+            raise RefusedError("the kernel routes no multicast of this family")
+        router, adapter = driver.router, self.adapters[driver.router.family]
+        router.heap.now = max(router.heap.now, driver.now())
+        router.traffic = self.meters[router.family].tell(adapter.counters(), driver.now())
+        try:
+            origin = None if source is None else parse_address(source)
+            return explain(router, origin, key, facts(router, adapter, origin, key, ttl))
+        finally:
+            router.traffic = {}
 
     def status(self) -> StatusRow:
         """How the daemon fares."""

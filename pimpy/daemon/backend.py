@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
+from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import Row
+from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
 
 KINDS = (
@@ -25,11 +27,20 @@ KINDS = (
 class Backend(Protocol):
     """The daemon as its control socket and its metrics see it. No method waits for anything."""
 
+    monitor: Monitor
+    """Where events are told."""
+
     def rows(self, kind: str) -> list[Row]:
         """All rows of one of KINDS, of both address families, in any order.
 
         `mroute` holds MrouteRow and OutgoingRow, with the kernel's counters filled in; `igmp_groups` and
         `mld_groups` hold GmpGroupRow and GmpSourceRow.
+        """
+
+    def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
+        """Why (source, group) flows or does not; `ttl` is what its packets were seen to come in with.
+
+        Raises `commands.RefusedError` where the kernel has not that family.
         """
 
     def status(self) -> StatusRow:

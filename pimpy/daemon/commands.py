@@ -5,8 +5,9 @@ Imports nothing heavy, so that pimctl may read the tables: no event loop, no att
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("clear", "kill", "log", "reload", "restart", "show", "version")
+COMMANDS = ("clear", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),
@@ -52,7 +53,10 @@ MATCHED = {
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "status": (),
 }
-"""The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one."""
+"""The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one.
+
+A prefix stands for the addresses in it; an interface leaves the whole entries of `show mroute` that it is in.
+"""
 
 REFUSED = 1
 USAGE = 2
@@ -98,6 +102,12 @@ def split_show(words: Sequence[str]) -> tuple[str, list[str]]:
     return name, rest
 
 
+def is_monitor(command: str) -> bool:
+    """Whether `command` asks for the stream of events, which has no end."""
+    words = command.split()
+    return len(words) == 1 and "monitor".startswith(words[0].lower())
+
+
 def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     """Do `command`: its rows, not sorted yet, or None and a text."""
     words = command.split()
@@ -106,6 +116,8 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
     name = complete(words[0], COMMANDS, {}, "command")
     if name == "show":
         return show(backend, words[1:]), ""
+    if name == "explain":
+        return list(backend.explain(*_stream(words[1:]))), ""
     if name == "clear":
         return None, backend.command(name, _cleared(words[1:]))
     most = 1 if name in ("log", "restart") else 0
@@ -115,6 +127,23 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
         status = backend.status()
         return None, f"{status.ident} version {status.version}"
     return None, backend.command(name, words[1:])
+
+
+def _stream(words: Sequence[str]) -> tuple[str | None, str, int | None]:
+    """(source, group, TTL) of `explain [SOURCE] GROUP [ttl N]`, the addresses in any order."""
+    said, ttl = list(words), None
+    if len(said) > 2 and said[-2].lower() == "ttl" and said[-1].isascii() and said[-1].isdigit():
+        ttl = int(said[-1])
+        del said[-2:]
+    try:
+        addresses = [ip_address(word) for word in said if word != "*"]
+    except ValueError as error:
+        raise RefusedError(f"explain what? {error}", USAGE) from None
+    groups = [one for one in addresses if one.is_multicast]
+    sources = [one for one in addresses if not one.is_multicast]
+    if len(groups) != 1 or len(sources) > 1 or any(one.version != groups[0].version for one in sources):
+        raise RefusedError("explain what? explain SOURCE GROUP, of one family; or explain GROUP", USAGE)
+    return (str(sources[0]) if sources else None), str(groups[0]), ttl
 
 
 def _cleared(words: Sequence[str]) -> list[str]:
@@ -134,7 +163,7 @@ def _cleared(words: Sequence[str]) -> list[str]:
 def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
     """The rows of `show WORDS`."""
     name, filters = split_show(words)
-    tests = [_test(word, name.partition(" ")[0]) for word in filters]
+    tests = [_test(backend, word, name.partition(" ")[0]) for word in filters]
     found: list[AnyRow] = []
     for kind in SHOW[name]:
         if kind == "status":
@@ -143,25 +172,58 @@ def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
             found.extend(_counters(backend))
         else:
             found.extend(backend.rows(kind))
-    for fields, value in tests:
-        found = [row for row in found if any(getattr(row, field, None) == value for field in fields)]
+    for keep in tests:
+        found = keep(found)
     return found
 
 
-def _test(word: str, name: str) -> tuple[tuple[str, ...], str]:
-    """What one filter word asks for: the value to find, and in which fields."""
-    if word.lower() in ("ipv4", "ipv6") and name != "status":
-        return ("address_family",), word.lower()
+Keep = Callable[[list[Any]], list[Any]]
+"""What one filter word leaves of the rows."""
+
+
+def _test(backend: Backend, word: str, name: str) -> Keep:
+    """What one filter word asks for: a family, an address, a prefix, or a name."""
     fields = MATCHED[name]
     if not fields:
         raise RefusedError(f"{word!r} is too much: show {name} takes no words", USAGE)
-    try:
-        return fields, str(ip_address(word))
-    except ValueError:
-        pass
-    if name == "mroute":
-        raise RefusedError(f"{word!r} is neither a group nor a source: show mroute takes addresses", USAGE)
-    return fields, word
+    if word.lower() in ("ipv4", "ipv6"):
+        return _equal(("address_family",), word.lower())
+    with contextlib.suppress(ValueError):
+        return _equal(fields, str(ip_address(word)))
+    with contextlib.suppress(ValueError):
+        return _within(fields, word)
+    if name != "mroute":
+        return _equal(fields, word)
+    if word not in {getattr(row, "interface", None) for row in backend.rows("interfaces")}:
+        raise RefusedError(f"{word!r} is neither a group nor a source, and no interface has that name", USAGE)
+    return lambda rows: _by_interface(rows, word)
+
+
+def _equal(fields: tuple[str, ...], value: str) -> Keep:
+    return lambda rows: [row for row in rows if any(getattr(row, field, None) == value for field in fields)]
+
+
+def _within(fields: tuple[str, ...], prefix: str) -> Keep:
+    """Rows with an address in `prefix`; ValueError if it is none."""
+    network = ip_network(prefix)
+
+    def lies_in(text: object) -> bool:
+        try:
+            return ip_address(str(text)) in network
+        except ValueError:
+            return False
+
+    return lambda rows: [row for row in rows if any(lies_in(getattr(row, field, None)) for field in fields)]
+
+
+def _by_interface(rows: list[Any], name: str) -> list[Any]:
+    """The entries that have to do with an interface, whole."""
+    keys = {
+        (row.group, row.source_address)
+        for row in rows
+        if name in (getattr(row, "incoming_interface", None), getattr(row, "outgoing_interface", None))
+    }
+    return [row for row in rows if (row.group, row.source_address) in keys]
 
 
 def _counters(backend: Backend) -> list[Any]:

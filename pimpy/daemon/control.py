@@ -198,7 +198,11 @@ class _Client:
 
     async def _json(self, request: bytes) -> None:
         try:
-            rows, text = commands.answer(self.server.backend, _command(request))
+            command = _command(request)
+            if commands.is_monitor(command):
+                await self._monitor()
+                return
+            rows, text = commands.answer(self.server.backend, command)
         except commands.RefusedError as refusal:
             self.server.bad["refused"] += 1
             await self._write(_line({"error": refusal.text, "code": refusal.code}))
@@ -221,6 +225,27 @@ class _Client:
             await asyncio.sleep(0)
             before = b","
         await self._write(b"]}\n" if before == b"," else b'{"rows":[]}\n')
+
+    async def _monitor(self) -> None:
+        """Events, one an answer, until the client says something or goes."""
+        self.task.set_name("idle")
+        monitor = self.server.backend.monitor
+        listener = monitor.subscribe()
+        end = asyncio.ensure_future(self.reader.read(4096))
+        try:
+            await self._write(_line({"text": "watching"}))
+            while not end.done():
+                news = asyncio.ensure_future(listener.take())
+                await asyncio.wait({news, end}, return_when=asyncio.FIRST_COMPLETED)
+                if not news.done():
+                    news.cancel()
+                    break
+                for row in news.result():
+                    self.writer.write(b'{"rows":[' + as_json([row]).encode("utf-8", errors="replace") + b"]}\n")
+                await self._write(b"")
+        finally:
+            monitor.unsubscribe(listener)
+            end.cancel()
 
     async def _write(self, data: bytes) -> None:
         self.writer.write(data)

@@ -38,11 +38,14 @@ class Driver:
         notice: Callable[[Notice], None],
         recorder: Recorder | None = None,
         now: Callable[[], float] = clock,
+        watch: Callable[[Router, list[Effect]], None] | None = None,
     ) -> None:
+        """`watch` sees the effects before they are applied."""
         self.router = router
         self.kernel = kernel
         self.now = now
         self._notice = notice
+        self._watch = watch
         self._recorder = recorder
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
@@ -72,6 +75,8 @@ class Driver:
             drained = self.router.drain()
             if self._recorder is not None:
                 self._recorder.drained(self.router, drained)
+            if self._watch is not None and drained:
+                self._watch(self.router, drained)
             answers = self.kernel.apply(self._without_notices(drained)) if drained else []
             if not answers:
                 break

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import fields_dict, frozen
 
+from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
@@ -22,6 +23,7 @@ from pimpy.core.rows import (
     Row,
     StaticRow,
 )
+from pimpy.daemon.monitor import EventRow
 
 
 @frozen(kw_only=True)
@@ -76,7 +78,7 @@ class CounterRow:
     count: int
 
 
-AnyRow = Row | StatusRow | CounterRow
+AnyRow = Row | StatusRow | CounterRow | EventRow | ExplainRow
 
 EXTRA: dict[type, dict[str, Any]] = {GmpInterfaceRow: {"row": "interface"}}
 """Fields that a row gains on its way out, so that `show igmp` can hold interfaces, groups and sources in one array."""
@@ -168,6 +170,8 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         _packed(row.reporter_address),
     ),
     StatusRow: lambda row: (row.ident,),
+    EventRow: lambda row: (row.time,),
+    ExplainRow: lambda row: (),
     CounterRow: lambda row: (
         row.address_family,
         row.interface,

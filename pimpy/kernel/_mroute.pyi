@@ -70,8 +70,11 @@ def dump_mfc(fd: int, family: int, table: int, /) -> list[_Entry]:
     the interface is gone and -1 where the entry is unresolved. EAGAIN if changes interrupted it 8 times.
     """
 
-def count_mfc(fd: int, family: int, table: int, /) -> dict[tuple[bytes, bytes], tuple[int, int, int]]:
-    """The same as {(source, group): (packets, bytes, wrong_if)}, without unresolved entries."""
+def count_mfc(fd: int, family: int, table: int, /) -> dict[tuple[bytes, bytes], tuple[int, int, int, int]]:
+    """The same as {(source, group): (packets, bytes, wrong_if, idle)}, without unresolved entries.
+
+    `idle` is the time since the last packet in hundredths of a second; it means nothing while there was none.
+    """
 
 def decode_mfc(family: int, table: int, data: bytes, /) -> tuple[list[_Entry], bool, bool]:
     """What `dump_mfc` makes of one datagram: entries, whether the dump ends with it, whether it was interrupted."""

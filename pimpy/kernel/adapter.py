@@ -170,8 +170,8 @@ class Adapter:
             events.append(self._count())
         return events
 
-    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int]]:
-        """{(source, group): (packets, bytes, wrong_if)}, in one dump.
+    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int, int]]:
+        """{(source, group): (packets, bytes, wrong_if, 1/100 s since the last packet)}, in one dump.
 
         The packets of the wrong interface are among the packets; so are those whose TTL was too small.
         """
@@ -310,7 +310,7 @@ class Adapter:
         return CountersRead(
             tuple(
                 (*key, packets - wrong, octets * (packets - wrong) // packets if wrong else octets)
-                for key, (packets, octets, wrong) in self.counters().items()
+                for key, (packets, octets, wrong, _) in self.counters().items()
             )
         )
 

@@ -113,8 +113,8 @@ class Table:
         """All entries, unresolved ones included."""
         return [Entry(*row) for row in _mroute.dump_mfc(self._netlink.fileno(), self._family, self._number)]
 
-    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int]]:
-        """Packets, bytes and wrong-interface packets of each resolved entry, in one dump."""
+    def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int, int]]:
+        """Packets, bytes, wrong-interface packets, 1/100 s since the last one: of resolved entries, in one dump."""
         return _mroute.count_mfc(self._netlink.fileno(), self._family, self._number)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from pimpy.core.engine.effects import Notice
 from pimpy.core.rows import (
     GmpGroupRow,
     GmpInterfaceRow,
@@ -23,6 +24,7 @@ from pimpy.core.rows import (
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import DEFAULT_LIMITS, ControlServer, Limits
+from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
 
 
@@ -94,6 +96,9 @@ def mroute(source: str = "10.0.1.10", group: str = "232.1.1.1", **change: object
         "packets": 1234,
         "bytes": 1234000,
         "wrong_if": 0,
+        "last_packet": 0.02,
+        "packet_rate": 500.0,
+        "bit_rate": 4_000_000.0,
         **change,
     }
     return MrouteRow(**values)  # type: ignore[arg-type]
@@ -234,6 +239,9 @@ def network() -> dict[str, list[Row]]:
                 packets=None,
                 bytes=None,
                 wrong_if=None,
+                last_packet=None,
+                packet_rate=None,
+                bit_rate=None,
             ),
         ],
         "igmp_interfaces": [
@@ -272,6 +280,9 @@ class FakeDaemon:
     def __init__(self, rows: dict[str, list[Row]] | None = None) -> None:
         self.tables = network() if rows is None else rows
         self.asked: list[tuple[str, ...]] = []
+        self.monitor = Monitor()
+        self.said: list[Notice] = []
+        """What happens with the next command."""
         self.level = "notice"
 
     def rows(self, kind: str) -> list[Row]:
@@ -307,6 +318,8 @@ class FakeDaemon:
 
     def command(self, name: str, args: Sequence[str]) -> str:
         self.asked.append((name, *args))
+        for notice in self.said:
+            self.monitor.notice("ipv4", notice)
         if name == "log":
             if args and args[0] not in ("none", "err", "notice", "info", "debug"):
                 raise RefusedError(f"no such level: {args[0]!r}; known are none, err, notice, info, debug", 2)

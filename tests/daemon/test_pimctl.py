@@ -22,7 +22,9 @@ from lab import needs
 
 from pimpy.cli.client import find
 from pimpy.cli.pimctl import cli
+from pimpy.core.engine.effects import Notice
 
+PIMCTL_PROGRAM = Path(sys.executable).parent / "pimctl"
 PIMCTL = [sys.executable, "-m", "pimpy.cli.pimctl"]
 
 
@@ -61,11 +63,12 @@ def test_neighbors(path: str) -> None:
 
 def test_mroute_says_why_each_interface_is_outgoing(path: str) -> None:
     assert ctl(path, "show", "mroute").splitlines() == [
-        "Group            Source          Incoming  RPF neighbour  RP  State     Packets  Outgoing",
-        "232.1.1.1        10.0.1.10       a2        10.0.12.2      -   joined       1234  a1 (join), b2 (member)",
-        "232.1.1.10       10.0.1.10       a2        10.0.12.2      -   joined       1234  -",
-        "239.255.255.250  10.9.9.9        a2        no route       -   unwanted        -  -",
-        "ff3e::8000:1     2001:db8:1::10  a2        fe80::12:2     -   joined       1234  b2 (member)",
+        "Group            Source          Incoming  RPF neighbour  RP  State     Packets      Rate  Last  Outgoing",
+        "232.1.1.1        10.0.1.10       a2        10.0.12.2      -   joined       1234  4 Mbit/s  0.0s  "
+        "a1 (join), b2 (member)",
+        "232.1.1.10       10.0.1.10       a2        10.0.12.2      -   joined       1234  4 Mbit/s  0.0s  -",
+        "239.255.255.250  10.9.9.9        a2        no route       -   unwanted        -         -     -  -",
+        "ff3e::8000:1     2001:db8:1::10  a2        fe80::12:2     -   joined       1234  4 Mbit/s  0.0s  b2 (member)",
     ]
 
 
@@ -162,7 +165,101 @@ def test_filters(path: str) -> None:
     assert len(ctl(path, "show", "neighbors", "ipv6").splitlines()) == 2
     done = run("-u", path, "show", "mroute", "eth0")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "pimctl: 'eth0' is neither a group nor a source: show mroute takes addresses\n"
+    assert done.stderr == "pimctl: 'eth0' is neither a group nor a source, and no interface has that name\n"
+    assert [line.split()[0] for line in ctl(path, "show", "mroute", "a1").splitlines()[1:]] == ["232.1.1.1"]
+    assert len(ctl(path, "show", "mroute", "a2", "ipv6").splitlines()) == 2
+    assert len(ctl(path, "show", "mroute", "232.0.0.0/8").splitlines()) == 3
+    assert len(ctl(path, "show", "mroute", "232.1.1.1/32", "10.0.0.0/8").splitlines()) == 2
+    assert len(ctl(path, "show", "neighbors", "fe80::/10").splitlines()) == 2
+
+
+def test_detail_has_timers_and_reasons(path: str) -> None:
+    assert ctl(path, "show", "mroute", "detail", "232.1.1.1").splitlines() == [
+        "(10.0.1.10, 232.1.1.1)",
+        "  State     : source-specific, joined upstream, up 1m17s",
+        "  Incoming  : a2, RPF neighbour 10.0.12.2",
+        "  Timers    : next Join in 41s",
+        "  Traffic   : 1234 packets, 1.23 MB, 500 packets/s, 4 Mbit/s, last 0.02 s ago, 0 from a wrong interface",
+        "  Outgoing  : a1 forwarding: joined by a router 10s ago, ends in 3m20s",
+        "              b2 forwarding: members on the link",
+    ]
+    assert "unwanted: nobody asks" in ctl(path, "sh", "mr", "239.255.255.250", "det")
+    lines = ctl(path, "show", "neighbors", "detail", "10.0.12.2").splitlines()
+    assert "expiration              : 1m40s" in lines
+    assert "lan_prune_delay         : yes" in lines
+
+
+def test_fields_are_told_from_the_schemas() -> None:
+    text = ctl("/nowhere", "fields", "mroute")
+    assert "  packet_rate            number|null" in text
+    assert "Packets per second over the last interval" in text
+    assert ctl("/nowhere", "fields").split() == ctl("/nowhere", "schema").split()
+
+
+def completions(path: str, *said: str) -> list[str]:
+    """What the TAB key offers, as the shell's script asks for it."""
+    words = ["pimctl", "-u", path, *said]
+    env = {"_PIMCTL_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    return [line.partition(",")[2] for line in run(env=env).stdout.splitlines() if line]
+
+
+def test_the_tab_key_knows_commands_groups_interfaces_and_neighbours(path: str) -> None:
+    assert completions(path, "show", "mr") == ["mroute"]
+    assert set(completions(path, "re")) == {"reload"}
+    assert completions(path, "show", "mroute", "232") == ["232.1.1.1", "232.1.1.10"]
+    assert completions(path, "show", "neighbors", "fe80") == ["fe80::12:2"]
+    assert completions(path, "show", "interfaces", "a") == ["a1", "a2"]
+    assert completions(path, "show", "igmp", "g") == ["groups"]
+    assert completions("/nowhere/x.sock", "show", "mroute", "232") == [], "without a daemon nothing, and no complaint"
+
+
+@pytest.mark.parametrize(("shell", "said"), [("zsh", "show mroute ff3e"), ("fish", "show mroute ff3e")])
+def test_other_shells_ask_in_their_own_way(path: str, shell: str, said: str) -> None:
+    words = f"pimctl -u {path} {said}"
+    current = "5" if shell == "zsh" else "ff3e"
+    done = run(env={"_PIMCTL_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": current})
+    assert "ff3e::8000:1" in done.stdout
+    name = {"zsh": "_pimctl", "fish": "pimctl.fish"}[shell]
+    shipped = (Path(__file__).parents[2] / "contrib" / "completions" / name).read_text()
+    assert f"_PIMCTL_COMPLETE={shell}_complete" in shipped
+
+
+def test_bash_completes_with_the_shipped_script(path: str) -> None:
+    shipped = Path(__file__).parents[2] / "contrib" / "completions" / "pimctl.bash"
+    script = (
+        f"source {shipped}\nCOMP_WORDS=(pimctl -u {path} show mroute ff3e::); COMP_CWORD=5\n"
+        f"_pimctl_completion '{PIMCTL_PROGRAM}'; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == ["ff3e::8000:1"], done.stderr
+
+
+def test_monitor_shows_events_as_they_happen(path: str, daemon: FakeDaemon) -> None:
+    def watch(*args: str) -> subprocess.Popen[str]:
+        before = len(daemon.monitor._listeners)
+        process = subprocess.Popen([*PIMCTL, "-u", path, *args], stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 10
+        while len(daemon.monitor._listeners) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return process
+
+    text, flat, only = watch("monitor"), watch("-j", "mon"), watch("monitor", "neighbor", "a2")
+    daemon.said = [
+        Notice("info", "dr_change", "b2: the DR is 10.0.3.9"),
+        Notice("info", "neighbor_up", "a2: neighbour 10.0.12.2 up"),
+    ]
+    ctl(path, "log")
+    assert text.stdout is not None and flat.stdout is not None and only.stdout is not None
+    assert text.stdout.readline().split(" ", 1)[1] == "ipv4 dr_change b2 the DR is 10.0.3.9\n"
+    assert json.loads(flat.stdout.readline())["interface"] == "b2"
+    assert only.stdout.readline().split(" ", 1)[1] == "ipv4 neighbor_up a2 neighbour 10.0.12.2 up\n"
+    for process in (text, flat, only):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    deadline = time.monotonic() + 10
+    while daemon.monitor._listeners and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not daemon.monitor._listeners, "who has gone is forgotten"
 
 
 @pytest.mark.parametrize("args", [["-j", "show", "mroute"], ["show", "--json", "mroute"], ["show", "mroute", "-j"]])
@@ -194,9 +291,9 @@ def test_headings(path: str) -> None:
 
 def test_schemas(path: str) -> None:
     names = ctl(path, "schema").split()
-    assert names == ["counters", "igmp", "interfaces", "mld", "mroute", "neighbors", "static", "status"]
+    assert names == ["counters", "igmp", "interfaces", "mld", "monitor", "mroute", "neighbors", "static", "status"]
     for name in (*names, "nei", "mrt", "show-mroute"):
-        assert json.loads(ctl("/nowhere", "schema", name))["type"] == "array"
+        assert json.loads(ctl("/nowhere", "schema", name))["type"] == ("object" if name == "monitor" else "array")
     assert json.loads(ctl(path, "-j", "schema")) == names
     assert CliRunner().invoke(cli, ["schema", "x"]).exit_code == 2
 

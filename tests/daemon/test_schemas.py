@@ -10,9 +10,10 @@ import jsonschema
 import pytest
 from fake_daemon import FakeDaemon, gmp_group, gmp_interface, gmp_source, interface, mroute, neighbor, outgoing
 
-from pimpy.cli import schemas
+from pimpy.cli import fields, schemas
 from pimpy.core import rows as core
 from pimpy.daemon import commands, rows
+from pimpy.daemon.monitor import EventRow
 
 NAMES = sorted(schemas.COMMANDS)
 
@@ -38,7 +39,25 @@ def test_every_show_command_and_every_row_has_a_schema() -> None:
     assert set(NAMES) == {name.partition(" ")[0] for name in commands.SHOW}
     covered = {cls for classes in schemas.COMMANDS.values() for cls in classes}
     assert covered == {*get_args(core.Row), rows.StatusRow, rows.CounterRow}
-    assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == {f"show-{name}.json" for name in NAMES}
+    expected = {*(f"show-{name}.json" for name in NAMES), "monitor.json", "explain.json"}
+    assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == expected
+
+
+def test_the_schema_of_events_and_the_page_of_all_fields_are_what_the_rows_say() -> None:
+    for name in ("monitor", "explain"):
+        assert Path(schemas.path(name)).read_text() == schemas.text(name), "run: python -m pimpy.cli.schemas"
+    assert Path(schemas.DOCUMENT).read_text() == fields.markdown(), "run: python -m pimpy.cli.schemas"
+    for name in fields.names():
+        said = fields.text(name)
+        for row in json.loads(fields.read(name)).get("items", {}).get("oneOf", []):
+            assert all(f"  {field} " in said for field in row["properties"])
+
+
+def test_events_are_valid() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(schemas.text("monitor")))
+    (row,) = objects([EventRow(1.5, "ipv4", "joined", "a1", "239.1.1.1", None, "10.0.0.1", None)])
+    validator.validate(row)
+    assert not validator.is_valid({**row, "more": 1})
 
 
 @pytest.mark.parametrize("command", sorted(commands.SHOW))

@@ -84,8 +84,9 @@ def test_a_packet_from_the_wrong_side(router: Router, trio: Trio) -> None:
     assert isinstance(whole, WholePacket)
     assert (whole.vif, whole.source, whole.group, whole.wrong_vif) == (1, host(family, 2), to, True)
     assert whole.packet.endswith(b"wrong")
-    packets, _, wrong_if = router.adapter.counters()[host(family, 2), to]
+    packets, _, wrong_if, idle = router.adapter.counters()[host(family, 2), to]
     assert (packets, wrong_if) == (1, 1)
+    assert idle < 500, "in hundredths of a second"
 
 
 def test_an_entry_made_anew_tells_of_the_next_wrong_packet_at_once(router: Router, trio: Trio) -> None:

@@ -217,7 +217,7 @@ def test_thousands_of_entries_in_one_call_and_one_dump(
     assert len(rows) == count
     assert set(rows) == expected
     counters = _mroute.count_mfc(netlink.fileno(), number, table)
-    assert counters == {(s, g): (0, 0, 0) for s, g, _, _ in changes}
+    assert {key: value[:3] for key, value in counters.items()} == {(s, g): (0, 0, 0) for s, g, _, _ in changes}
     removals: list[tuple[Address, Address]] = [(s, g) for s, g, _, _ in changes]
     Random(1).shuffle(removals)
     assert _mroute.change_mfc(fd, number, removals, TTLS) == [0] * count  # type: ignore[arg-type]

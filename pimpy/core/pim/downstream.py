@@ -12,10 +12,10 @@ from attrs import define, field
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
+from pimpy.core.pim.tib import SG, StarG
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
-    from pimpy.core.pim.tib import SG, StarG
 
 
 class State(Word):
@@ -82,7 +82,14 @@ def _to_join(downstream: Downstream, holdtime: float) -> None:
     downstream.state = State.JOIN
     interface.downstream[entry] = downstream
     entry.joins |= interface.mask
+    _tell("join_received", downstream)
     interface.pim.touched.touch(entry)
+
+
+def _tell(what: str, downstream: Downstream) -> None:
+    entry, interface = downstream.entry, downstream.interface
+    if interface.pim.told is not None:
+        interface.pim.tell(what, entry.group, entry.source if isinstance(entry, SG) else None, interface.name)
 
 
 def _refresh(downstream: Downstream, holdtime: float) -> None:
@@ -125,6 +132,7 @@ def _to_no_info(downstream: Downstream, _: float) -> None:
     downstream.state = State.NO_INFO
     del interface.downstream[entry]
     entry.joins &= ~interface.mask
+    _tell("join_ended", downstream)
     interface.pim.touched.touch(entry)
 
 

@@ -120,6 +120,8 @@ class Pim:
     """Whether interfaces that start now go on with what an earlier run of this daemon did: they say Hello at once."""
     takeover: Takeover | None = None
     """Who wants to know what neighbours say, while entries of an earlier run are held."""
+    told: Callable[[str, Address, Address | None, str | None, Address | None], None] | None = None
+    """Who is told of changes of state (`tell`), while somebody watches; it must not change anything."""
     register_vif: bool = False
     """Whether the register tunnel's vif exists."""
     quiet: dict[tuple[str, str], float] = field(factory=dict)
@@ -189,6 +191,13 @@ class Pim:
     def refuse(self, interface: str, kind: str, reason: str) -> None:
         """Count a received message, or an entry of one, that is not used."""
         self.counters.add(interface, "pim", "rx", kind, reason)
+
+    def tell(
+        self, what: str, group: Address, source: Address | None, interface: str | None, address: Address | None = None
+    ) -> None:
+        """Tell who watches that an entry changed: `what` is a word of `daemon.monitor.EVENTS`."""
+        if self.told is not None:
+            self.told(what, group, source, interface, address)
 
     def notice(self, level: str, reason: str, text: str) -> None:
         """Tell the operator."""

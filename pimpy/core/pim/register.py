@@ -216,8 +216,14 @@ def _remove_tunnel(registering: Registering) -> None:
 
 def _to_join(registering: Registering, _: float) -> None:
     registering.state = State.JOIN
+    _tell("register_started", registering)
     registering.timer.cancel()
     _add_tunnel(registering)
+
+
+def _tell(what: str, registering: Registering) -> None:
+    sg = registering.sg
+    sg.pim.tell(what, sg.group, sg.source, None, registering.rp)
 
 
 def _update_tunnel(registering: Registering, _: float) -> None:
@@ -226,6 +232,7 @@ def _update_tunnel(registering: Registering, _: float) -> None:
 
 def _to_no_info(registering: Registering, _: float) -> None:
     registering.timer.close()
+    _tell("register_ended", registering)
     registering.sg.register = None
     _remove_tunnel(registering)
 
@@ -233,6 +240,7 @@ def _to_no_info(registering: Registering, _: float) -> None:
 def _to_prune(registering: Registering, _: float) -> None:
     """Remove the tunnel, set RST to rand(0.5, 1.5) * Register_Suppression_Time - Register_Probe_Time (R2)."""
     registering.state = State.PRUNE
+    _tell("register_stopped", registering)
     _remove_tunnel(registering)
     low, high = 0.5 * REGISTER_SUPPRESSION_TIME, 1.5 * REGISTER_SUPPRESSION_TIME
     pim = registering.sg.pim

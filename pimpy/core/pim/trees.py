@@ -157,6 +157,7 @@ def _map_again(pim: Pim, tree: Group) -> None:
     choice = pim.rp_set.choose(tree.group)
     if choice.rp != tree.rp or tree.i_am_rp != pim.is_mine(choice.rp):
         _map(pim, tree)
+        pim.tell("rp_changed", tree.group, None, None, choice.rp)
         touch_tree(pim, tree)
     else:
         pim.rp_set.uses(tree, choice)

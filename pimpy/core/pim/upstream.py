@@ -59,6 +59,8 @@ def settle(entry: Entry, *, desired: bool, rpf_prime: Neighbor | None) -> None:
     elif entry.joined and rpf_prime is not entry.rpf:
         by_assert = _is_by_assert(entry, rpf_prime)
         step(entry, Event.RPF_PRIME_CHANGES_BY_ASSERT if by_assert else Event.RPF_PRIME_CHANGES)
+        entry.rpf = rpf_prime
+        _tell("rpf_changed", entry)
     entry.rpf = rpf_prime
     entry.rpf_by_assert = _loses_there(entry, rpf_prime)
 
@@ -102,13 +104,23 @@ def _send_prune(entry: Entry, neighbor: Neighbor | None) -> None:
 
 def _to_joined(entry: Entry, _: float) -> None:
     entry.joined = True
+    _tell("joined", entry)
     if isinstance(entry, SG) and entry.tree is None:
         entry.spt_bit = True  # in the SSM range it counts as set wherever the channel is joined (4.8.2; S6)
     _send_join(entry)
 
 
+def _tell(what: str, entry: Entry) -> None:
+    if entry.pim.told is not None:
+        rpf = entry.rpf
+        source = entry.source if isinstance(entry, SG) else None
+        where, to = (None, None) if rpf is None else (rpf.interface.name, rpf.address)
+        entry.pim.tell(what, entry.group, source, where, to)
+
+
 def _to_not_joined(entry: Entry, _: float) -> None:
     entry.joined = False
+    _tell("left", entry)
     if isinstance(entry, SG):
         entry.spt_bit = False  # 4.5.5, and nowhere else (F9)
     if entry.join_timer is not None:

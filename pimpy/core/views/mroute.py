@@ -11,6 +11,7 @@ from pimpy.core.pim import macros
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.core.rows import MrouteRow, OutgoingRow
 from pimpy.core.rpf import Path
+from pimpy.core.traffic import NOTHING
 from pimpy.core.views.static import claimed
 from pimpy.wire.family import Address, format_address
 
@@ -72,9 +73,7 @@ def _star_entry(router: Router, star: StarG) -> MrouteRow:
         register_state=None,
         up_time=router.heap.now - star.created,
         outgoing_count=macros.immediate_olist_star(star).bit_count(),
-        packets=None,
-        bytes=None,
-        wrong_if=None,
+        **NOTHING._asdict(),
     )
 
 
@@ -83,7 +82,7 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
     installed = router.forwarding.entry(sg.source, sg.group)
     rpf_prime = macros.rpf_prime(sg)
     tree = sg.tree
-    traffic = router.traffic.get((sg.source, sg.group), _NO_TRAFFIC)
+    traffic = router.traffic.get((sg.source, sg.group), NOTHING)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -102,13 +101,8 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
         register_state=sg.register.state.value if sg.register is not None else None,
         up_time=router.heap.now - sg.created,
         outgoing_count=0 if installed is None else installed[1].bit_count(),
-        packets=traffic[0],
-        bytes=traffic[1],
-        wrong_if=traffic[2],
+        **traffic._asdict(),
     )
-
-
-_NO_TRAFFIC = (None, None, None)
 
 
 def _incoming(router: Router, sg: SG, installed: tuple[int, int] | None) -> str | None:
@@ -175,7 +169,7 @@ def _outgoing_row(
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:
     names = router.vifs.names(1 << negative.vif)
-    traffic = router.traffic.get((negative.source, negative.group), _NO_TRAFFIC)
+    traffic = router.traffic.get((negative.source, negative.group), NOTHING)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -194,7 +188,5 @@ def _negative(router: Router, negative: Negative) -> MrouteRow:
         register_state=None,
         up_time=0.0,
         outgoing_count=0,
-        packets=traffic[0],
-        bytes=traffic[1],
-        wrong_if=traffic[2],
+        **traffic._asdict(),
     )

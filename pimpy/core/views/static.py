@@ -10,6 +10,7 @@ from pimpy.core.forwarding import OWNERS
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.rows import MrouteRow, OutgoingRow, StaticRow
 from pimpy.core.static import Rule
+from pimpy.core.traffic import NOTHING
 from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _claimed(
     router: Router, source: Address, group: Address, owner: str, iif: int, oifs: int
 ) -> Iterator[MrouteRow | OutgoingRow]:
     names = router.vifs.names(1 << iif)
-    traffic = router.traffic.get((source, group), (None, None, None))
+    traffic = router.traffic.get((source, group), NOTHING)
     yield MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -80,9 +81,7 @@ def _claimed(
         register_state=None,
         up_time=0.0,
         outgoing_count=oifs.bit_count(),
-        packets=traffic[0],
-        bytes=traffic[1],
-        wrong_if=traffic[2],
+        **traffic._asdict(),
     )
     for name in router.vifs.names(oifs & ~(1 << REGISTER_VIF)):
         yield OutgoingRow(

@@ -23,6 +23,7 @@ struct entry {
     int oifs;
     uint32_t oif[VIFS];
     uint64_t packets, bytes, wrong_if;
+    uint64_t idle; /* hundredths of a second since the last packet */
     uint32_t table;
 };
 
@@ -94,6 +95,11 @@ static int read_attribute(int type, const unsigned char *at, size_t length, size
         entry->packets = read64(at);
         entry->bytes = read64(at + 8);
         entry->wrong_if = read64(at + 16);
+        return 0;
+    case RTA_EXPIRES:
+        if (length != 8)
+            return -1;
+        entry->idle = read64(at);
         return 0;
     default:
         return 0;
@@ -169,8 +175,8 @@ static int count_entry(PyObject *counters, const struct entry *entry, int family
         return 0;
     key = Py_BuildValue("(y#y#)", (const char *)entry->source, size, (const char *)entry->group, size);
     if (key != NULL)
-        value = Py_BuildValue("(KKK)", (unsigned long long)entry->packets, (unsigned long long)entry->bytes,
-                              (unsigned long long)entry->wrong_if);
+        value = Py_BuildValue("(KKKK)", (unsigned long long)entry->packets, (unsigned long long)entry->bytes,
+                              (unsigned long long)entry->wrong_if, (unsigned long long)entry->idle);
     if (value != NULL)
         result = PyObject_SetItem(counters, key, value);
     Py_XDECREF(key);

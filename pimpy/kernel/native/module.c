@@ -93,7 +93,7 @@ static PyMethodDef methods[] = {
      "dump_mfc(fd, family, table) -> list of (source, group, iif, oifs, packets, bytes, wrong_if)\n\n"
      "iif and oifs are interface indexes; iif is 0 if the interface is gone, -1 if the entry is unresolved."},
     {"count_mfc", mroute_count_mfc, METH_VARARGS,
-     "count_mfc(fd, family, table) -> {(source, group): (packets, bytes, wrong_if)}\n\nResolved entries only."},
+     "count_mfc(fd, family, table) -> {(source, group): (packets, bytes, wrong_if, idle)}\n\nResolved entries only."},
     {"decode_mfc", mroute_decode_mfc, METH_VARARGS,
      "decode_mfc(family, table, data) -> (entries, done, interrupted)\n\nWhat dump_mfc makes of one datagram."},
     {"receive", mroute_receive, METH_VARARGS,
