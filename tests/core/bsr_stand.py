@@ -58,7 +58,7 @@ class BsrStand(AsmStand):
 
     def inside(self, number: int = 1) -> Address:
         """A group in that zone."""
-        return parse_address(f"239.192.1.{number}" if self.family.size == 4 else f"ff15::{number:x}")
+        return parse_address(f"239.192.1.{number}" if self.family.size == 4 else f"ff05::1:{number:x}")
 
     # What they say.
 
