@@ -8,7 +8,16 @@ from typing import Any
 from attrs import field, frozen, mutable
 
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
-from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
+from pimpy.config.model import (
+    AnycastRp,
+    BsrCandidate,
+    Config,
+    Phyint,
+    RpCandidate,
+    SsmMapping,
+    StaticMember,
+    StaticRp,
+)
 from pimpy.wire.family import IPV4, IPV6, Prefix
 
 Read = Callable[[str], str]
@@ -47,6 +56,10 @@ class Builder:
     phyints: list[Phyint] = field(factory=list)
     ranges: list[Prefix] = field(factory=list)
     rp_addresses: list[StaticRp] = field(factory=list)
+    bsr_candidates: list[BsrCandidate] = field(factory=list)
+    rp_candidates: list[RpCandidate] = field(factory=list)
+    group_prefixes: list[Prefix] = field(factory=list)
+    anycast_rps: list[AnycastRp] = field(factory=list)
     static_members: list[StaticMember] = field(factory=list)
     ssm_map: list[SsmMapping] = field(factory=list)
     no_ranges: bool = False
@@ -90,6 +103,10 @@ class Builder:
         return Config(
             phyints=tuple(self.phyints),
             rp_addresses=tuple(self.rp_addresses),
+            bsr_candidates=tuple(self.bsr_candidates),
+            rp_candidates=tuple(self.rp_candidates),
+            group_prefixes=tuple(self.group_prefixes),
+            anycast_rps=tuple(self.anycast_rps),
             static_members=tuple(self.static_members),
             ssm_map=tuple(self.ssm_map),
             **self.values,

@@ -9,9 +9,9 @@ from typing import Any
 from pimpy.config import membership
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, range_problem, suggest
-from pimpy.config.model import Phyint, StaticRp
-from pimpy.config.ranges import prefixes
-from pimpy.wire.family import Family, Prefix, family_of, format_address, parse_address, parse_prefix
+from pimpy.config.model import Phyint
+from pimpy.config.ranges import prefixes, scope
+from pimpy.wire.family import family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
 
@@ -112,62 +112,6 @@ def _ssm_range(builder: Builder, line: Line) -> None:
             builder.ranges.append(prefix)
 
 
-def _rp_address(builder: Builder, line: Line) -> None:
-    """`rp-address ADDR [GROUP[/LEN]] [priority N]`: a group without length means /16, none at all every group."""
-    words = list(line.words[1:])
-    if not words:
-        builder.error(line, None, "rp-address needs the address of an RP")
-        return
-    try:
-        rp = parse_address(words[0])
-        family = family_of(rp)
-    except ValueError:
-        builder.error(line, words[0], f"rp-address: {quote(words[0])} is no address")
-        return
-    if not family.is_unicast(rp) or family.is_link_local(rp):
-        builder.error(line, words[0], f"rp-address: {quote(words[0])} cannot be reached from other links")
-        return
-    words.pop(0)
-    prefix = family.multicast
-    if words and words[0].lower() != "priority":
-        found = _groups(builder, line, words.pop(0), family)
-        if found is None:
-            return
-        prefix = found
-    priority = 1
-    if words and words[0].lower() == "priority":
-        value = integer(builder, line, words[1] if len(words) > 1 else None, "rp-address priority", 0, 255)
-        if value is None:
-            return
-        priority = value
-        words = words[2:]
-    if words:
-        builder.error(line, words[0], f"rp-address: {quote(words[0])} is too much")
-        return
-    static = StaticRp(rp, prefix, priority)
-    if static not in builder.rp_addresses:
-        builder.rp_addresses.append(static)
-
-
-def _groups(builder: Builder, line: Line, word: str, family: Family) -> Prefix | None:
-    """A range of groups of `family`; without a length pimd's /16, in IPv6 the group alone."""
-    text = word if "/" in word else f"{word}/{16 if family.size == 4 else family.bits}"
-    try:
-        network, _, length = text.partition("/")
-        if "/" not in word and family.size == 4:
-            network = format_address(parse_address(network)[:2] + bytes(2))
-        prefix = parse_prefix(f"{network}/{length}")
-    except ValueError as error:
-        builder.error(line, word, f"{line.name}: {range_problem(word, error)}")
-        return None
-    if not family.multicast.covers(prefix.network) or prefix.length < family.multicast.length:
-        builder.error(
-            line, word, f"{line.name}: {quote(word)} is not inside {family.multicast}, the multicast addresses"
-        )
-        return None
-    return prefix
-
-
 def _metrics(builder: Builder, line: Line) -> None:
     word = _argument(line)
     if word is None:
@@ -201,6 +145,7 @@ SWITCHES: dict[str, tuple[str, object]] = {
     "enable": ("enabled", True),
     "disable": ("enabled", False),
     "passive": ("passive", True),
+    "bsr-border": ("bsr_border", True),
     "igmpv1": ("igmp_version", 1),
     "igmpv2": ("igmp_version", 2),
     "igmpv3": ("igmp_version", 3),
@@ -232,7 +177,6 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
 
 UNBUILT_PHYINT: dict[str, int] = {
     "altnet": 1,
-    "scoped": 1,
 }
 """Known words of a phyint line that have no effect yet, with the number of their arguments."""
 
@@ -247,6 +191,22 @@ def _join_filter(builder: Builder, line: Line, words: list[str]) -> tuple[str, t
     return None if found is None else ("join_filter", found)
 
 
+def _scoped(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
+    """`scoped GROUP/LEN` or pimd's `scoped GROUP masklen LEN`: the interface is a border of that scope."""
+    word = words.pop(0) if words else None
+    if word is not None and words and words[0].lower() == "masklen":
+        words.pop(0)
+        length = integer(builder, line, words.pop(0) if words else None, "phyint scoped masklen", 0, 128)
+        if length is None:
+            return None
+        word = f"{word}/{length}"
+    found = scope(builder, line, "phyint scoped", word)
+    if found is None:
+        return None
+    builder.note(line, word, "phyint: scoped is a border for Bootstrap messages; data passes it in this version")
+    return "scoped", (found,)
+
+
 FORCED_LEAVE = (
     "immediate-leave-forced cuts a group off with the first leave, whoever else wants it, until the next query is "
     "answered: only for links with one host"
@@ -256,6 +216,7 @@ FORCED_LEAVE = (
 LISTED: dict[str, Callable[[Builder, Line, list[str]], tuple[str, tuple[Any, ...]] | None]] = {
     "neighbor-filter": _neighbor_filter,
     "join-filter": _join_filter,
+    "scoped": _scoped,
     "groups": membership.allowed_groups,
     "querier-address": membership.querier_address,
 }
@@ -306,7 +267,7 @@ def _skip(builder: Builder, line: Line, word: str, words: list[str]) -> None:
         words.clear()
         return
     del words[:count]
-    if low in ("altnet", "scoped") and words and words[0].lower() == "masklen":
+    if low == "altnet" and words and words[0].lower() == "masklen":
         if len(words) == 1:
             builder.error(line, words[0], f"phyint: {low} ... masklen needs a number")
         del words[:2]
@@ -355,29 +316,20 @@ DIRECTIVES: dict[str, Directive] = {
     "ssmgroup": membership.mgroup,
     "ssm-map": membership.ssm_map,
     "ssm-range": _ssm_range,
-    "rp-address": _rp_address,
-    "rp_address": _rp_address,
     "metrics": _metrics,
 }
 """What has an effect."""
 
 UNBUILT = frozenset(
     (
-        "anycast-rp",
-        "bsr-candidate",
         "expect-neighbor",
-        "group-prefix",
         "igmp-querier-timeout",
         "keepalive-timer",
         "mroute",
         "proxy",
-        "rp-candidate",
         "watch",
         # 2.3.2's spellings
-        "cand_bootstrap_router",
-        "cand_rp",
         "default_igmp_querier_timeout",
-        "group_prefix",
         "switch_data_threshold",
         "switch_register_threshold",
     )

@@ -52,6 +52,10 @@ class Phyint:
     """Whom PIM messages are taken from; a family without any range: everybody."""
     join_filter: tuple[Prefix, ...] = ()
     """Which groups, and sources, PIM neighbours may join; a family without any range: all."""
+    bsr_border: bool = False
+    """No Bootstrap message is sent or taken there (RFC 5059 6.3)."""
+    scoped: tuple[Prefix, ...] = ()
+    """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
 
 
 VALUES = (
@@ -70,9 +74,9 @@ VALUES = (
     "immediate_leave",
 )
 """Fields of Phyint of which a later line's value replaces an earlier one's."""
-FLAGS = ("passive", "explicit_tracking", "on_link_reports_only", "require_router_alert", "mrdisc")
+FLAGS = ("passive", "explicit_tracking", "on_link_reports_only", "require_router_alert", "mrdisc", "bsr_border")
 """Fields of Phyint that are true if any line says so."""
-LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter")
+LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped")
 """Fields of Phyint to which each line adds."""
 
 
@@ -101,6 +105,44 @@ class StaticRp:
     rp: Address
     prefix: Prefix
     priority: int = 1
+    """0 to 255."""
+    override: bool = False
+    """Whether it comes before what Bootstrap messages say of the same range."""
+
+
+@frozen
+class BsrCandidate:
+    """This router stands for Bootstrap router (RFC 5059 3.1). Its address is `address`, or the one that `interface` has
+    in each family; without both the highest routable one of the interfaces that take part."""
+
+    address: Address | None = None
+    interface: str | None = None
+    priority: int = 64
+    """0 to 255, the highest wins."""
+    hash_mask: int | None = None
+    """Bits; None for 30 in IPv4 and 126 in IPv6."""
+    scope: Prefix | None = None
+    """The admin-scope zone; None for the global one."""
+
+
+@frozen
+class RpCandidate:
+    """This router is willing to be an RP (RFC 5059 3.2); its address as with `BsrCandidate`."""
+
+    address: Address | None = None
+    interface: str | None = None
+    priority: int = 192
+    """0 to 255, the lowest wins."""
+    interval: int = 60
+    """C_RP_Adv_Period, seconds, 1 to 26214."""
+
+
+@frozen
+class AnycastRp:
+    """RPs that share an address (RFC 4610): `members` are the addresses of their own, ours among them."""
+
+    address: Address
+    members: tuple[Address, ...]
 
 
 @frozen
@@ -123,6 +165,21 @@ class Config:
     static_members: tuple[StaticMember, ...] = ()
     ssm_map: tuple[SsmMapping, ...] = ()
     rp_addresses: tuple[StaticRp, ...] = ()
+    bsr_candidates: tuple[BsrCandidate, ...] = ()
+    rp_candidates: tuple[RpCandidate, ...] = ()
+    group_prefixes: tuple[Prefix, ...] = ()
+    """What our candidate RPs offer; a family without any offers all groups."""
+    anycast_rps: tuple[AnycastRp, ...] = ()
+    bsr_interval: int = 60
+    """BS_Period (RFC 5059 5), 1 to 26214."""
+    bsr_filter: tuple[Prefix, ...] = ()
+    """Who may be BSR; a family without any range: anybody."""
+    rp_candidate_filter: tuple[Prefix, ...] = ()
+    """Who may be candidate RP where we are the BSR; a family without any range: anybody."""
+    embedded_rp: bool = True
+    """Whether IPv6 groups may name their RP themselves (RFC 3956)."""
+    unicast_bsm: bool = False
+    """Whether unicast Bootstrap messages are accepted (RFC 5059 3.5.2)."""
     spt_threshold: str = "immediate"
     """When the last hop and the RP take a source's own tree (RFC 7761 4.2.1): `immediate`, `infinity`, or from so many
     `packets`, or such a `rate`, in an interval on."""

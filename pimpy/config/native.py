@@ -18,10 +18,11 @@ from pimpy.config.diagnostics import ERROR, Diagnostic, quote, suggest
 from pimpy.config.directives import UNBUILT
 from pimpy.config.model import Config
 from pimpy.config.policy import POLICY
+from pimpy.config.rp_directives import RP_DIRECTIVES
 
 INCLUDE = "include"
 
-DIRECTIVES = directives.DIRECTIVES | POLICY
+DIRECTIVES = directives.DIRECTIVES | POLICY | RP_DIRECTIVES
 
 KNOWN_WORDS = (*DIRECTIVES, INCLUDE, *sorted(UNBUILT))
 """Every first word of a line that is known."""

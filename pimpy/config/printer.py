@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pimpy.config.model import FLAGS, Config, Phyint
+from pimpy.config.model import FLAGS, BsrCandidate, Config, Phyint, RpCandidate
 from pimpy.wire.family import Prefix, format_address
 
 _NUMBERS = (
@@ -25,7 +25,10 @@ _PLAIN = (
     "igmp_robustness",
     "mld_query_interval",
     "mld_robustness",
+    "bsr_interval",
 )
+
+_RP_FILTERS = ("bsr_filter", "rp_candidate_filter")
 
 
 def print_config(config: Config) -> str:
@@ -43,7 +46,9 @@ def print_config(config: Config) -> str:
         lines.append(f"mgroup from {member.interface}{source} group {format_address(member.group)}")
     lines += [f"ssm-map {mapping.prefix} {format_address(mapping.source)}" for mapping in config.ssm_map]
     for static in config.rp_addresses:
-        lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}")
+        override = " override" if static.override else ""
+        lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}{override}")
+    lines += _rps(config, defaults)
     if config.spt_threshold in ("packets", "rate"):
         number, interval = config.spt_threshold_number, config.spt_threshold_interval
         lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
@@ -59,10 +64,36 @@ def print_config(config: Config) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _rps(config: Config, defaults: Config) -> list[str]:
+    """How RPs are found, static ones apart."""
+    lines = []
+    for bsr in config.bsr_candidates:
+        words = ["bsr-candidate", *_place(bsr), f"priority {bsr.priority}"]
+        words += [] if bsr.hash_mask is None else [f"hash-mask {bsr.hash_mask}"]
+        words += [] if bsr.scope is None else [f"scope {bsr.scope}"]
+        lines.append(" ".join(words))
+    for rp in config.rp_candidates:
+        lines.append(" ".join(["rp-candidate", *_place(rp), f"priority {rp.priority} interval {rp.interval}"]))
+    lines += [f"group-prefix {prefix}" for prefix in config.group_prefixes]
+    for anycast in config.anycast_rps:
+        members = " ".join(map(format_address, anycast.members))
+        lines.append(f"anycast-rp {format_address(anycast.address)} member {members}")
+    for name in ("embedded_rp", "unicast_bsm"):
+        if (value := getattr(config, name)) != getattr(defaults, name):
+            lines.append(f"{_word(name)} {'on' if value else 'off'}")
+    return lines
+
+
+def _place(candidate: BsrCandidate | RpCandidate) -> list[str]:
+    if candidate.address is not None:
+        return [format_address(candidate.address)]
+    return [] if candidate.interface is None else [candidate.interface]
+
+
 def _policy(config: Config, defaults: Config) -> list[str]:
     """Filters and limits."""
     lines = []
-    for name in ("neighbor_filter", "join_filter", "register_accept", "register_accept_from"):
+    for name in ("neighbor_filter", "join_filter", "register_accept", "register_accept_from", *_RP_FILTERS):
         if prefixes := getattr(config, name):
             lines.append(" ".join((_word(name), *map(str, prefixes))))
     lines += [f"register-source {source}" for source in config.register_sources]
@@ -102,6 +133,8 @@ def _phyint(phyint: Phyint) -> str:
     for name in _NUMBERS:
         if (value := getattr(phyint, name)) is not None:
             words += [_word(name), str(value)]
+    for prefix in phyint.scoped:
+        words += ["scoped", str(prefix)]
     if phyint.groups:
         words += ["groups", *map(str, phyint.groups)]
     for address in phyint.querier_addresses:

@@ -31,6 +31,20 @@ def prefixes(
     return tuple(dict.fromkeys(found))
 
 
+def scope(builder: Builder, line: Line, name: str, word: str | None) -> Prefix | None:
+    """The admin-scope range that `word` is: any range of IPv4 groups, in IPv6 one of 16 bits at least, which show the
+    scope. None after an error, which the want of it is."""
+    prefix = _prefix(word) if word is not None and "/" in word else None
+    if prefix is not None:
+        family = family_of(prefix.network)
+        shortest = family.multicast.length if family.size == 4 else 16
+        if family.multicast.covers(prefix.network) and prefix.length >= shortest:
+            return prefix
+    what = "scope needs a range" if word is None else f"{quote(word)} is no scope"
+    builder.error(line, word, f"{name}: {what} of groups like 239.192.0.0/14 or ff05::/16")
+    return None
+
+
 def _is_address(word: str) -> bool:
     try:
         parse_address(word)

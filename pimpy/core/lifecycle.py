@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from pimpy.config.model import Config
 from pimpy.core import drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
-from pimpy.core.pim import asserts, data, downstream, downstream_rpt, neighbor, trees
+from pimpy.core.pim import asserts, candidates, data, downstream, downstream_rpt, neighbor, trees
+from pimpy.core.pim.bsr import BsrTimes
+from pimpy.core.pim.filters import filter_of
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
 from pimpy.core.pim.rp_set import Mapping
 from pimpy.core.pim.tib import SG, StarG
@@ -30,18 +34,40 @@ def configure(router: Router, config: Config) -> None:
     router.ssm.prefixes = ranges
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
+    _configure_rps(router, config)
+    router.static.configure(config.static)
+    vifs_wanted(router)
+    if ranges_changed:
+        _ssm_ranges_changed(router)
+
+
+def _configure_rps(router: Router, config: Config) -> None:
+    """Where RPs come from: lines of the file, groups themselves, Bootstrap messages."""
+    router.pim.rp_set.set_embedded(config.embedded_rp)
     mappings = tuple(
-        Mapping(static.prefix, static.rp, static.priority)
+        Mapping(static.prefix, static.rp, static.priority, static.override)
         for static in config.rp_addresses
         if len(static.rp) == router.family.size
     )
     if mappings != router.pim.rp_set.mappings:
         router.pim.rp_set.replace(mappings)
-        trees.remap(router.pim)
-    router.static.configure(config.static)
-    vifs_wanted(router)
-    if ranges_changed:
-        _ssm_ranges_changed(router)
+    trees.remap(router.pim)
+    bootstrap, candidate_rp = router.pim.bootstrap, router.pim.candidate_rp
+    bootstrap.times = BsrTimes(float(config.bsr_interval))
+    bootstrap.unicast = config.unicast_bsm
+    bootstrap.accept = filter_of(router.family, config.bsr_filter)
+    candidate_rp.accept = filter_of(router.family, config.rp_candidate_filter)
+    candidacies_changed(router)
+
+
+def candidacies_changed(router: Router) -> None:
+    """The configuration, or our addresses, may make us candidate BSR or candidate RP, or end it."""
+    family, config, interfaces = router.family, router.config, router.interfaces.values()
+    taking_part = router.pim.interfaces
+    # A candidate RP that ends tells the BSR before that, if it is this router too, ends itself.
+    router.pim.candidate_rp.configure(candidates.rp_candidacies(family, config, interfaces, taking_part))
+    wishes = candidates.bsr_candidacies(family, config, interfaces, taking_part)
+    router.pim.bootstrap.configure(wishes, candidates.borders(family, interfaces))
 
 
 def _ssm_ranges_changed(router: Router) -> None:
@@ -114,6 +140,7 @@ def link_changed(router: Router, link: LinkChanged) -> None:
     old, interface.link = interface.link, link
     if old.name != link.name:
         _configure_interface(router, interface, thresholds=True)
+        candidacies_changed(router)
     else:
         reconsider(router, interface)
     if old.mtu != link.mtu and link.ifindex in router.memberships:
@@ -157,6 +184,7 @@ def _own_addresses_changed(router: Router) -> None:
     router.pim.own = {address for interface in router.interfaces.values() for address, _ in interface.addresses}
     trees.remap_own(router.pim, before ^ router.pim.own)
     policies.choose_register_source(router)
+    candidacies_changed(router)
 
 
 def reconsider(router: Router, interface: Interface) -> None:
@@ -209,6 +237,7 @@ def _start(router: Router, interface: Interface) -> None:
     neighbor.start(pim_interface)
     membership.start(address)
     _paths_changed(router, interface)
+    candidacies_changed(router)
     router.notice("info", "interface_up", f"{interface.name}: up as vif {interface.vif}")
 
 
@@ -238,9 +267,11 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         for group in _groups(router, pim_interface.passive):
             router.emit(LeaveGroup(interface.ifindex, group))
         del router.pim.interfaces[interface.ifindex], router.memberships[interface.ifindex]
+        router.pim.bootstrap.accepted_lately.pop(interface.ifindex, None)
         _paths_changed(router, interface)
         for held in router.forwarding.held.all():
             router.forwarding.held.give_up(held, interface.mask)
+        candidacies_changed(router)
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)
@@ -275,6 +306,9 @@ def _paths_changed(router: Router, interface: Interface) -> None:
 
 def shutdown(router: Router) -> None:
     """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
+    router.config = evolve(router.config, bsr_candidates=(), rp_candidates=())
+    router.pim.candidate_rp.shutdown()
+    router.pim.bootstrap.shutdown()
     for pim_interface in router.pim.interfaces.values():
         router.memberships[pim_interface.ifindex].stop()
         close_machines(pim_interface, reachable=True)
@@ -286,6 +320,7 @@ def shutdown(router: Router) -> None:
     router.settle()
     router.pim.outbox.flush()
     router.static.clear()
+    router.pim.bootstrap.close()
     for interface in list(router.interfaces.values()):
         stop(router, interface, reachable=True, give_up_vif=True)
     router.interfaces.clear()

@@ -8,7 +8,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
+from pimpy.config.model import (
+    AnycastRp,
+    BsrCandidate,
+    Config,
+    Phyint,
+    RpCandidate,
+    SsmMapping,
+    StaticMember,
+    StaticRp,
+)
 from pimpy.config.native import parse
 from pimpy.config.policy import MAX_RATE, MESSAGES, STATE_LIMITS
 from pimpy.config.printer import print_config
@@ -55,6 +64,10 @@ def filters(*, of_hosts: bool) -> st.SearchStrategy[tuple[Prefix, ...]]:
     return st.lists(either, max_size=4, unique=True).map(tuple)
 
 
+def scopes(family: Family) -> st.SearchStrategy[Prefix]:
+    return ranges(family).filter(lambda prefix: family.size == 4 or prefix.length >= 16)
+
+
 PHYINTS = st.builds(
     Phyint,
     name=NAMES | UNICAST,
@@ -82,6 +95,8 @@ PHYINTS = st.builds(
     ),
     neighbor_filter=filters(of_hosts=True),
     join_filter=filters(of_hosts=False),
+    bsr_border=st.booleans(),
+    scoped=st.lists(st.one_of(*map(scopes, FAMILIES)), max_size=2, unique=True).map(tuple),
 )
 
 
@@ -100,7 +115,31 @@ def range_lists(family: Family) -> st.SearchStrategy[tuple[Prefix, ...]]:
 
 def static_rps(family: Family) -> st.SearchStrategy[StaticRp]:
     reachable = addresses(family).filter(lambda a: family.is_unicast(a) and not family.is_link_local(a))
-    return st.builds(StaticRp, reachable, ranges(family), st.integers(0, 255))
+    return st.builds(StaticRp, reachable, ranges(family), st.integers(0, 255), st.booleans())
+
+
+def routers(family: Family) -> st.SearchStrategy[bytes]:
+    return addresses(family).filter(lambda a: family.is_unicast(a) and not family.is_link_local(a))
+
+
+PLACES = st.one_of(
+    st.just((None, None)),
+    *(routers(family).map(lambda address: (address, None)) for family in FAMILIES),
+    st.sampled_from(["lo", "eth0", "br-lan.7"]).map(lambda name: (None, name)),
+)
+BSRS = st.builds(
+    lambda place, *rest: BsrCandidate(*place, *rest),
+    PLACES,
+    st.integers(0, 255),
+    maybe(st.integers(0, 128)),
+    st.none() | st.one_of(*map(scopes, FAMILIES)),
+)
+RPS = st.builds(lambda place, *rest: RpCandidate(*place, *rest), PLACES, st.integers(0, 255), st.integers(1, 26214))
+
+
+def anycasts(family: Family) -> st.SearchStrategy[AnycastRp]:
+    found = st.lists(routers(family), min_size=2, max_size=4, unique=True)
+    return found.map(lambda each: AnycastRp(each[0], tuple(each[1:])))
 
 
 THRESHOLDS = st.one_of(
@@ -129,6 +168,15 @@ CONFIGS = st.builds(
     configured,
     phyints=st.lists(PHYINTS, max_size=5).map(tuple),
     phyints_enabled=st.booleans(),
+    bsr_candidates=st.lists(BSRS, max_size=2).map(tuple),
+    rp_candidates=st.lists(RPS, max_size=2).map(tuple),
+    group_prefixes=st.lists(st.one_of(*map(ranges, FAMILIES)), max_size=3, unique=True).map(tuple),
+    anycast_rps=st.lists(st.one_of(*map(anycasts, FAMILIES)), max_size=2, unique_by=lambda a: a.address).map(tuple),
+    bsr_interval=st.integers(1, 26214),
+    bsr_filter=filters(of_hosts=True),
+    rp_candidate_filter=filters(of_hosts=True),
+    embedded_rp=st.booleans(),
+    unicast_bsm=st.booleans(),
     hello_interval=st.integers(1, 18724),
     triggered_hello_delay=st.floats(0, 60) | st.integers(0, 60).map(float),
     join_prune_interval=st.integers(1, 18724),

@@ -21,6 +21,7 @@ from pimpy.core.pim.downstream_rpt import State as RptDownstreamState
 from pimpy.core.pim.neighbor import Neighbor, PimInterface
 from pimpy.core.pim.tib import SG, Group, RptState, SGRpt, StarG
 from pimpy.wire import pim
+from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement
 from pimpy.wire.join_prune import SG as SG_FLAGS
 from pimpy.wire.join_prune import SG_RPT, STAR_G, JoinPrune
 
@@ -291,12 +292,20 @@ def timers_of(router: Router) -> list[Timer | None]:
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
     timers += [negative.timer for negative in router.forwarding._negatives.values()]
+    for zone in router.pim.bootstrap.zones.values():
+        timers += (zone.bst, zone.szt)
+        timers += [mapping.expiry for known in zone.crp_set.ranges.values() for mapping in known.values()]
+    timers += [advertiser.crpt for advertiser in router.pim.candidate_rp.advertisers]
+    for learned in router.pim.rp_set.zones.values():
+        timers += [mapping.expiry for known in learned.ranges.by_prefix.values() for mapping in known.rps.values()]
     return timers
 
 
 def check_nothing_left(router: Router) -> None:
     """What points to entries points to living ones, and each path has a user."""
-    entries: set[SG | Group] = {*router.pim.tib.sg.values(), *router.pim.tib.groups.values()}
+    pim = router.pim
+    finders = (*pim.bootstrap.zones.values(), *pim.bootstrap.held, *pim.rp_set.statics())
+    entries: set[object] = {*pim.tib.sg.values(), *pim.tib.groups.values(), *finders}
     held = set(router.forwarding.held.all())
     for path in router.rpf.paths.values():
         assert path.users and set(path.users) - held <= entries, "a path that nobody needs"
@@ -313,13 +322,17 @@ def check_sent(node: Node, effect: SendPacket) -> None:
     assert link in node.ports, f"{node.name}: sent on {link}"
     port = node.ports[link]
     config = node.config.phyint(link)
-    assert len(effect.data) + node.net.family.ip_header <= port.link.mtu, f"{node.name}: larger than the MTU"
+    fits = len(effect.data) + node.net.family.ip_header <= port.link.mtu
+    assert fits or is_passed_on(node, effect), f"{node.name}: larger than the MTU"
     if effect.protocol != "pim":
         assert node.net.family.is_multicast(effect.destination), f"{node.name}: unicast"
         return
     message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
     if isinstance(message, (pim.Register, pim.RegisterStop)):
         assert node.net.family.is_unicast(effect.destination), f"{node.name}: a Register to a group"
+        return
+    if isinstance(message, CandidateRpAdvertisement):
+        assert node.net.family.is_unicast(effect.destination) and message.groups, f"{node.name}: {message}"
         return
     # A link that becomes passive is told so: a good-bye, and an AssertCancel where we were the forwarder (A16).
     good_bye = isinstance(message, pim.Hello) and message.holdtime == 0
@@ -328,6 +341,14 @@ def check_sent(node: Node, effect: SendPacket) -> None:
     assert effect.destination == node.net.family.all_pim_routers
     if isinstance(message, JoinPrune):
         check_join_prune(node, message)
+
+
+def is_passed_on(node: Node, effect: SendPacket) -> bool:
+    """Whether it is a Bootstrap message of another router, which is passed on as it is (RFC 5059 3.4)."""
+    if effect.protocol != "pim":
+        return False
+    message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
+    return isinstance(message, Bootstrap) and not node.owns(message.bsr)
 
 
 def check_join_prune(node: Node, message: JoinPrune) -> None:

@@ -1,4 +1,4 @@
-"""Conformance group P for static RPs: the mapping, and the hash function (RFC 7761 4.7.1, 4.7.2)."""
+"""Conformance group P for static RPs: the mapping, the hash, RPs that fail (RFC 7761 4.7.1, 4.7.2)."""
 
 from __future__ import annotations
 
@@ -145,3 +145,63 @@ def test_P14_when_my_rp_address_goes_i_am_rp_no_more_in_the_same_event(family: F
     if how == "address":
         stand.register(stand.far())
     assert stand.forwards(stand.far()) == set()
+
+
+def several(stand: AsmStand, *numbers: int, priority: int = 1) -> list[bytes]:
+    """Static RPs for all groups, each behind the neighbour with number 7."""
+    texts = [f"10.8.0.{n}" if stand.family.size == 4 else f"2001:db8:8::{n:x}" for n in numbers]
+    rps = [parse_address(text) for text in texts]
+    for rp in rps:
+        stand.r1.static_route(rp, "rpt", stand.seven)
+    stand.configure(rp_addresses=tuple(StaticRp(rp, stand.family.multicast, priority) for rp in rps))
+    stand.run(0)
+    return rps
+
+
+def test_P4_of_several_static_rps_one_without_a_route_is_passed_over_and_comes_back(family: Family) -> None:
+    stand = AsmStand(family, rp="none")
+    rps = several(stand, 1, 2, 3)
+    groups = [stand.group(number) for number in range(1, 40)]
+    for group in groups:
+        stand.net.host("down").want_any(group)
+    stand.run(5)
+    rp_of = stand.router.pim.rp_set.rp
+    before = {group: rp_of(group) for group in groups}
+    failing = max(rps, key=lambda rp: list(before.values()).count(rp))
+    mine = {group for group in groups if before[group] == failing}
+    assert 3 < len(mine) < len(groups) - 3
+    for back in (False, True):
+        stand.mark()
+        stand.r1.static_route(failing, "rpt" if back else None, stand.seven if back else None)
+        stand.run(0)
+        after = {group: rp_of(group) for group in groups}
+        assert all(after[group] not in (failing, None) for group in mine) or back
+        assert {group for group in groups if after[group] != before[group]} == (set() if back else mine)
+        told = {group_set.group for _, message in stand.messages("rpt") for group_set in message.groups}
+        assert told == mine, "the others are not touched"
+
+
+def test_P4_the_next_priority_stands_in_when_the_first_is_unreachable(family: Family) -> None:
+    stand = AsmStand(family, rp="none")
+    first, second = several(stand, 1, 2)
+    lines = (StaticRp(first, family.multicast, 1), StaticRp(second, family.multicast, 2))
+    stand.configure(rp_addresses=lines)
+    found = [stand.router.pim.rp_set.rp(stand.group())]
+    for link in (None, "rpt"):
+        stand.r1.static_route(first, link, stand.seven if link else None)
+        stand.run(0)
+        found.append(stand.router.pim.rp_set.rp(stand.group()))
+    assert found == [first, second, first]
+    for rp in (first, second):
+        stand.r1.static_route(rp, None)
+    stand.run(0)
+    assert stand.router.pim.rp_set.rp(stand.group()) == first, "without any route the choice is the same as with all"
+
+
+def test_P4_ways_to_static_rps_are_watched_only_where_another_could_take_their_place(family: Family) -> None:
+    stand = AsmStand(family)
+    assert not stand.router.rpf.paths
+    rps = several(stand, 1, 2)
+    assert set(stand.router.rpf.paths) == set(rps)
+    several(stand, 1)
+    assert not stand.router.rpf.paths

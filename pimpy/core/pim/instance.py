@@ -28,6 +28,8 @@ from pimpy.wire.join_prune import JoinPrune
 if TYPE_CHECKING:
     from random import Random
 
+    from pimpy.core.pim.bootstrap import BootstrapRouting
+    from pimpy.core.pim.candidate_rp import CandidateRp
     from pimpy.core.pim.joinprune import Outbox
     from pimpy.core.pim.neighbor import PimInterface
 
@@ -60,6 +62,10 @@ class PimSettings:
     """Addresses of one neighbour's Address List."""
     max_sg: int = 65536
     """(S,G) entries in all."""
+    max_zones: int = 64
+    """Scope zones."""
+    max_rp_mappings: int = 4096
+    """(range of groups, RP) that are learned from Bootstrap messages, and as many from candidate RPs at a BSR."""
     max_groups: int = 65536
     """Groups outside the SSM range that have any entry, in all."""
     distance: int | None = None
@@ -110,6 +116,8 @@ class Pim:
     touched: Worklist[SG | StarG] = field(factory=Worklist)
     outbox: Outbox = field(init=False)
     """The Joins and Prunes of this batch."""
+    bootstrap: BootstrapRouting = field(init=False)
+    candidate_rp: CandidateRp = field(init=False)
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
     turned_away: bool = False
@@ -153,6 +161,13 @@ class Pim:
         """Send a message to ALL-PIM-ROUTERS, from our Hello address or from `source`."""
         source = interface.address if source is None else source
         self._send(interface, source, self.family.all_pim_routers, message)
+
+    def send_bytes(self, interface: PimInterface, data: bytes, kind: str) -> None:
+        """Send a message that is bytes already to ALL-PIM-ROUTERS, from our Hello address, its checksum made anew."""
+        source, destination = interface.address, self.family.all_pim_routers
+        sealed = wire.seal(self.family, source, destination, data)
+        self.emit(SendPacket("pim", interface.ifindex, source, destination, sealed))
+        self.counters.add(interface.name, "pim", "tx", kind)
 
     def send_unicast(
         self, interface: PimInterface, source: Address, destination: Address, message: wire.Message

@@ -212,6 +212,18 @@ def _far_end(interface: PimInterface | None, path: Path) -> Neighbor | None:
     return None
 
 
+def rpf_neighbor(pim: Pim, path: Path) -> Neighbor | None:
+    """RPF_neighbor(X) of RFC 5059 3.1.3 = NBR( RPF_interface(X), MRIB.next_hop(X) ); NULL if X is our own address"""
+    hop = path.hop
+    if path.route is None or path.route.local or hop is None:
+        return None
+    interface = rpf_interface(pim, path)
+    neighbor = nbr(interface, hop[1])
+    if neighbor is None and not directly_connected(interface, path.address):
+        return _far_end(interface, path)
+    return neighbor
+
+
 # What is wanted from upstream (4.5.4, 4.5.5, 4.5.7)
 
 

@@ -172,6 +172,10 @@ class PimInterface:
         """J/P_Override_Interval(I) = Effective_Propagation_Delay(I) + Effective_Override_Interval(I) (4.11)."""
         return self.effective_propagation_delay() + self.effective_override_interval()
 
+    def would_be_dr(self, others: Iterable[Neighbor]) -> bool:
+        """Whether we are the DR if only `others` are on the link (4.3.2; RFC 5059 3.5)."""
+        return _elected(self, others) is None
+
     def _delays(self) -> Iterator[LanPruneDelay]:
         return (n.hello.lan_prune_delay for n in self.neighbors.values() if n.hello.lan_prune_delay is not None)
 
@@ -201,7 +205,8 @@ def send_hello(interface: PimInterface) -> None:
     pim, settings = interface.pim, interface.pim.settings
     interface.triggered_hello.cancel()
     interface.hello_sent = True
-    for neighbor in interface.neighbors.values():
+    newcomers = [neighbor for neighbor in interface.neighbors.values() if neighbor.hello_owed]
+    for neighbor in newcomers:
         neighbor.hello_owed = False
     hello = Hello(
         holdtime=min(int(HOLDTIME_FACTOR * interface.hello_interval), HOLDTIME_FOREVER - 1),
@@ -213,6 +218,8 @@ def send_hello(interface: PimInterface) -> None:
         addresses=_address_list(interface) or None,
     )
     pim.send(interface, hello)
+    if newcomers:
+        pim.bootstrap.greet(interface, newcomers)
 
 
 def _address_list(interface: PimInterface) -> tuple[Address, ...]:
@@ -400,7 +407,13 @@ def _derive(interface: PimInterface) -> None:
 
 def elect_dr(interface: PimInterface) -> None:
     """DR(I) of 4.3.2: the highest priority if all neighbours sent one, then the highest address; me included."""
-    neighbors = interface.neighbors.values()
+    interface.dr = _elected(interface, interface.neighbors.values())
+    _set_i_am_dr(interface, interface.dr is None)
+
+
+def _elected(interface: PimInterface, neighbors: Iterable[Neighbor]) -> Neighbor | None:
+    """DR(I) among us and these; None is me."""
+    neighbors = list(neighbors)
     by_priority = all(n.hello.dr_priority is not None for n in neighbors)
 
     def metric(neighbor: Neighbor | None) -> tuple[int, Address]:
@@ -409,8 +422,7 @@ def elect_dr(interface: PimInterface) -> None:
         return (priority if by_priority else 0, address)
 
     everybody: list[Neighbor | None] = [None, *neighbors]
-    interface.dr = max(everybody, key=metric)
-    _set_i_am_dr(interface, interface.dr is None)
+    return max(everybody, key=metric)
 
 
 def _set_i_am_dr(interface: PimInterface, i_am: bool) -> None:

@@ -7,6 +7,7 @@ from pimpy.core.pim import asserts, joinprune, neighbor, register
 from pimpy.core.pim.limits import Bucket
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.wire import pim as wire
+from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.join_prune import JoinPrune
 from pimpy.wire.reader import Malformed
@@ -80,6 +81,11 @@ def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Messa
         register.receive(interface, packet.source, packet.destination, message)
     elif isinstance(message, wire.RegisterStop):
         register.receive_stop(interface, packet.source, message)
+    elif isinstance(message, Bootstrap):
+        bootstrap = interface.pim.bootstrap
+        bootstrap.receive(interface, packet.source, packet.destination, message, packet.data)
+    elif isinstance(message, CandidateRpAdvertisement):
+        interface.pim.candidate_rp.receive(interface, message)
 
 
 def _look_for_a_double(interface: PimInterface, packet: PacketReceived) -> None:
@@ -106,8 +112,10 @@ def _not_admitted(interface: PimInterface, packet: PacketReceived, message: wire
         if not pim.is_mine(packet.destination):
             return "bad_dest" if family.is_multicast(packet.destination) else "reg_not_local"
         return None if family.is_unicast(packet.source) else "bad_source"
-    if not isinstance(message, (wire.Hello, JoinPrune, wire.Assert)):
-        return "unsupported_type"
+    if isinstance(message, CandidateRpAdvertisement):
+        return _advertisement_not_admitted(interface, packet, message)
+    if isinstance(message, Bootstrap):
+        return pim.bootstrap.not_admitted(interface, packet.source, packet.destination, message)
     if packet.destination != family.all_pim_routers:
         return "bad_dest"
     if not family.is_unicast(packet.source) or (family.size == 16 and not family.is_link_local(packet.source)):
@@ -119,6 +127,18 @@ def _not_admitted(interface: PimInterface, packet: PacketReceived, message: wire
     if isinstance(message, wire.Assert):
         return _assert_not_admitted(interface, packet.source, message)
     return None
+
+
+def _advertisement_not_admitted(
+    interface: PimInterface, packet: PacketReceived, message: CandidateRpAdvertisement
+) -> str | None:
+    """Why a Candidate-RP-Advertisement is not for us."""
+    pim = interface.pim
+    if not pim.is_mine(packet.destination):
+        return "bad_dest"
+    if not pim.family.is_unicast(packet.source):
+        return "bad_source"
+    return pim.candidate_rp.not_admitted(interface, packet.source, message)
 
 
 def _assert_not_admitted(interface: PimInterface, source: Address, message: wire.Assert) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from attrs import define, field, frozen
 
 from pimpy.core.engine.timers import Timer, TimerHeap
-from pimpy.core.pim.embedded import embedded_rp, is_embedded
+from pimpy.core.pim.embedded import EMBEDDED_RANGE, embedded_rp, is_embedded
 from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire.family import Address, Family, Prefix
 
@@ -278,6 +278,13 @@ class RpSet:
         """What was touched since the last time."""
         dirty, self._dirty = list(self._dirty), {}
         return dirty
+
+    def set_embedded(self, on: bool) -> None:
+        """Whether groups may name their RP themselves (RFC 3956)."""
+        if self.embedded != on:
+            self.embedded = on
+            if self.family.size == 16:
+                self.touch(EMBEDDED_RANGE, None)
 
     # Static mappings.
 
