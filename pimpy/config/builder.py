@@ -8,7 +8,18 @@ from typing import Any
 from attrs import field, frozen, mutable
 
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
-from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember, StaticRp
+from pimpy.config.model import (
+    Config,
+    Phyint,
+    Proxy,
+    SsmMapping,
+    Static,
+    StaticJoin,
+    StaticMember,
+    StaticRoute,
+    StaticRp,
+)
+from pimpy.config.routes import FLUSH_INTERVAL, merge
 from pimpy.wire.family import IPV4, IPV6, Prefix
 
 Read = Callable[[str], str]
@@ -49,6 +60,10 @@ class Builder:
     rp_addresses: list[StaticRp] = field(factory=list)
     static_members: list[StaticMember] = field(factory=list)
     ssm_map: list[SsmMapping] = field(factory=list)
+    routes: list[StaticRoute] = field(factory=list)
+    joins: list[StaticJoin] = field(factory=list)
+    flush_interval: int = FLUSH_INTERVAL
+    proxies: list[Proxy] = field(factory=list)
     no_ranges: bool = False
     """`ssm-range none` was said."""
     diagnostics: list[Diagnostic] = field(factory=list)
@@ -92,5 +107,7 @@ class Builder:
             rp_addresses=tuple(self.rp_addresses),
             static_members=tuple(self.static_members),
             ssm_map=tuple(self.ssm_map),
+            static=Static(merge(self.routes), tuple(dict.fromkeys(self.joins)), self.flush_interval),
+            proxies=tuple(self.proxies),
             **self.values,
         )
