@@ -48,5 +48,15 @@ def pimd() -> None:
 
 
 @pytest.fixture
+def smcroute() -> None:
+    needs.need_smcroute()
+
+
+@pytest.fixture
+def igmpproxy() -> None:
+    needs.need_igmpproxy()
+
+
+@pytest.fixture
 def pimpyd() -> None:
     needs.need_pimpyd()

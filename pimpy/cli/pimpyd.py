@@ -23,9 +23,8 @@ NO_PERMISSION = 77
 CONFIG = 78
 
 MAX_TABLE = 999_999_999
-DIALECTS = ("pimpyd", "pimd", "pimd2")
-"""Grammars that are built; the first two and pimd 2.3.2's are one."""
-LATER = ("pim6sd", "smcroute", "igmpproxy", "mcproxy")
+DIALECTS = ("pimpyd", "pimd", "pimd2", "pim6sd", "smcroute", "igmpproxy", "mcproxy")
+"""Grammars; the first two and pimd 2.3.2's are one."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +76,7 @@ def _configuration(made: argparse.ArgumentParser) -> None:
         "--check", metavar="FILE", nargs="?", const="", help="read the configuration, print what is to be said, and end"
     )
     add("--print-guard", action="store_true", help="print the nftables table of register-guard, and end")
-    add("--dialect", metavar="NAME", type=_dialect, help="grammar of the configuration: pimpyd, pimd or pimd2")
+    add("--dialect", metavar="NAME", type=_dialect, help="grammar of the configuration: the name of a daemon")
 
 
 def _ident(text: str) -> str:
@@ -130,19 +129,20 @@ def _listen(text: str) -> tuple[str, int]:
 
 
 def _dialect(text: str) -> str:
-    if text in LATER:
-        raise argparse.ArgumentTypeError(f"{text!r} is known, but not built yet; built are {', '.join(DIALECTS)}")
     if text not in DIALECTS:
-        raise argparse.ArgumentTypeError(f"no such dialect: {text!r}; built are {', '.join(DIALECTS)}")
+        raise argparse.ArgumentTypeError(f"no such dialect: {text!r}; known are {', '.join(DIALECTS)}")
     return text
 
 
 def check(config: str | None, ident: str, dialect: str | None) -> int:
-    """`--check`: every remark on stdout with file and line, then a verdict; the exit code."""
-    from pimpy.daemon.configfile import load_options
+    """`--check`: the dialect, every remark on stdout with file and line, then a verdict; the exit code."""
+    from pimpy.daemon.configfile import load_options, name_dialect
     from pimpy.daemon.options import Options
 
-    path, result = load_options(Options(config=config, ident=ident, dialect=dialect, check=True))
+    options = Options(config=config, ident=ident, dialect=dialect, check=True)
+    path, result = load_options(options)
+    if (named := name_dialect(options)) is not None:
+        print(f"{path}: {named}")
     for remark in result.diagnostics:
         print(remark)
     what = path or "no configuration file: defaults"
@@ -171,7 +171,11 @@ def _count(number: int, what: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """The command line. Never returns."""
+    """The command line, or that of another program under whose name this one was called. Never returns."""
+    from pimpy.cli.names import stand_in
+
+    if argv is None and (other := stand_in(sys.argv[0])) is not None:
+        other()
     grammar = parser()
     said = grammar.parse_args(argv)
     if said.check and said.config:

@@ -58,7 +58,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     },
     core.GmpGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     core.GmpSourceRow: {"row": ["source"]},
-    core.StaticRow: {"kind": ["mroute", "mgroup"]},
+    core.StaticRow: {"kind": ["mroute", "join"]},
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
     EventRow: {},
     ExplainRow: {"state": ["ok", "info", "waiting", "problem"]},

@@ -13,11 +13,16 @@ from pimpy.config.model import (
     BsrCandidate,
     Config,
     Phyint,
+    Proxy,
     RpCandidate,
     SsmMapping,
+    Static,
+    StaticJoin,
     StaticMember,
+    StaticRoute,
     StaticRp,
 )
+from pimpy.config.routes import FLUSH_INTERVAL, merge
 from pimpy.wire.family import IPV4, IPV6, Prefix
 
 Read = Callable[[str], str]
@@ -62,6 +67,10 @@ class Builder:
     anycast_rps: list[AnycastRp] = field(factory=list)
     static_members: list[StaticMember] = field(factory=list)
     ssm_map: list[SsmMapping] = field(factory=list)
+    routes: list[StaticRoute] = field(factory=list)
+    joins: list[StaticJoin] = field(factory=list)
+    flush_interval: int = FLUSH_INTERVAL
+    proxies: list[Proxy] = field(factory=list)
     no_ranges: bool = False
     """`ssm-range none` was said."""
     diagnostics: list[Diagnostic] = field(factory=list)
@@ -109,5 +118,7 @@ class Builder:
             anycast_rps=tuple(self.anycast_rps),
             static_members=tuple(self.static_members),
             ssm_map=tuple(self.ssm_map),
+            static=Static(merge(self.routes), tuple(dict.fromkeys(self.joins)), self.flush_interval),
+            proxies=tuple(self.proxies),
             **self.values,
         )

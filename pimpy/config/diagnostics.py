@@ -42,6 +42,11 @@ def quote(word: str) -> str:
     return repr(word if len(word) <= _LONGEST else f"{word[:_LONGEST]}...")
 
 
+def shown(word: str) -> str:
+    """A word as it is if it is short and printable, else as `quote` has it."""
+    return word if len(word) <= _LONGEST and word.isprintable() else quote(word)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that is most like `word`, None if none is."""
     if len(word) > _LONGEST:

@@ -134,9 +134,13 @@ def _disable_vifs(builder: Builder, line: Line) -> None:
 def _no(builder: Builder, line: Line) -> None:
     word = _argument(line)
     if word is None:
-        builder.error(line, None, "no what? The only such line is: no phyint")
+        builder.error(line, None, "no what? Known are: no phyint, no ipv4, no ipv6")
+    elif word.lower() in ("ipv4", "ipv6"):
+        if _ends(builder, line, 2):
+            left = builder.values.get("families", ("ipv4", "ipv6"))
+            builder.values["families"] = tuple(family for family in left if family != word.lower())
     elif word.lower() != "phyint":
-        builder.error(line, word, f"no {quote(word)} is unknown; the only such line is: no phyint")
+        builder.error(line, word, f"no {quote(word)} is unknown; known are: no phyint, no ipv4, no ipv6")
     elif _ends(builder, line, 2):
         builder.values["phyints_enabled"] = False
 
@@ -325,8 +329,6 @@ UNBUILT = frozenset(
         "expect-neighbor",
         "igmp-querier-timeout",
         "keepalive-timer",
-        "mroute",
-        "proxy",
         "watch",
         # 2.3.2's spellings
         "default_igmp_querier_timeout",

@@ -6,6 +6,11 @@ from typing import Any
 
 from attrs import frozen
 
+from pimpy.config.proxies import AddressRange as AddressRange
+from pimpy.config.proxies import Filter as Filter
+from pimpy.config.proxies import FilterRule as FilterRule
+from pimpy.config.proxies import Proxy as Proxy
+from pimpy.config.proxies import ProxyInterface as ProxyInterface
 from pimpy.config.routes import Static as Static
 from pimpy.config.routes import StaticJoin as StaticJoin
 from pimpy.config.routes import StaticRoute as StaticRoute
@@ -211,6 +216,10 @@ class Config:
     """Where to serve /metrics: (host, port)."""
     static: Static = NO_STATIC
     """Static multicast routes and joins; they hold before everything else."""
+    proxies: tuple[Proxy, ...] = ()
+    """Proxies of IGMP and MLD (RFC 4605); PIM does not run on their interfaces."""
+    families: tuple[str, ...] = ("ipv4", "ipv6")
+    """The address families that are routed at all."""
 
     def ssm_ranges(self, family: Family) -> tuple[Prefix, ...]:
         """The SSM ranges of one family."""

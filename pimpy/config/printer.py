@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pimpy.config.model import FLAGS, BsrCandidate, Config, Phyint, RpCandidate
+from pimpy.config.route_printer import print_proxy, print_static
 from pimpy.wire.family import Prefix, format_address
 
 _NUMBERS = (
@@ -58,6 +59,10 @@ def print_config(config: Config) -> str:
     for word, value in (("distance", config.route_distance), ("metric", config.route_metric)):
         if value is not None:
             lines.append(f"default-route-{word} {value}")
+    lines += [f"no {family}" for family in ("ipv4", "ipv6") if family not in config.families]
+    lines += print_static(config.static)
+    for proxy in config.proxies:
+        lines += print_proxy(proxy)
     if config.metrics is not None:
         host, port = config.metrics
         lines.append(f"metrics [{host}]:{port}" if ":" in host else f"metrics {host}:{port}")

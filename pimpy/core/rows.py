@@ -227,7 +227,7 @@ class StaticRow:
     """A static route or join, `show static`."""
 
     kind: str
-    """`mroute` or `mgroup`, as the line in the configuration."""
+    """`mroute` or `join`."""
     address_family: str
     interface: str
     """The incoming interface, as the line names it: it may end in `+`."""

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from pimpy import __version__
 from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
-from pimpy.core.engine.effects import Notice
-from pimpy.core.engine.events import ClearMembership, Configured, Shutdown
+from pimpy.core.engine.effects import Installed, Notice
+from pimpy.core.engine.events import ClearMembership, Configured, Event, Shutdown
 from pimpy.core.explain import ExplainRow, explain
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
 from pimpy.core.traffic import INTERVAL, Meter
-from pimpy.daemon import configfile, logs, memory
+from pimpy.daemon import configfile, logs, memory, smcroute_ipc
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
-from pimpy.daemon.control import ControlServer
+from pimpy.daemon.control import ControlServer, Limits
 from pimpy.daemon.driver import Driver
 from pimpy.daemon.facts import facts
 from pimpy.daemon.keeper.privileges import become_worker
@@ -111,11 +111,11 @@ class Daemon:
         loop.add_reader(self.keeping.line, _keeper_gone)
         self._open_recorder()
         for family in FAMILIES:
-            if family.name in self.given.families:
+            if family.name in self.given.families and family.name in self.config.families:
                 self._start_family(family)
         if self.config.register_guard:
             self._guard_registers()
-        self.control = ControlServer(self.options.socket_path, self)
+        self.control = self._control_server()
         listener = socket.socket(fileno=self.given.kept["control"])
         listener.setblocking(False)
         await self.control.start(listener)
@@ -126,6 +126,13 @@ class Daemon:
         await self._ended.wait()
         await self._stop()
         return 0
+
+    def _control_server(self) -> ControlServer:
+        """The control socket's; in smcroute's place it speaks smcroute's protocol too, for 128 clients."""
+        if self.options.dialect != "smcroute":
+            return ControlServer(self.options.socket_path, self)
+        binary = smcroute_ipc.Server(self)
+        return ControlServer(self.options.socket_path, self, Limits(clients=128), binary)
 
     def _ready(self, null: int) -> None:
         families = " and ".join(family.name for family in self.drivers)
@@ -171,6 +178,8 @@ class Daemon:
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
         adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
+        if self.options.script is not None:
+            driver.installed = self._installed
         self.monitor.routers.append(router)
         self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
         if self.recorder is not None:
@@ -204,6 +213,11 @@ class Daemon:
             self.monitor.notice(family.name, effect)
 
         return notice
+
+    def _installed(self, effect: Installed) -> None:
+        """Let the keeper run the script, which this process may not."""
+        text = f"install {format_address(effect.source)} {format_address(effect.group)}"
+        self.keeping.tell("script", text)
 
     async def _start_metrics(self) -> None:
         if self.config.metrics is not None:
@@ -366,7 +380,21 @@ class Daemon:
         if old.metrics != self.config.metrics:
             self._task = asyncio.get_running_loop().create_task(self._restart_metrics())
         self.keeping.tell("reloaded")
+        if self.options.script is not None:
+            self.keeping.tell("script", "reload")
         return f"{path or 'the defaults'} read"
+
+    def routers(self) -> Mapping[Family, Router]:
+        """The router of each family that runs."""
+        return {family: driver.router for family, driver in self.drivers.items()}
+
+    def feed(self, family: Family, event: Event) -> None:
+        """Let an event happen to the router of a family."""
+        self.drivers[family].feed([event])
+
+    def counts(self) -> dict[str, dict[tuple[Address, Address], tuple[int, int, int]]]:
+        """The kernel's counters of all entries, by the family's name."""
+        return {family.name: adapter.counters() for family, adapter in self.adapters.items()}
 
     def _reload_by_signal(self) -> None:
         try:

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from attrs import evolve
 
+from pimpy.config.dialects import LOADERS, NATIVE, detect
 from pimpy.config.model import Config
-from pimpy.config.native import Result, load
+from pimpy.config.native import Result
 from pimpy.daemon.keeper.files import MAX_BYTES, find
 from pimpy.daemon.options import Options
 
@@ -49,13 +50,50 @@ class Disk:
         return sorted(glob.glob(pattern))
 
 
+WITHOUT_DEFAULTS = ("pim6sd", "smcroute", "igmpproxy", "mcproxy")
+"""Dialects in which a file that is missing does not mean that PIM runs everywhere."""
+
+
+def _detected(path: str | None, source: Source) -> str:
+    """The dialect of a file, where the command line names none."""
+    if path is None:
+        return NATIVE
+    try:
+        return detect(source.read(path), path).dialect
+    except OSError:
+        return NATIVE
+
+
+def name_dialect(options: Options) -> str | None:
+    """`dialect NAME (why)`, as people read it; None without a file."""
+    disk = Disk(options)
+    path = disk.find()
+    if path is None:
+        return None
+    if options.dialect is not None:
+        return f"dialect {options.dialect} (as asked for)"
+    try:
+        found = detect(disk.read(path), path)
+    except OSError:
+        return None
+    return f"dialect {found.dialect} ({found.reason})"
+
+
 def load_options(options: Options, source: Source | None = None) -> tuple[str | None, Result]:
     """The file (None: there is none, and the defaults hold) and what became of it, the command line worked in."""
     source = source or Disk(options)
     path = source.find()
-    result = Result(Config(), ()) if path is None else load(path, source.read, source.expand)
+    dialect = options.dialect
+    if path is None and dialect not in WITHOUT_DEFAULTS:
+        result = Result(Config(), ())
+    else:
+        result = LOADERS[dialect or _detected(path, source)](
+            path or f"/etc/{options.ident}.conf", source.read, source.expand
+        )
     config = result.model
     if config is not None:
+        if options.flush_interval is not None:
+            config = evolve(config, static=evolve(config.static, flush_interval=options.flush_interval))
         if options.disable_vifs:
             config = evolve(config, phyints_enabled=False)
         if options.metrics is not None:

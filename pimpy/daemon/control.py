@@ -23,7 +23,7 @@ from typing import Any
 
 from attrs import frozen
 
-from pimpy.daemon import commands, pimd_text
+from pimpy.daemon import commands, pimd_text, smcroute_ipc
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.keeper.listener import SocketHeldError as SocketHeldError
 from pimpy.daemon.keeper.listener import listen as listen
@@ -60,8 +60,12 @@ DEFAULT_LIMITS = Limits()
 class ControlServer:
     """The control socket of one daemon. `bad` counts, by reason, what clients did wrong."""
 
-    def __init__(self, path: str, backend: Backend, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, path: str, backend: Backend, limits: Limits = DEFAULT_LIMITS, binary: smcroute_ipc.Server | None = None
+    ) -> None:
         self.path = path
+        self.binary = binary
+        """Who answers clients that speak smcroute's protocol."""
         self.backend = backend
         self.limits = limits
         self.bad: Counter[str] = Counter()
@@ -136,6 +140,9 @@ class _Client:
     async def run(self) -> None:
         """Answer request after request until the client, its protocol or a limit ends it."""
         patience = self.server.limits.first
+        if self.server.binary is not None and await self._is_binary():
+            await self.server.binary.serve(bytes(self.buffer), self.reader, self.writer)
+            return
         while (request := await self._request(patience)) is not None:
             self.task.set_name("busy")
             if not request.lstrip().startswith(b"{"):
@@ -144,6 +151,13 @@ class _Client:
             await self._json(request)
             self.task.set_name("idle")
             patience = self.server.limits.idle
+
+    async def _is_binary(self) -> bool:
+        """Whether the first two bytes are smcroute's; they stay in the buffer."""
+        async with asyncio.timeout(self.server.limits.first):
+            while len(self.buffer) < 2 and (chunk := await self.reader.read(4096)):
+                self.buffer += chunk
+        return smcroute_ipc.is_binary(self.buffer)
 
     async def _request(self, patience: float) -> bytes | None:
         """The next request; None at the end. TimeoutError if the client does not come to an end with it."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from pimpy.core.engine.effects import Effect, Notice
+from pimpy.core.engine.effects import Effect, Installed, Notice
 from pimpy.core.engine.events import Event
 from pimpy.core.router import Router
 from pimpy.daemon.recorder import Recorder
@@ -46,6 +46,8 @@ class Driver:
         self.now = now
         self._notice = notice
         self._watch = watch
+        self.installed: Callable[[Installed], None] | None = None
+        """Told of streams that got an entry by a static route of several."""
         self._recorder = recorder
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
@@ -89,7 +91,9 @@ class Driver:
         for effect in drained:
             if isinstance(effect, Notice):
                 self._notice(effect)
-        return [effect for effect in drained if not isinstance(effect, Notice)]
+            elif isinstance(effect, Installed) and self.installed is not None:
+                self.installed(effect)
+        return [effect for effect in drained if not isinstance(effect, (Notice, Installed))]
 
     def _arm(self) -> None:
         """Come back at the router's next deadline."""

@@ -40,7 +40,11 @@ class Options:
     wait: bool = False
     """`--wait`: try a table that another daemon holds again every 10 s instead of ending."""
     dialect: str | None = None
-    """`--dialect NAME`: the grammar of the configuration; None is the native one."""
+    """`--dialect NAME`: the grammar of the configuration, one of `config.dialects.DIALECTS`; None: see `detect`."""
+    script: str | None = None
+    """smcrouted's `-e CMD`: the keeper runs it after a reload, and for each stream that got an entry by a rule."""
+    flush_interval: int | None = None
+    """smcrouted's `-c SEC`: wins over the configuration."""
     metrics: tuple[str, int] | None = None
     """`--metrics ADDR:PORT`: where to serve /metrics; wins over the configuration."""
     record: str | None = None

@@ -5,22 +5,33 @@ from __future__ import annotations
 import string
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.model import (
+    AddressRange,
     AnycastRp,
     BsrCandidate,
     Config,
+    Filter,
+    FilterRule,
     Phyint,
+    Proxy,
+    ProxyInterface,
     RpCandidate,
     SsmMapping,
+    Static,
+    StaticJoin,
     StaticMember,
+    StaticRoute,
     StaticRp,
 )
 from pimpy.config.native import parse
 from pimpy.config.policy import MAX_RATE, MESSAGES, STATE_LIMITS
 from pimpy.config.printer import print_config
+from pimpy.config.proxies import MATCHINGS
+from pimpy.config.routes import MAX_RANGE, merge
 from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
@@ -236,3 +247,80 @@ def test_a_model_in_full() -> None:
     result = parse(text)
     assert result.model is not None
     assert print_config(result.model) == text
+
+
+def within(family: Family) -> st.SearchStrategy[Prefix]:
+    """Any range of a family."""
+
+    def cut(number: int, length: int) -> Prefix:
+        mask = (1 << family.bits) - (1 << family.bits - length)
+        return Prefix((number & mask).to_bytes(family.size, "big"), length)
+
+    return st.builds(cut, st.integers(0, 2**family.bits - 1), st.integers(1, family.bits))
+
+
+def static_routes(family: Family) -> st.SearchStrategy[StaticRoute]:
+    to = st.lists(PATTERNS, max_size=3, unique=True).map(tuple)
+    return st.builds(StaticRoute, PATTERNS, sources(family), ranges(family), to)
+
+
+def sources(family: Family) -> st.SearchStrategy[Prefix | None]:
+    return st.none() | within(family).filter(lambda prefix: any(prefix.network) or prefix.length < family.bits)
+
+
+def static_joins(family: Family) -> st.SearchStrategy[StaticJoin]:
+    return st.builds(StaticJoin, PATTERNS, sources(family), ranges(family)).filter(lambda join: join.size <= MAX_RANGE)
+
+
+def address_ranges(family: Family) -> st.SearchStrategy[AddressRange]:
+    return st.lists(addresses(family), min_size=2, max_size=2).map(lambda pair: AddressRange(*sorted(pair)))
+
+
+RANGES = st.none() | st.one_of(*map(address_ranges, FAMILIES))
+PATTERNS = st.builds(lambda name, plus: name[:14] + plus, NAMES, st.sampled_from(("", "+")))
+FILTERS = st.none() | st.builds(
+    Filter,
+    st.lists(st.builds(FilterRule, st.booleans(), st.none() | NAMES, RANGES, RANGES), max_size=3).map(tuple),
+    st.booleans(),
+)
+SIDES = st.lists(
+    st.builds(ProxyInterface, NAMES | st.sampled_from(("upstream", "table", "ALL")), FILTERS, FILTERS),
+    max_size=3,
+    unique_by=lambda interface: interface.name,
+).map(tuple)
+
+
+@st.composite
+def proxies(draw: st.DrawFn) -> Proxy:
+    ups = draw(SIDES)
+    altnets = draw(st.lists(st.one_of(*map(within, FAMILIES)), max_size=2).map(tuple))
+    if ups:
+        ups = (evolve(ups[0], altnets=altnets), *ups[1:])
+    matching = draw(st.sampled_from(MATCHINGS))
+    return Proxy(
+        draw(NAMES),
+        ups,
+        draw(SIDES),
+        draw(st.lists(NAMES, max_size=2, unique=True).map(tuple)),
+        draw(st.sampled_from((("ipv4", "ipv6"), ("ipv4",), ("ipv6",)))),
+        matching,
+        draw(st.integers(0, 3_600_000)) if matching == "mutex" else 0,
+        *(draw(st.booleans()) for _ in range(4)),
+        draw(st.none() | st.integers(0, 999_999_999)),
+    )
+
+
+STATICS = st.builds(
+    Static,
+    st.lists(st.one_of(*map(static_routes, FAMILIES)), max_size=5).map(merge),
+    st.lists(st.one_of(*map(static_joins, FAMILIES)), max_size=3, unique=True).map(tuple),
+    st.integers(0, 2**32 - 1),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STATICS, st.lists(proxies(), max_size=2, unique_by=lambda proxy: proxy.name), st.booleans())
+def test_static_routes_and_proxies_come_back(static: Static, found: list[Proxy], four: bool) -> None:
+    config = Config(static=static, proxies=tuple(found), families=("ipv4",) if four else ("ipv6",))
+    again = parse(print_config(config))
+    assert again.model == config, again.diagnostics

@@ -269,7 +269,7 @@ def network() -> dict[str, list[Row]]:
         "mld_groups": [gmp_group("ff3e::8000:1"), gmp_source("ff3e::8000:1", "2001:db8:1::10")],
         "static": [
             StaticRow("mroute", "ipv4", "a1", None, "225.1.2.3/32", "a2 a3", False, 2),
-            StaticRow("mgroup", "ipv6", "a9", "2001:db8::1/128", "ff0e::1/128", "", True, 0),
+            StaticRow("join", "ipv6", "a9", "2001:db8::1/128", "ff0e::1/128", "", True, 0),
         ],
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .paths import FRR_ROOT, PIMD, PIMPYD, PROMETHEUS
+from .paths import FRR_ROOT, IGMPPROXY, PIMD, PIMPYD, PROMETHEUS, SMCROUTED
 
 REMEDY = "run `tests/prepare test` as root; PIMPY_ALLOW_MISSING=1 skips what is missing"
 
@@ -63,6 +63,16 @@ def need_frr() -> None:
 def need_pimd() -> None:
     if not PIMD.exists():
         missing(f"pimd as {PIMD}")
+
+
+def need_smcroute() -> None:
+    if not SMCROUTED.exists():
+        missing(f"smcroute as {SMCROUTED}")
+
+
+def need_igmpproxy() -> None:
+    if not IGMPPROXY.exists():
+        missing(f"igmpproxy as {IGMPPROXY}")
 
 
 def need_prometheus() -> None:

@@ -41,7 +41,7 @@ def _rule(router: Router, rule: Rule) -> StaticRow:
 
 def _join(router: Router, join: StaticJoin, interfaces: int) -> StaticRow:
     return StaticRow(
-        kind="mgroup",
+        kind="join",
         address_family=router.family.name,
         interface=join.interface,
         source_prefix=None if join.source is None else str(join.source),

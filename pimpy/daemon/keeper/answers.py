@@ -47,6 +47,8 @@ def take(keeper: Keeper, worker: Worker, message: Message) -> bool:
     elif message.verb == "reloaded":
         keeper.files.accept()
         background.touch_pidfile(keeper.asked["pidfile_path"])
+    elif message.verb == "script":
+        keeper.scripts.run(message.text)
     elif message.verb == "ending":
         worker.ending = True
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pimpy.daemon import background
 from pimpy.daemon.keeper import channel, privileges, service
 from pimpy.daemon.keeper.files import Files
+from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.upgrade import Refused, next_program
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Keeper:
         """The descriptors that outlive the worker, by name."""
         self.adopted = bool(self.kept)
         self.files = Files(asked["config"], asked["ident"])
+        self.scripts = Scripts(asked.get("script"))
         self.opening: Opening | None = None
         """What has been opened; None until the first worker asks for it."""
         self.remarks: list[tuple[str, str, str]] = []
@@ -249,6 +251,7 @@ class Keeper:
 
     def _reap(self, wait: bool = False) -> None:
         """The worker ended, or closed its line, which it does not do while it lives."""
+        self.scripts.reap()
         worker = self.worker
         if worker is None:
             return

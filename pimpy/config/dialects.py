@@ -1,0 +1,94 @@
+"""The grammars by name, and which one a file is written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from pimpy.config import igmpproxy, mcproxy, native, pim6sd, smcroute
+from pimpy.config.builder import Expand, Read
+from pimpy.config.native import Result
+
+Load = Callable[[str, Read, Expand | None], Result]
+
+NATIVE = "pimpyd"
+
+LOADERS: dict[str, Load] = {
+    "pimpyd": native.load,
+    "pimd": native.load,
+    "pimd2": native.load,
+    "pim6sd": pim6sd.load,
+    "smcroute": smcroute.load,
+    "igmpproxy": igmpproxy.load,
+    "mcproxy": mcproxy.load,
+}
+"""pimd's grammar, 2.3.2's spellings included, is a part of the native one."""
+
+DIALECTS = tuple(LOADERS)
+
+
+@frozen
+class Detected:
+    """A dialect, and what it was known by."""
+
+    dialect: str
+    reason: str
+
+
+_MARKS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("mcproxy", re.compile(r"pinstance\s+\S+\s*(\(|:|upstream\b|downstream\b)", re.IGNORECASE), "a pinstance"),
+    ("mcproxy", re.compile(r"protocol\s+(igmp|mld)v[123]\s*;", re.IGNORECASE), "a statement `protocol ...;`"),
+    (
+        "igmpproxy",
+        re.compile(r"phyint\s+\S+\s+(ratelimit\s+\d+\s+|threshold\s+\d+\s+)*(upstream|downstream|disabled)\b"),
+        "a phyint with the role upstream, downstream or disabled",
+    ),
+    ("igmpproxy", re.compile(r"(quickleave|defaultdown|rescanvif|hashtablesize)\b"), "a word that only igmpproxy has"),
+    (
+        "pim6sd",
+        re.compile(
+            r"(phyint|log|reverselookup|cand_rp|cand_bootstrap_router|static_rp|group_prefix|hello_period|static)\b[^;]*;"
+        ),
+        "a statement that ends with `;`",
+    ),
+)
+
+_SHARED = re.compile(r"(mroute|mgroup|ssmgroup|phyint|include)")
+
+
+def detect(text: str, path: str = "") -> Detected:
+    """Which dialect `text` is written in: by its words, or where these leave it open by its file's name."""
+    lines = list(_lines(text))
+    found = [(number, dialect, what) for dialect, pattern, what in _MARKS for number in _first(pattern, lines)]
+    if found:
+        number, dialect, what = min(found)
+        return Detected(dialect, f"line {number} has {what}")
+    name = path.rpartition("/")[2]
+    if any(line.startswith("ssmgroup") for _, line in lines):
+        return Detected("smcroute", "a line begins with ssmgroup, smcroute's older word")
+    if lines and all(_SHARED.match(line) for _, line in lines) and any(line[0] == "m" for _, line in lines):
+        if name.startswith("smcroute"):
+            return Detected("smcroute", f"all lines are smcroute's, and the file is named {name}")
+        other = "in smcroute's PIM runs nowhere (--dialect smcroute)"
+        return Detected(NATIVE, f"all lines are of those that smcroute.conf and pimpyd.conf share; {other}")
+    if not lines and name.partition(".")[0] in DIALECTS:
+        return Detected(name.partition(".")[0], f"there is no statement, and the file is named {name}")
+    return Detected(NATIVE, "no statement is one that only another daemon has")
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        words = line.partition("#")[0].strip()[:2000]
+        if words:
+            yield number, words
+
+
+def _first(pattern: re.Pattern[str], lines: list[tuple[int, str]]) -> list[int]:
+    """The number of the first line that begins so; igmpproxy's clauses may go over two lines."""
+    for place, (number, line) in enumerate(lines):
+        following = lines[place + 1][1] if place + 1 < len(lines) else ""
+        if pattern.match(line) or pattern.match(f"{line} {following}"):
+            return [number]
+    return []
