@@ -52,6 +52,8 @@ class Router:
         self.vifs = VifTable()
         self.traffic: dict[tuple[Address, Address], tuple[int, int, int]] = {}
         """The kernel's (packets, bytes, wrong interface) by (source, group), lent by whoever asks for rows."""
+        self.registered: dict[tuple[Address, Address], tuple[int, int]] = {}
+        """(packets, bytes) that left in Registers, lent likewise."""
         self.waiting: dict[int, Interface] = {}
         """Interfaces that wait for a vif to become free."""
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)
