@@ -22,6 +22,7 @@ from pimpy.wire.family import Address, format_address
 from pimpy.wire.reader import Malformed
 
 if TYPE_CHECKING:
+    from pimpy.core.pim.instance import Pim
     from pimpy.core.pim.neighbor import PimInterface
     from pimpy.core.pim.tib import SG
 
