@@ -27,7 +27,8 @@ class Phyint:
     `Config.phyints_enabled`. `passive`: no PIM message is sent or taken, membership is served (Y6).
     `dr_priority` 0 to 4294967295; `ttl_threshold` 1 to 255; `hello_interval` in seconds, 1 to 18724.
     `max_groups` and `max_sources` (of a group) 1 to 1000000. `immediate_leave` `tracked` or `forced`. `groups`: those
-    that hosts may ask for, all if none. `oldest_igmp`, `oldest_mld`: reports of older versions are ignored. `querier_addresses`: what our queries carry, at most one of a family counts.
+    that hosts may ask for, all if none. `oldest_igmp`, `oldest_mld`: reports of older versions are ignored.
+    `querier_addresses`: what our queries carry, at most one of a family counts.
     """
 
     name: str

@@ -55,6 +55,8 @@ class Router:
         self.vifs = VifTable()
         self.traffic: dict[tuple[Address, Address], Traffic] = {}
         """What the kernel counts by (source, group), lent by whoever asks for rows."""
+        self.registered: dict[tuple[Address, Address], tuple[int, int]] = {}
+        """(packets, bytes) that left in Registers, lent likewise."""
         self.waiting: dict[int, Interface] = {}
         """Interfaces that wait for a vif to become free."""
         self._vifs_released = Timer(self.heap, self, _let_waiting_in)

@@ -96,6 +96,10 @@ class MrouteRow:
     """Seconds until the source counts as silent (RFC 7761 4.1.3); None if no data keeps the entry."""
     register_state: str | None
     """`join`, `join_pending` or `prune` (RFC 7761 4.4.1); None where this router registers nothing."""
+    registered_packets: int | None
+    """Packets that left in Registers since then; None where this router registers nothing."""
+    registered_bytes: int | None
+    """Their bytes, without what a Register adds."""
     up_time: float
     outgoing_count: int
     packets: int | None

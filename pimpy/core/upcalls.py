@@ -74,15 +74,15 @@ def wrong_vif(router: Router, event: events.WrongVif) -> None:
 
 
 def whole_packet(router: Router, event: events.WholePacket) -> None:
-    """For the register tunnel, or the packet that the WrongVif before it spoke of.
+    """The packet that the WrongVif before it spoke of, or one for the register tunnel that nobody registers any more.
 
-    The latter, if it made us take the entry's incoming interface to be its own, would be lost: it is sent on
+    The former, if it made us take the entry's incoming interface to be its own, would be lost: it is sent on
     by us, since the kernel did not. That may be in a later batch than the WrongVif's.
     """
-    router.counters.add("-", "kernel", "rx", "wrvifwhole" if event.wrong_vif else "wholepkt")
     if not event.wrong_vif:
-        register.whole_packet(router.pim, event.source, event.group, event.packet)
+        router.counters.add("-", "kernel", "rx", "wholepkt", "not_registered")
         return
+    router.counters.add("-", "kernel", "rx", "wrvifwhole")
     entry = router.forwarding.standing(event.source, event.group)
     if entry is not None and entry[0] == event.vif:
         oifs = entry[1] & ~REGISTER_MASK

@@ -52,6 +52,14 @@ LATE = 2.0
 """Seconds by which the event loop may be late and still counts as alive."""
 
 
+_TOTALS: Mapping[str, CounterKey] = {
+    "sent": ("-", "pim", "tx", "register", ""),
+    **{reason: ("-", "pim", "tx", "register", reason) for reason in ("stopped", "ttl", "too_big", "refused")},
+    **{reason: ("-", "kernel", "rx", "message", reason) for reason in ("queue_full", "truncated", "malformed")},
+}
+"""How the counters of the extension are told beside those of the core."""
+
+
 def run(options: Options, keeping: Keeping, keeper: int) -> int:
     """Work for a keeper, whose process number is `keeper`, as the command line asks; the exit code."""
     memory.pause_collector()
@@ -278,10 +286,12 @@ class Daemon:
         return found
 
     def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
-        """The entries with the kernel's counters, which are read once for all of them."""
-        driver.router.traffic = self.meters[family].tell(self.adapters[family].counters(), driver.now())
-        rows = list(driver.router.rows("mroute"))
-        driver.router.traffic = {}
+        """The entries with the kernel's counters and the register table's, each read once for all of them."""
+        router, adapter = driver.router, self.adapters[family]
+        router.traffic = self.meters[family].tell(adapter.counters(), driver.now())
+        router.registered = adapter.registered()
+        rows = list(router.rows("mroute"))
+        router.traffic, router.registered = {}, {}
         return rows
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
@@ -326,7 +336,12 @@ class Daemon:
 
     def counters(self) -> Mapping[str, Mapping[CounterKey, int]]:
         """What was counted, by family."""
-        return {family.name: driver.router.counters.values for family, driver in self.drivers.items()}
+        found: dict[str, Mapping[CounterKey, int]] = {}
+        for family, driver in self.drivers.items():
+            totals = self.adapters[family].totals()
+            extension = {_TOTALS[name]: count for name, count in totals.items() if count}
+            found[family.name] = {**driver.router.counters.values, **extension}
+        return found
 
     def command(self, name: str, args: Sequence[str]) -> str:
         """`reload`, `restart [PROGRAM]`, `kill`, `log [LEVEL]`."""
@@ -394,7 +409,10 @@ class Daemon:
 
     def counts(self) -> dict[str, dict[tuple[Address, Address], tuple[int, int, int]]]:
         """The kernel's counters of all entries, by the family's name."""
-        return {family.name: adapter.counters() for family, adapter in self.adapters.items()}
+        return {
+            family.name: {entry: counted[:3] for entry, counted in adapter.counters().items()}
+            for family, adapter in self.adapters.items()
+        }
 
     def _reload_by_signal(self) -> None:
         try:

@@ -106,6 +106,54 @@ def send(fd: int, family: int, packets: list[tuple[int, bytes, bytes, bytes]], /
     With ifindex 0 the routes decide by which interface it leaves.
     """
 
+class Registers:
+    """The register table, and a thread that alone reads `mroute`, the raw socket that owns the routing table.
+
+    What the kernel hands up for the register tunnel (WHOLEPKT) of an (S,G) in the table leaves by the raw socket `pim`
+    in Registers, without the GIL. All else waits for `receive`. `raw` sends Packet Too Big. The descriptors stay the
+    caller's, and must stay open until `close` or until the object goes.
+    """
+
+    def __new__(cls, mroute: int, pim: int, raw: int, family: int, protocol: int, limit: int, /) -> Registers:
+        """A table of at most `limit` entries (1 to 2**24); its thread runs at once. `protocol` is IGMP or MLD."""
+
+    def set(self, source: bytes, group: bytes, address: bytes, rp: bytes, stopped: bool, /) -> None:
+        """Register (source, group) from our `address` with `rp`, or while `stopped` let it go nowhere.
+
+        OSError with ENOSPC if the table is full. Counters of an entry that is there go on.
+        """
+
+    def delete(self, source: bytes, group: bytes, /) -> bool:
+        """Forget an entry; whether it was there."""
+
+    def counters(self) -> dict[tuple[bytes, bytes], tuple[int, int]]:
+        """{(source, group): (packets, bytes)} that left in Registers."""
+
+    def totals(self) -> dict[str, int]:
+        """Packets that were sent in Registers (`sent`), and what was not sent on, by reason.
+
+        `stopped`, `ttl`, `too_big`, `refused` (by the kernel) are of packets for the tunnel; `queue_full`, `truncated`
+        and `malformed` of messages.
+        """
+
+    def receive(self, limit: int, /) -> list[_Message]:
+        """Up to `limit` (1 to 65536) of the messages that wait, as `_mroute.receive` has them.
+
+        OSError if the thread ended because `mroute` is not (any more) a socket.
+        """
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while messages wait."""
+
+    def close(self) -> None:
+        """End the thread and forget everything; whatever is called then but this raises ValueError."""
+
+def encapsulate(family: int, source: bytes, rp: bytes, mtu: int, packet: bytes, /) -> list[bytes] | int | None:
+    """What `Registers` makes of one whole IP packet, the path to `rp` having this MTU: the Registers, one or, for the
+    fragments of an IPv4 packet, several (64 at most; ValueError beyond). None if its TTL is spent; for an IPv6 packet
+    that does not fit, the MTU that its source is told.
+    """
+
 def timer_open() -> int:
     """A descriptor that becomes readable when its timer fires; not armed."""
 

@@ -15,6 +15,7 @@ from pimpy.core.engine.effects import (
     AddRegisterVif,
     AddVif,
     DelMfc,
+    DelRegister,
     DelVif,
     Effect,
     ForgetRpf,
@@ -27,6 +28,7 @@ from pimpy.core.engine.effects import (
     ResolveRpf,
     SendPacket,
     SetMfc,
+    SetRegister,
 )
 from pimpy.core.engine.events import (
     CountersRead,
@@ -49,6 +51,8 @@ from pimpy.wire.ip import decrement_ttl
 
 BATCH = 256
 """Messages of one socket that one call of `receive` takes."""
+REGISTERS = 65536
+"""Entries of the register table: as many as the core has (S,G)."""
 
 _Message = tuple[int, int, Address, Address, int, bool, bytes]
 
@@ -80,6 +84,7 @@ class _Plan:
     members: dict[tuple[int, Address, Address], JoinSource | LeaveSource] = field(factory=dict)
     vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
     mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
+    registers: dict[tuple[Address, Address], SetRegister | DelRegister] = field(factory=dict)
     packets: dict[str, list[SendPacket]] = field(factory=dict)
     forwards: list[ForwardPacket] = field(factory=list)
     counters: bool = False
@@ -96,6 +101,8 @@ class _Plan:
                 self.packets.setdefault(effect.protocol, []).append(effect)
             elif isinstance(effect, (ResolveRpf, ForgetRpf)):
                 self.routes[effect.address] = effect
+            elif isinstance(effect, (SetRegister, DelRegister)):
+                self.registers[effect.source, effect.group] = effect
             elif isinstance(effect, ForwardPacket):
                 self.forwards.append(effect)
             elif isinstance(effect, ReadCounters):
@@ -124,17 +131,20 @@ class Adapter:
     ) -> None:
         self.family = family
         self.table = Table(sockets)
-        self.dropped = {"truncated": 0, "malformed": 0}
-        """Messages that were received and not handed on, by reason."""
+        self._dropped = {"truncated": 0, "malformed": 0}
         self._sockets = sockets
         self._netlink = netlink
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
-        self._group_protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
+        protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
+        self.registers = _mroute.Registers(
+            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS
+        )
+        """The register table; its thread reads `sockets.mroute` from now on."""
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
-        return (self._sockets.mroute, self._sockets.pim, *self._netlink.filenos())
+        return (self.registers.fileno(), self._sockets.pim, *self._netlink.filenos())
 
     def start(self) -> list[Event]:
         """What there is at the start: each interface, and its addresses."""
@@ -142,21 +152,23 @@ class Adapter:
 
     def receive(self, fd: int) -> list[Event]:
         """What a readable descriptor has to say, a bounded part of it: the rest makes it readable again."""
-        if fd == self._sockets.mroute:
-            return self._messages(fd, self._group_protocol)
         if fd == self._sockets.pim:
-            return self._messages(fd, _mroute.PIM)
+            return self._pim_messages(fd)
+        if fd == self.registers.fileno():
+            return [_EVENTS[message[0]](message) for message in self.registers.receive(BATCH)]
         return self._notices(fd)
 
     def apply(self, effects: Sequence[Effect]) -> list[Event]:
         """Carry effects out, in batches: what failed, and the answers to new ResolveRpf.
 
         Whatever their order in `effects`: groups are joined first, virtual interfaces made before entries
-        name them and removed after, packets sent when the table stands.
+        name them and removed after, the register table written before entries lead to the register tunnel, packets
+        sent when all that stands.
         """
         plan = _Plan()
         plan.sort(effects)
         events = self._join(plan, JoinGroup)
+        events += self._change_registers(plan)
         events += self._change_table(plan)
         for protocol, packets in plan.packets.items():
             events += self._send(protocol, packets)
@@ -177,20 +189,33 @@ class Adapter:
         """
         return self.table.counters()
 
+    def registered(self) -> dict[tuple[Address, Address], tuple[int, int]]:
+        """{(source, group): (packets, bytes)} that left in Registers since they were first set."""
+        return self.registers.counters()
+
+    def totals(self) -> dict[str, int]:
+        """Packets that left in Registers (`sent`), and what was not sent on, by reason.
+
+        `stopped`, `ttl`, `too_big` and `refused` (by the kernel) are of packets for the register tunnel; `truncated`,
+        `malformed` and `queue_full` of messages that were received.
+        """
+        return {name: count + self._dropped.get(name, 0) for name, count in self.registers.totals().items()}
+
     def lost(self) -> int:
         """Messages and upcalls that the kernel dropped because a receive buffer was full."""
         return self._sockets.lost()
 
     def close(self) -> None:
         """Take back what this process put into the kernel: entries, virtual interfaces, the table, memberships."""
+        self.registers.close()
         self.table.close()
         self._memberships.close()
         self._static_joins.close()
 
-    def _messages(self, fd: int, protocol: int) -> list[Event]:
-        messages, truncated, malformed = _mroute.receive(fd, self.family.number, protocol, BATCH)
-        self.dropped["truncated"] += truncated
-        self.dropped["malformed"] += malformed
+    def _pim_messages(self, fd: int) -> list[Event]:
+        messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, BATCH)
+        self._dropped["truncated"] += truncated
+        self._dropped["malformed"] += malformed
         return [_EVENTS[message[0]](message) for message in messages]
 
     def _notices(self, fd: int) -> list[Event]:
@@ -229,6 +254,20 @@ class Adapter:
                 if isinstance(effect, JoinSource):
                     name = _name(error.errno)
                     failed.append(EffectFailed("JoinSource", name, None, effect.ifindex, effect.source, effect.group))
+        return failed
+
+    def _change_registers(self, plan: _Plan) -> list[Event]:
+        failed: list[Event] = []
+        for effect in plan.registers.values():
+            if isinstance(effect, DelRegister):
+                self.registers.delete(effect.source, effect.group)
+                continue
+            try:
+                self.registers.set(effect.source, effect.group, effect.address, effect.rp, effect.stopped)
+            except OSError as error:
+                failed.append(
+                    EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group)
+                )
         return failed
 
     def _change_table(self, plan: _Plan) -> list[Event]:

@@ -64,8 +64,9 @@ EXIT_FAILED = 1
 EXIT_HELD = 69
 EXIT_CAPABILITY = 77
 
-RECEIVE_BUFFER = 8 << 20
-"""Bytes: some 20,000 upcalls may wait. The kernel does not repeat one while the entry is unresolved."""
+RECEIVE_BUFFER = 32 << 20
+"""Bytes: some 80,000 upcalls may wait, which the kernel does not repeat while the entry is unresolved; or the whole
+packets of 75,000/s that are to be registered, for a third of a second."""
 
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55

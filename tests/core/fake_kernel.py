@@ -17,6 +17,7 @@ from pimpy.core.engine.effects import (
     AddRegisterVif,
     AddVif,
     DelMfc,
+    DelRegister,
     DelVif,
     Effect,
     JoinGroup,
@@ -24,6 +25,7 @@ from pimpy.core.engine.effects import (
     LeaveGroup,
     LeaveSource,
     SetMfc,
+    SetRegister,
 )
 from pimpy.core.engine.events import CountersRead, NoCache, TableRead, WholePacket, WrongVif
 from pimpy.wire.family import Address, Family
@@ -71,6 +73,8 @@ class FakeKernel:
     """(ifindex, group)."""
     members: set[tuple[int, Address, Address]] = field(factory=set)
     """(ifindex, group, source) of the host's own memberships."""
+    registers: dict[Channel, SetRegister] = field(factory=dict)
+    """The extension's register table."""
     held: dict[Channel, Held] = field(factory=dict)
     told_wrong: dict[Channel, float] = field(factory=dict)
     counts: dict[Channel, Counts] = field(factory=dict)
@@ -98,6 +102,10 @@ class FakeKernel:
                 self.members.add((ifindex, group, source))
             case LeaveSource(ifindex, group, source):
                 self.members.discard((ifindex, group, source))
+            case SetRegister(source, group):
+                self.registers[source, group] = effect
+            case DelRegister(source, group):
+                self.registers.pop((source, group), None)
             case SetMfc(source, group, iif, oifs, anew):
                 if anew:
                     self.counts.pop((source, group), None)
@@ -130,6 +138,10 @@ class FakeKernel:
                 assert self.vifs.get(vif, (REGISTER_DEVICE, 0))[0] == REGISTER_DEVICE, f"{effect}: the vif is in use"
             case DelVif(vif):
                 assert not self.naming(vif), f"{effect}: entries name it: {self.naming(vif)}"
+            case SetRegister(source, group, address, rp):
+                assert self.family.is_unicast(source) and self.family.is_multicast(group), effect
+                assert self.family.is_unicast(address) and not self.family.is_link_local(address), effect
+                assert self.family.is_unicast(rp), effect
             case JoinGroup(_, group) | LeaveGroup(_, group):
                 assert self.family.is_multicast(group), effect
             case SetMfc(source, group, iif, oifs):
@@ -216,4 +228,4 @@ class FakeKernel:
 
     def contents(self) -> tuple[object, ...]:
         """All that effects can change, as a value that compares."""
-        return dict(self.vifs), dict(self.mfc), set(self.joined), set(self.members)
+        return dict(self.vifs), dict(self.mfc), set(self.joined), set(self.members), dict(self.registers)

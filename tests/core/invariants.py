@@ -95,6 +95,12 @@ def check_kernel(node: Node, router: Router, rules: Rules) -> None:
             wanted[held.source, held.group] = iif, (oifs | held.oifs) & ~(1 << iif)
     kernel = node.kernel
     assert kernel.mfc == wanted | negatives, f"{node.name}: the kernel has {kernel.mfc}, wanted is {wanted | negatives}"
+    registered = {(sg.source, sg.group): sg.register for sg in router.pim.tib.sg.values() if sg.register is not None}
+    assert kernel.registers.keys() == registered.keys(), f"{node.name}: the table has {kernel.registers.keys()}"
+    for channel, entry in kernel.registers.items():
+        machine = registered[channel]
+        assert (entry.rp, entry.stopped) == (machine.rp, machine.state.value != "join"), f"{node.name}: {entry}"
+        assert entry.address in router.pim.own, f"{node.name}: registers from {entry.address}"
     for channel, (iif, oifs) in kernel.mfc.items():
         assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
         named = {vif for vif in range(32) if oifs >> vif & 1} | {iif}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 from datagrams import Channel, Datagram, datagram_of
-from fake_kernel import REGISTER_DEVICE, FakeKernel
+from fake_kernel import REGISTER_DEVICE, FakeKernel, Upcall
 from speakers import Packet
 
 from pimpy.config.model import Config
@@ -39,6 +39,7 @@ from pimpy.core.engine.events import (
 from pimpy.core.router import Router
 from pimpy.wire import pim
 from pimpy.wire.family import Address
+from pimpy.wire.ip import decrement_ttl
 
 if TYPE_CHECKING:
     from network import Link, Net
@@ -301,7 +302,7 @@ class Node:
         """A held packet goes on, if the entry that was made has the interface it came in by."""
         if datagram.channel in self.kernel.mfc:
             for upcall in self.kernel.for_tunnel(datagram, vif):
-                self.handle(upcall)
+                self._take(upcall)
         self.net.carry(datagram.hop(), [(link, self) for link in self._outgoing(datagram, vif)])
 
     def _forward_packet(self, oifs: int, datagram: Datagram) -> None:
@@ -403,8 +404,19 @@ class Node:
         """A data packet comes in by a vif."""
         out = self._outgoing(datagram, vif)
         for upcall in self.kernel.packet(datagram, vif, self.net.now):
-            self.handle(upcall)
+            self._take(upcall)
         return out
+
+    def _take(self, upcall: Upcall) -> None:
+        """As the extension does: what the register table knows leaves as a Register, all else is told to the daemon."""
+        entry = self.kernel.registers.get((upcall.source, upcall.group))
+        if not isinstance(upcall, WholePacket) or upcall.wrong_vif or entry is None or self.router is None:
+            self.handle(upcall)
+            return
+        inner = decrement_ttl(self.net.family, upcall.packet)
+        if inner is not None and not entry.stopped:
+            data = pim.encode(self.net.family, entry.address, entry.rp, pim.Register(False, False, inner))
+            self.net.unicast(self, Packet("pim", entry.address, entry.rp, data, 64))
 
     def _outgoing(self, datagram: Datagram, vif: int) -> list[str]:
         if datagram.ttl <= 1:

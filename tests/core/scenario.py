@@ -193,7 +193,7 @@ class Scenario:
         node = self.random.choice(list(self.net.nodes.values()))
         if node.router is not None:
             node.shutdown()
-            assert node.kernel.contents() == ({}, {}, set(), set()), f"{node.name} left something behind"
+            assert node.kernel.contents() == ({}, {}, set(), set(), {}), f"{node.name} left something behind"
         return f"{node.name} shuts down"
 
     def _flap(self) -> str:

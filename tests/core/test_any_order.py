@@ -286,7 +286,7 @@ def end(story: Story) -> None:
         assert not interface.members
         assert not router.memberships[interface.ifindex].link.groups
     node.shutdown()
-    assert node.kernel.contents() == ({}, {}, set(), set())
+    assert node.kernel.contents() == ({}, {}, set(), set(), {})
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -377,7 +377,7 @@ def test_A16_a_winner_cancels_when_it_goes(family: Family, how: str) -> None:
     stand.mark()
     if how == "shutdown":
         stand.r1.shutdown()
-        assert stand.r1.kernel.contents() == ({}, {}, set(), set())
+        assert stand.r1.kernel.contents() == ({}, {}, set(), set(), {})
     elif how == "disabled":
         stand.configure(phyints=(Phyint("down", enabled=False),))
     else:

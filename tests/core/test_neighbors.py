@@ -287,7 +287,7 @@ def test_N19_good_bye_on_shutdown(family: Family) -> None:
         last = stand.net.links[link].pim("r1")[-1][1]
         assert isinstance(last, Hello) and last.holdtime == 0, "the last word"
     assert stand.said(to=stand.nine) == [(0.0, "prune", stand.channel())]
-    assert stand.r1.kernel.contents() == ({}, {}, set(), set())
+    assert stand.r1.kernel.contents() == ({}, {}, set(), set(), {})
 
 
 def test_N19_good_bye_on_loss_of_the_primary_address(family: Family) -> None:

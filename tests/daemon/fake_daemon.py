@@ -91,6 +91,8 @@ def mroute(source: str = "10.0.1.10", group: str = "232.1.1.1", **change: object
         "join_expiration": 41.0,
         "keepalive_expiration": None,
         "register_state": None,
+        "registered_packets": None,
+        "registered_bytes": None,
         "up_time": 77.25,
         "outgoing_count": 1,
         "packets": 1234,

@@ -123,6 +123,28 @@ class ForwardPacket:
 
 
 @frozen
+class SetRegister:
+    """Send what the kernel hands up of (source, group) for the register tunnel to `rp`, from `address`, in Registers.
+
+    From then on no WholePacket tells of it. While `stopped` by a Register-Stop it goes nowhere (RFC 7761 4.4.1).
+    """
+
+    source: Address
+    group: Address
+    address: Address
+    rp: Address
+    stopped: bool
+
+
+@frozen
+class DelRegister:
+    """Take a SetRegister back."""
+
+    source: Address
+    group: Address
+
+
+@frozen
 class ReadCounters:
     """Tell the kernel's packet counters of all entries (CountersRead)."""
 
@@ -171,6 +193,8 @@ Effect = (
     | SetMfc
     | DelMfc
     | ForwardPacket
+    | SetRegister
+    | DelRegister
     | ReadCounters
     | ReadTable
     | ResolveRpf

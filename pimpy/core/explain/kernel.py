@@ -58,9 +58,9 @@ def _differs(case: Case, incoming: list[str], outgoing: list[str]) -> None:
 
 
 def _no_entry(case: Case) -> None:
-    unwanted = [one for one in case.router.forwarding.negatives_of(case.group) if one.source == case.source]
-    if unwanted:
-        where = ", ".join(case.router.vifs.names(1 << unwanted[0].vif)) or "the register tunnel"
+    unwanted = None if case.source is None else case.router.forwarding.stream(case.source, case.group)
+    if unwanted is not None:
+        where = ", ".join(case.router.vifs.names(1 << unwanted)) or "the register tunnel"
         text = f"it arrives on {where} and is dropped there, as nobody wants it from here"
         case.say("kernel", "unwanted", text, INFO, where)
     else:

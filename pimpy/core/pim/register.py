@@ -1,4 +1,8 @@
-"""Registers: how a new source reaches its RP (RFC 7761 4.4)."""
+"""Registers: how a new source reaches its RP (RFC 7761 4.4).
+
+The machines are here. The packets are not: what the kernel hands up for the register tunnel is sent to the RP by the
+extension (`kernel/native/tunnel.c`), for the (S,G) that a SetRegister names.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from pimpy.core.engine.effects import DelRegister, SetRegister
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
@@ -14,7 +19,6 @@ from pimpy.core.pim.policy import KEEPALIVE_PERIOD
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
-from pimpy.wire.ip import decrement_ttl
 from pimpy.wire.reader import Malformed
 
 if TYPE_CHECKING:
@@ -63,6 +67,8 @@ class Registering:
     """RST, the Register-Stop Timer."""
     old_rp: Address | None = None
     old_rp_until: float = 0.0
+    told: SetRegister | None = None
+    """What the register table has of it."""
 
     def __attrs_post_init__(self) -> None:
         self.timer = Timer(self.sg.pim.heap, self, _timer_expires)
@@ -87,16 +93,26 @@ def settle(sg: SG) -> None:
         registering.old_rp, registering.old_rp_until = registering.rp, sg.pim.now + OLD_RP_TIME
         registering.rp = tree.rp
         MACHINE.step(registering.state, Event.RP_CHANGED, registering)
+    _write_table(registering)
 
 
-def whole_packet(pim: Pim, source: Address, group: Address, packet: bytes) -> None:
-    """The kernel hands up a packet for the register tunnel: it goes to the RP inside a Register (4.4.1; R8)."""
-    sg = pim.tib.sg.get(source + group)
-    if sg is None or sg.register is None or sg.register.state is not State.JOIN:
+def _write_table(registering: Registering) -> None:
+    """Keep the register table's entry true: from where to where data goes, and whether it goes (4.4.1)."""
+    sg, told = registering.sg, registering.told
+    address = sg.pim.source_towards(sg)
+    if address is None:
+        _forget_in_table(registering)
         return
-    inner = decrement_ttl(pim.family, packet)
-    if inner is not None:
-        _send(sg.register, wire.Register(False, False, inner))
+    wanted = SetRegister(sg.source, sg.group, address, registering.rp, registering.state is not State.JOIN)
+    if wanted != told:
+        registering.told = wanted
+        sg.pim.emit(wanted)
+
+
+def _forget_in_table(registering: Registering) -> None:
+    if registering.told is not None:
+        registering.told = None
+        registering.sg.pim.emit(DelRegister(registering.sg.source, registering.sg.group))
 
 
 def receive_stop(interface: PimInterface, source: Address, message: wire.RegisterStop) -> None:
@@ -190,15 +206,16 @@ def _send_stop(interface: PimInterface, rp: Address, dr: Address, group: Address
     pim.send_unicast(interface, rp, dr, wire.RegisterStop(group, source))
 
 
-def _send(registering: Registering, message: wire.Register) -> None:
-    """To the RP, from our address towards it."""
+def _send_null_register(registering: Registering) -> None:
+    """To the RP, from our address towards it (R3, R17)."""
     sg = registering.sg
     pim = sg.pim
     source = pim.source_towards(sg)
     if source is not None:
         interface = macros.rpf_interface(pim, sg.path)
         assert interface is not None, "who registers is the DR of the source's link"
-        pim.send_unicast(interface, source, registering.rp, message)
+        dummy = wire.dummy_header(pim.family, sg.source, sg.group)
+        pim.send_unicast(interface, source, registering.rp, wire.Register(False, True, dummy))
 
 
 def _add_tunnel(registering: Registering) -> None:
@@ -234,6 +251,7 @@ def _to_no_info(registering: Registering, _: float) -> None:
     registering.timer.close()
     _tell("register_ended", registering)
     registering.sg.register = None
+    _forget_in_table(registering)
     _remove_tunnel(registering)
 
 
@@ -250,10 +268,8 @@ def _to_prune(registering: Registering, _: float) -> None:
 def _to_join_pending(registering: Registering, _: float) -> None:
     """Set RST to Register_Probe_Time, send a Null-Register (R3)."""
     registering.state = State.JOIN_PENDING
-    sg = registering.sg
-    registering.timer.at(sg.pim.now + REGISTER_PROBE_TIME)
-    dummy = wire.dummy_header(sg.pim.family, sg.source, sg.group)
-    _send(registering, wire.Register(False, True, dummy))
+    registering.timer.at(registering.sg.pim.now + REGISTER_PROBE_TIME)
+    _send_null_register(registering)
 
 
 def _timer_expires(registering: Registering) -> None:

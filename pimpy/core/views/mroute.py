@@ -71,6 +71,8 @@ def _star_entry(router: Router, star: StarG) -> MrouteRow:
         join_expiration=_left(star.join_timer, router),
         keepalive_expiration=None,
         register_state=None,
+        registered_packets=None,
+        registered_bytes=None,
         up_time=router.heap.now - star.created,
         outgoing_count=macros.immediate_olist_star(star).bit_count(),
         **NOTHING._asdict(),
@@ -83,6 +85,7 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
     rpf_prime = macros.rpf_prime(sg)
     tree = sg.tree
     traffic = router.traffic.get((sg.source, sg.group), NOTHING)
+    registered = router.registered.get((sg.source, sg.group), _NOT_REGISTERED)
     return MrouteRow(
         row="entry",
         address_family=router.family.name,
@@ -99,10 +102,15 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
         join_expiration=_left(sg.join_timer, router),
         keepalive_expiration=_left(sg.keepalive, router),
         register_state=sg.register.state.value if sg.register is not None else None,
+        registered_packets=registered[0],
+        registered_bytes=registered[1],
         up_time=router.heap.now - sg.created,
         outgoing_count=0 if installed is None else installed[1].bit_count(),
         **traffic._asdict(),
     )
+
+
+_NOT_REGISTERED = (None, None)
 
 
 def _incoming(router: Router, sg: SG, installed: tuple[int, int] | None) -> str | None:
@@ -186,6 +194,8 @@ def _negative(router: Router, negative: Negative) -> MrouteRow:
         join_expiration=None,
         keepalive_expiration=None,
         register_state=None,
+        registered_packets=None,
+        registered_bytes=None,
         up_time=0.0,
         outgoing_count=0,
         **traffic._asdict(),

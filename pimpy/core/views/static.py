@@ -79,6 +79,8 @@ def _claimed(
         join_expiration=None,
         keepalive_expiration=None,
         register_state=None,
+        registered_packets=None,
+        registered_bytes=None,
         up_time=0.0,
         outgoing_count=oifs.bit_count(),
         **traffic._asdict(),

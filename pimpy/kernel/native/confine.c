@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -99,6 +100,14 @@ PyObject *mroute_set_name(PyObject *self, PyObject *args)
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 4), LOAD(ARGUMENT(0)),             \
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (pid), 1, 0), GIVE(REFUSE), GIVE(SECCOMP_RET_ALLOW)
 
+/* A thread may be made, whose flags are an argument; those of clone3 are out of sight, so C libraries are to do without. */
+#define NAMESPACES \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define THREAD(number)                                                                  \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 5), LOAD(ARGUMENT(0)),             \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 2), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0), \
+        GIVE(SECCOMP_RET_ALLOW), GIVE(REFUSE)
+
 static long install(void)
 {
     const uint32_t pid = (uint32_t)getpid();
@@ -142,6 +151,8 @@ static long install(void)
         ALLOW(__NR_rt_sigaction), ALLOW(__NR_rt_sigprocmask), ALLOW(__NR_rt_sigreturn), ALLOW(__NR_sigaltstack),
         ALLOW(__NR_restart_syscall), ALLOW(__NR_exit), ALLOW(__NR_exit_group),
         TO_SELF(__NR_kill, pid), TO_SELF(__NR_tgkill, pid),
+        /* the register table's thread: no process, and none of its own namespaces */
+        THREAD(__NR_clone), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1), GIVE(SECCOMP_RET_ERRNO | ENOSYS),
         GIVE(REFUSE),
     };
     const struct sock_fprog filter = {(unsigned short)(sizeof program / sizeof program[0]), program};
@@ -150,6 +161,14 @@ static long install(void)
 }
 
 #else
+
+/* A thread may be made, whose flags are an argument; those of clone3 are out of sight, so C libraries are to do without. */
+#define NAMESPACES \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define THREAD(number)                                                                  \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 5), LOAD(ARGUMENT(0)),             \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 2), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0), \
+        GIVE(SECCOMP_RET_ALLOW), GIVE(REFUSE)
 
 static long install(void)
 {

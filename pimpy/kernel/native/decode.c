@@ -78,6 +78,11 @@ static size_t packet6(const unsigned char *at, size_t length)
     return total <= length ? total : 0;
 }
 
+size_t sound_packet(int family, const unsigned char *at, size_t length)
+{
+    return (family == AF_INET ? packet4 : packet6)(at, length);
+}
+
 static int is_whole(int type) { return type == UPCALL_WHOLEPKT || type == UPCALL_WRVIFWHOLE; }
 
 /* struct igmpmsg lies over an IPv4 header: type at the TTL, 0 at the protocol, vif at the checksum. */

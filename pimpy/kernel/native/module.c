@@ -104,6 +104,9 @@ static PyMethodDef methods[] = {
      "What receive makes of one datagram."},
     {"send", mroute_send, METH_VARARGS,
      "send(fd, family, packets) -> errnos\n\nEach packet is (ifindex, source, destination, data)."},
+    {"encapsulate", mroute_encapsulate, METH_VARARGS,
+     "encapsulate(family, source, rp, mtu, packet) -> registers, None or int\n\n"
+     "What Registers makes of one packet."},
     {"timer_open", mroute_timer_open, METH_NOARGS, "timer_open() -> fd\n\nA timer that is a descriptor, not armed."},
     {"timer_set", mroute_timer_set, METH_VARARGS, "timer_set(fd, milliseconds)\n\nFire once from now on; 0 disarms."},
     {"keep_capabilities", mroute_keep_capabilities, METH_VARARGS,
@@ -141,7 +144,7 @@ static int module_exec(PyObject *module)
     for (i = 0; i < sizeof constants / sizeof constants[0]; i++)
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) < 0)
             return -1;
-    return 0;
+    return add_registers(module);
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -1,9 +1,9 @@
 /*
  * pimpy.kernel._mroute: what runs per packet or per forwarding entry, and nothing else.
  *
- * The extension holds no policy, no callbacks and no state. Every function takes the descriptors it
- * works on, checks every number and length that comes from its caller or from the kernel, and fails
- * with OSError, ValueError or TypeError. Batched system calls run without the GIL.
+ * The extension holds no policy and no callbacks, and its only state is a register table. Every function takes
+ * the descriptors it works on, checks every number and length that comes from its caller or from the kernel, and
+ * fails with OSError, ValueError or TypeError. Batched system calls run without the GIL.
  *
  * module.c    the table of functions; conversions of arguments
  * control.c   the routing table: taking and giving it back, virtual interfaces
@@ -12,6 +12,10 @@
  * receive.c   packets and the kernel's upcalls, received in batches
  * decode.c    the checks and the decoding of what receive.c received
  * send.c      packets, sent in batches
+ * registers.c a register table with its thread, as an object
+ * table.c     the table itself
+ * pump.c      its thread, which takes what the kernel hands up for the register tunnel
+ * tunnel.c    Registers: what a data packet becomes on its way to the RP
  * timer.c     a timer that is a descriptor
  * confine.c   what a process gives up: capabilities, system calls
  */
@@ -53,6 +57,14 @@ struct message {
     size_t length;
 };
 
+/* A packet to be sent. With ifindex 0 the routes decide. */
+struct packet {
+    uint32_t ifindex;
+    const unsigned char *source, *destination, *data; /* the caller holds the objects */
+    size_t length;
+    int error;
+};
+
 /* What the kernel says about an IPv6 packet beside its bytes. */
 struct ancillary {
     uint32_t ifindex; /* 0: not told */
@@ -75,7 +87,15 @@ static inline size_t address_size(int family) { return family == AF_INET ? 4 : 1
 /* Whether the bytes are a message to hand on: 1, with `message` filled, or 0 if they are malformed. */
 int decode4(const unsigned char *bytes, size_t length, int protocol, uint32_t ifindex, struct message *message);
 int decode6(const unsigned char *bytes, size_t length, int protocol, const struct ancillary *told, struct message *message);
+/* The length of the IP packet that begins here, 0 if it is malformed. */
+size_t sound_packet(int family, const unsigned char *at, size_t length);
 PyObject *message_tuple(const struct message *message, int family);
+
+/* Address a message whose name and control buffer are there: room for an in6_pktinfo, and zeroed. */
+void address_packet(struct msghdr *header, int family, const struct packet *packet);
+
+/* Make the type of register tables and add it to the module: 0, or -1 with an exception set. */
+int add_registers(PyObject *module);
 
 PyObject *mroute_init(PyObject *self, PyObject *args);
 PyObject *mroute_set_pim(PyObject *self, PyObject *args);
@@ -90,6 +110,7 @@ PyObject *mroute_decode_mfc(PyObject *self, PyObject *args);
 PyObject *mroute_receive(PyObject *self, PyObject *args);
 PyObject *mroute_decode(PyObject *self, PyObject *args);
 PyObject *mroute_send(PyObject *self, PyObject *args);
+PyObject *mroute_encapsulate(PyObject *self, PyObject *args);
 PyObject *mroute_timer_open(PyObject *self, PyObject *args);
 PyObject *mroute_timer_set(PyObject *self, PyObject *args);
 PyObject *mroute_keep_capabilities(PyObject *self, PyObject *args);

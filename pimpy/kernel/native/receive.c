@@ -1,30 +1,10 @@
-/*
- * Packets and the kernel's upcalls, received in batches.
- *
- * Between recvmmsg() and the tuples is the place of the register table: a WHOLEPKT of an (S,G) that is in
- * it leaves from there, encapsulated, still without the GIL, and never becomes a tuple.
- */
-#include "mroute.h"
+/* Packets and the kernel's upcalls, received in batches. */
+#include "receive.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
 
-#define BATCH 32
-#define SLOT (65536 + 128)        /* the longest IP packet, with an upcall's header in front */
-#define CONTROL 3072              /* packet info, hop limit, and a Hop-by-Hop header of up to 2048 bytes */
 #define LIMIT_MAX 65536
-
-struct batch {
-    struct mmsghdr headers[BATCH];
-    struct iovec vectors[BATCH];
-    struct sockaddr_storage names[BATCH];
-    union {
-        unsigned char bytes[CONTROL];
-        struct cmsghdr align;
-    } controls[BATCH];
-    unsigned char slots[BATCH][SLOT];
-};
 
 static void prepare(struct batch *batch, unsigned count)
 {
@@ -85,15 +65,22 @@ static void told6(struct msghdr *header, struct ancillary *told, struct in6_pkti
     }
 }
 
-static int decode_slot(struct batch *batch, unsigned i, int family, int protocol, struct message *message,
-                       struct in6_pktinfo *info)
+int receive_batch(struct batch *batch, int fd, unsigned wanted)
+{
+    prepare(batch, wanted);
+    return recvmmsg(fd, batch->headers, wanted, MSG_DONTWAIT, NULL);
+}
+
+int decode_slot(struct batch *batch, unsigned i, int family, int protocol, struct message *message, struct in6_pktinfo *info)
 {
     struct msghdr *header = &batch->headers[i].msg_hdr;
     struct sockaddr_in6 *name = (struct sockaddr_in6 *)(void *)&batch->names[i];
     struct ancillary told = {0};
 
+    if (header->msg_flags & MSG_TRUNC)
+        return SLOT_TRUNCATED;
     if (header->msg_flags & MSG_CTRUNC)
-        return 0;
+        return SLOT_MALFORMED;
     if (family == AF_INET)
         return decode4(batch->slots[i], batch->headers[i].msg_len, protocol, ifindex4(header), message);
     told.hop_limit = -1;
@@ -114,12 +101,9 @@ static int take(struct batch *batch, unsigned count, int family, int protocol, P
         PyObject *tuple;
         int result;
 
-        if (batch->headers[i].msg_hdr.msg_flags & MSG_TRUNC) {
-            ++*truncated;
-            continue;
-        }
-        if (!decode_slot(batch, i, family, protocol, &message, &info)) {
-            ++*malformed;
+        result = decode_slot(batch, i, family, protocol, &message, &info);
+        if (result != SLOT_GOOD) {
+            ++*(result == SLOT_TRUNCATED ? truncated : malformed);
             continue;
         }
         tuple = message_tuple(&message, family);
@@ -147,9 +131,8 @@ static int receive(int fd, int family, int protocol, long limit, PyObject *list,
         unsigned wanted = limit < BATCH ? (unsigned)limit : BATCH;
         int count;
 
-        prepare(batch, wanted);
         Py_BEGIN_ALLOW_THREADS
-        count = recvmmsg(fd, batch->headers, wanted, MSG_DONTWAIT, NULL);
+        count = receive_batch(batch, fd, wanted);
         Py_END_ALLOW_THREADS
         if (count < 0) {
             if (errno == EAGAIN || errno == EINTR)

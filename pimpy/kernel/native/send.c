@@ -8,13 +8,6 @@
 #define BATCH 64
 #define DATA_MAX 65535
 
-struct packet {
-    uint32_t ifindex;
-    const unsigned char *source, *destination, *data; /* the caller holds the objects */
-    size_t length;
-    int error;
-};
-
 struct batch {
     struct mmsghdr headers[BATCH];
     struct iovec vectors[BATCH];
@@ -64,9 +57,10 @@ static int to_packet(PyObject *item, int family, struct packet *packet)
     return 0;
 }
 
-static void address4(struct batch *batch, unsigned i, const struct packet *packet)
+static void address4(struct msghdr *header, const struct packet *packet)
 {
-    struct cmsghdr *control = CMSG_FIRSTHDR(&batch->headers[i].msg_hdr);
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    struct sockaddr_in *name = header->msg_name;
     struct in_pktinfo info;
 
     memset(&info, 0, sizeof info);
@@ -76,10 +70,10 @@ static void address4(struct batch *batch, unsigned i, const struct packet *packe
     control->cmsg_type = IP_PKTINFO;
     control->cmsg_len = CMSG_LEN(sizeof info);
     memcpy(CMSG_DATA(control), &info, sizeof info);
-    batch->headers[i].msg_hdr.msg_controllen = CMSG_SPACE(sizeof info);
-    batch->headers[i].msg_hdr.msg_namelen = sizeof batch->names[i].in4;
-    batch->names[i].in4.sin_family = AF_INET;
-    memcpy(&batch->names[i].in4.sin_addr, packet->destination, 4);
+    header->msg_controllen = CMSG_SPACE(sizeof info);
+    header->msg_namelen = sizeof *name;
+    name->sin_family = AF_INET;
+    memcpy(&name->sin_addr, packet->destination, 4);
 }
 
 static int needs_scope(const unsigned char *address)
@@ -89,9 +83,10 @@ static int needs_scope(const unsigned char *address)
     return link_local || (address[0] == 0xff && (address[1] & 0x0f) <= 2);
 }
 
-static void address6(struct batch *batch, unsigned i, const struct packet *packet)
+static void address6(struct msghdr *header, const struct packet *packet)
 {
-    struct cmsghdr *control = CMSG_FIRSTHDR(&batch->headers[i].msg_hdr);
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    struct sockaddr_in6 *name = header->msg_name;
     struct in6_pktinfo info;
 
     memset(&info, 0, sizeof info);
@@ -101,12 +96,17 @@ static void address6(struct batch *batch, unsigned i, const struct packet *packe
     control->cmsg_type = IPV6_PKTINFO;
     control->cmsg_len = CMSG_LEN(sizeof info);
     memcpy(CMSG_DATA(control), &info, sizeof info);
-    batch->headers[i].msg_hdr.msg_controllen = CMSG_SPACE(sizeof info);
-    batch->headers[i].msg_hdr.msg_namelen = sizeof batch->names[i].in6;
-    batch->names[i].in6.sin6_family = AF_INET6;
-    memcpy(&batch->names[i].in6.sin6_addr, packet->destination, 16);
+    header->msg_controllen = CMSG_SPACE(sizeof info);
+    header->msg_namelen = sizeof *name;
+    name->sin6_family = AF_INET6;
+    memcpy(&name->sin6_addr, packet->destination, 16);
     if (needs_scope(packet->destination))
-        batch->names[i].in6.sin6_scope_id = packet->ifindex;
+        name->sin6_scope_id = packet->ifindex;
+}
+
+void address_packet(struct msghdr *header, int family, const struct packet *packet)
+{
+    (family == AF_INET ? address4 : address6)(header, packet);
 }
 
 static void prepare(struct batch *batch, int family, const struct packet *packets, unsigned count)
@@ -124,10 +124,7 @@ static void prepare(struct batch *batch, int family, const struct packet *packet
         header->msg_iovlen = 1;
         header->msg_control = batch->controls[i].bytes;
         header->msg_controllen = sizeof batch->controls[i].bytes;
-        if (family == AF_INET)
-            address4(batch, i, &packets[i]);
-        else
-            address6(batch, i, &packets[i]);
+        address_packet(header, family, &packets[i]);
     }
 }
 

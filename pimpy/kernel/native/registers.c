@@ -1,0 +1,364 @@
+/* A register table with its thread, as an object of Python. */
+#include "registers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define LIMIT_MAX (1 << 24)
+#define MESSAGES_MAX 65536
+
+static const char *const TOTAL_NAMES[TOTALS] = {"sent", "stopped", "ttl", "too_big", "refused", "queue_full", "truncated", "malformed"};
+
+typedef struct {
+    PyObject_HEAD
+    struct registers *registers; /* NULL once closed */
+} Object;
+
+/* Its life */
+
+static void free_waiting(struct waiting *waiting)
+{
+    while (waiting != NULL) {
+        struct waiting *next = waiting->next;
+
+        free(waiting);
+        waiting = next;
+    }
+}
+
+static void free_registers(struct registers *registers)
+{
+    size_t i;
+
+    if (registers == NULL)
+        return;
+    stop_thread(registers);
+    for (i = 0; registers->buckets != NULL && i < registers->size; i++)
+        while (registers->buckets[i] != NULL)
+            delete_entry(registers, registers->buckets[i]->key);
+    free_waiting(registers->first);
+    free(registers->buckets);
+    free(registers->batch);
+    if (registers->ready >= 0)
+        close(registers->ready);
+    if (registers->stop >= 0)
+        close(registers->stop);
+    pthread_mutex_destroy(&registers->lock);
+    free(registers);
+}
+
+/* NULL with errno set. */
+static struct registers *new_registers(int mroute, int pim, int raw, int family, int protocol, size_t limit)
+{
+    struct registers *registers = calloc(1, sizeof *registers);
+    int error;
+
+    if (registers == NULL)
+        return NULL;
+    pthread_mutex_init(&registers->lock, NULL);
+    registers->mroute = mroute;
+    registers->raw = raw;
+    registers->family = family;
+    registers->protocol = protocol;
+    registers->limit = limit;
+    registers->last = &registers->first;
+    registers->output.fd = pim;
+    registers->output.family = family;
+    registers->size = BUCKETS;
+    registers->buckets = calloc(BUCKETS, sizeof *registers->buckets);
+    registers->batch = malloc(sizeof *registers->batch);
+    registers->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    registers->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (registers->buckets == NULL || registers->batch == NULL)
+        error = ENOMEM;
+    else if (registers->ready < 0 || registers->stop < 0)
+        error = errno;
+    else if (getrandom(&registers->seed, sizeof registers->seed, 0) != sizeof registers->seed)
+        error = EIO;
+    else
+        error = start_thread(registers);
+    if (error) {
+        free_registers(registers);
+        errno = error;
+        return NULL;
+    }
+    return registers;
+}
+
+/* For Python */
+
+static struct registers *opened(PyObject *self)
+{
+    struct registers *registers = ((Object *)(void *)self)->registers;
+
+    if (registers == NULL)
+        PyErr_SetString(PyExc_ValueError, "the register table is closed");
+    return registers;
+}
+
+static PyObject *registers_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *mroute_object, *pim_object, *raw_object, *family_object, *protocol_object, *limit_object;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    long long protocol, limit;
+    int mroute, pim, raw, family;
+    Object *self;
+
+    if (keywords != NULL && PyDict_Size(keywords) != 0) {
+        PyErr_SetString(PyExc_TypeError, "Registers() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "OOOOOO:Registers", &mroute_object, &pim_object, &raw_object, &family_object,
+                          &protocol_object, &limit_object))
+        return NULL;
+    if (to_descriptor(mroute_object, &mroute) < 0 || to_descriptor(pim_object, &pim) < 0 ||
+        to_descriptor(raw_object, &raw) < 0 || to_family(family_object, &family) < 0 ||
+        to_number(protocol_object, "protocol", 1, 255, &protocol) < 0 ||
+        to_number(limit_object, "limit", 1, LIMIT_MAX, &limit) < 0)
+        return NULL;
+    self = (Object *)(void *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->registers = new_registers(mroute, pim, raw, family, (int)protocol, (size_t)limit);
+    if (self->registers == NULL) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void close_registers(Object *self)
+{
+    struct registers *registers = self->registers;
+
+    self->registers = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    free_registers(registers);
+    Py_END_ALLOW_THREADS
+}
+
+static void registers_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    close_registers((Object *)(void *)self);
+    release(self);
+    Py_DECREF((PyObject *)type);
+}
+
+/* `key` from the first two of a call's arguments: 0, or -1 with an exception set. */
+static int to_key(const struct registers *registers, PyObject *source_object, PyObject *group_object, unsigned char *key)
+{
+    Py_ssize_t size = (Py_ssize_t)address_size(registers->family);
+    const unsigned char *source, *group;
+
+    if (to_bytes(source_object, "source", size, &source) < 0 || to_bytes(group_object, "group", size, &group) < 0)
+        return -1;
+    make_key(source, group, registers->family, key);
+    return 0;
+}
+
+static PyObject *registers_set(PyObject *self, PyObject *args)
+{
+    PyObject *source, *group, *address_object, *rp_object, *stopped;
+    struct registers *registers = opened(self);
+    struct tunnel tunnel = {.mtu = PATH_MTU};
+    const unsigned char *address, *rp;
+    unsigned char key[KEY];
+    size_t size;
+    int error;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "OOOOO:set", &source, &group, &address_object, &rp_object, &stopped))
+        return NULL;
+    size = address_size(registers->family);
+    if (to_key(registers, source, group, key) < 0 || to_bytes(address_object, "address", (Py_ssize_t)size, &address) < 0 ||
+        to_bytes(rp_object, "rp", (Py_ssize_t)size, &rp) < 0)
+        return NULL;
+    if (!PyBool_Check(stopped)) {
+        PyErr_SetString(PyExc_TypeError, "stopped must be a bool");
+        return NULL;
+    }
+    memcpy(tunnel.source, address, size);
+    memcpy(tunnel.rp, rp, size);
+    fill_header(&tunnel, registers->family);
+    pthread_mutex_lock(&registers->lock);
+    error = set_entry(registers, key, &tunnel, stopped == Py_True);
+    pthread_mutex_unlock(&registers->lock);
+    if (error) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *registers_delete(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    PyObject *source, *group;
+    unsigned char key[KEY];
+    int found;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "OO:delete", &source, &group) ||
+        to_key(registers, source, group, key) < 0)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    found = delete_entry(registers, key);
+    pthread_mutex_unlock(&registers->lock);
+    return PyBool_FromLong(found);
+}
+
+/* A copy of all entries, so that the lock is not held while Python's objects are made; NULL without memory. */
+static struct entry *copy_entries(struct registers *registers, size_t *count)
+{
+    struct entry *copy, *entry;
+    size_t i, at = 0;
+
+    pthread_mutex_lock(&registers->lock);
+    *count = registers->count;
+    copy = malloc(*count > 0 ? *count * sizeof *copy : 1);
+    for (i = 0; copy != NULL && i < registers->size; i++)
+        for (entry = registers->buckets[i]; entry != NULL; entry = entry->next)
+            copy[at++] = *entry;
+    pthread_mutex_unlock(&registers->lock);
+    return copy;
+}
+
+static int put_counters(PyObject *result, const struct entry *entry, Py_ssize_t size)
+{
+    PyObject *key = Py_BuildValue("(y#y#)", (const char *)entry->key, size, (const char *)entry->key + size, size);
+    PyObject *value = Py_BuildValue("(KK)", (unsigned long long)entry->packets, (unsigned long long)entry->bytes);
+    int done = key == NULL || value == NULL ? -1 : PyDict_SetItem(result, key, value);
+
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return done;
+}
+
+static PyObject *registers_counters(PyObject *self, PyObject *none)
+{
+    struct registers *registers = opened(self);
+    struct entry *entries;
+    PyObject *result;
+    size_t count, i;
+
+    (void)none;
+    if (registers == NULL)
+        return NULL;
+    entries = copy_entries(registers, &count);
+    if (entries == NULL)
+        return PyErr_NoMemory();
+    result = PyDict_New();
+    for (i = 0; result != NULL && i < count; i++)
+        if (put_counters(result, &entries[i], (Py_ssize_t)address_size(registers->family)) < 0)
+            Py_CLEAR(result);
+    free(entries);
+    return result;
+}
+
+static PyObject *registers_totals(PyObject *self, PyObject *none)
+{
+    struct registers *registers = opened(self);
+    uint64_t totals[TOTALS];
+    PyObject *result;
+    size_t i;
+
+    (void)none;
+    if (registers == NULL)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    memcpy(totals, registers->totals, sizeof totals);
+    pthread_mutex_unlock(&registers->lock);
+    result = PyDict_New();
+    for (i = 0; result != NULL && i < TOTALS; i++) {
+        PyObject *number = PyLong_FromUnsignedLongLong(totals[i]);
+
+        if (number == NULL || PyDict_SetItemString(result, TOTAL_NAMES[i], number) < 0)
+            Py_CLEAR(result);
+        Py_XDECREF(number);
+    }
+    return result;
+}
+
+static PyObject *registers_receive(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    struct waiting *taken, *waiting;
+    PyObject *limit_object, *result;
+    long long limit;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "O:receive", &limit_object) ||
+        to_number(limit_object, "limit", 1, MESSAGES_MAX, &limit) < 0)
+        return NULL;
+    taken = take_waiting(registers, (long)limit);
+    if (taken == NULL && registers->error) {
+        errno = registers->error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    result = PyList_New(0);
+    for (waiting = taken; result != NULL && waiting != NULL; waiting = waiting->next) {
+        PyObject *tuple = message_tuple(&waiting->message, registers->family);
+
+        if (tuple == NULL || PyList_Append(result, tuple) < 0)
+            Py_CLEAR(result);
+        Py_XDECREF(tuple);
+    }
+    free_waiting(taken);
+    return result;
+}
+
+static PyObject *registers_fileno(PyObject *self, PyObject *none)
+{
+    struct registers *registers = opened(self);
+
+    (void)none;
+    return registers == NULL ? NULL : PyLong_FromLong(registers->ready);
+}
+
+static PyObject *registers_close(PyObject *self, PyObject *none)
+{
+    (void)none;
+    close_registers((Object *)(void *)self);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"set", registers_set, METH_VARARGS,
+     "set(source, group, address, rp, stopped)\n\nSend Registers of (S,G) from our address to the RP, or while stopped none."},
+    {"delete", registers_delete, METH_VARARGS, "delete(source, group) -> bool\n\nForget (S,G); whether it was there."},
+    {"counters", registers_counters, METH_NOARGS, "counters() -> {(source, group): (packets, bytes)}"},
+    {"totals", registers_totals, METH_NOARGS, "totals() -> {`sent` or a reason: packets}"},
+    {"receive", registers_receive, METH_VARARGS, "receive(limit) -> messages\n\nAll that was not sent as a Register."},
+    {"fileno", registers_fileno, METH_NOARGS, "fileno() -> fd\n\nReadable while messages wait."},
+    {"close", registers_close, METH_NOARGS, "close()\n\nEnd the thread and forget everything."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, (void *)registers_new},
+    {Py_tp_dealloc, (void *)registers_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, "Registers(mroute, pim, raw, family, protocol, limit)\n\nA register table and its thread."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "pimpy.kernel._mroute.Registers",
+    .basicsize = sizeof(Object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+int add_registers(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
+    int done = type == NULL ? -1 : PyModule_AddObjectRef(module, "Registers", type);
+
+    Py_XDECREF(type);
+    return done;
+}

@@ -1,0 +1,137 @@
+/* Which (S,G) leave by which tunnel (RFC 7761 4.4.1). Whoever calls has the lock. */
+#include "registers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void make_key(const unsigned char *source, const unsigned char *group, int family, unsigned char *key)
+{
+    size_t size = address_size(family);
+
+    memset(key, 0, KEY);
+    memcpy(key, source, size);
+    memcpy(key + size, group, size);
+}
+
+/* Sources and groups are chosen by strangers: the seed keeps them from choosing the bucket. */
+static size_t bucket_of(const struct registers *registers, const unsigned char *key, size_t size)
+{
+    uint64_t hash = registers->seed, word;
+    size_t at;
+
+    for (at = 0; at < KEY; at += sizeof word) {
+        memcpy(&word, key + at, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+        hash *= registers->seed | 1;
+        hash ^= hash >> 29;
+    }
+    return (size_t)hash & (size - 1);
+}
+
+static struct entry **place_of(const struct registers *registers, const unsigned char *key)
+{
+    struct entry **place = &registers->buckets[bucket_of(registers, key, registers->size)];
+
+    while (*place != NULL && memcmp((*place)->key, key, KEY) != 0)
+        place = &(*place)->next;
+    return place;
+}
+
+struct entry *find_entry(const struct registers *registers, const unsigned char *key) { return *place_of(registers, key); }
+
+/* Twice as many buckets; without memory for them the chains grow longer. */
+static void grow(struct registers *registers)
+{
+    size_t size = registers->size * 2, i;
+    struct entry **buckets = calloc(size, sizeof *buckets);
+
+    if (buckets == NULL)
+        return;
+    for (i = 0; i < registers->size; i++) {
+        struct entry *entry = registers->buckets[i], *next;
+
+        for (; entry != NULL; entry = next) {
+            struct entry **head = &buckets[bucket_of(registers, entry->key, size)];
+
+            next = entry->next;
+            entry->next = *head;
+            *head = entry;
+        }
+    }
+    free(registers->buckets);
+    registers->buckets = buckets;
+    registers->size = size;
+}
+
+static struct tunnel *hold_tunnel(struct registers *registers, const struct tunnel *wanted)
+{
+    struct tunnel *tunnel = registers->tunnels;
+
+    while (tunnel != NULL && (memcmp(tunnel->source, wanted->source, 16) != 0 || memcmp(tunnel->rp, wanted->rp, 16) != 0))
+        tunnel = tunnel->next;
+    if (tunnel == NULL) {
+        tunnel = malloc(sizeof *tunnel);
+        if (tunnel == NULL)
+            return NULL;
+        *tunnel = *wanted;
+        tunnel->next = registers->tunnels;
+        registers->tunnels = tunnel;
+    }
+    tunnel->users++;
+    return tunnel;
+}
+
+static void release_tunnel(struct registers *registers, struct tunnel *tunnel)
+{
+    struct tunnel **place = &registers->tunnels;
+
+    if (--tunnel->users > 0)
+        return;
+    while (*place != tunnel)
+        place = &(*place)->next;
+    *place = tunnel->next;
+    free(tunnel);
+}
+
+int set_entry(struct registers *registers, const unsigned char *key, const struct tunnel *wanted, int stopped)
+{
+    struct entry **place = place_of(registers, key), *entry = *place;
+    struct tunnel *tunnel;
+
+    if (entry == NULL && registers->count >= registers->limit)
+        return ENOSPC;
+    tunnel = hold_tunnel(registers, wanted);
+    if (tunnel == NULL)
+        return ENOMEM;
+    if (entry != NULL) {
+        release_tunnel(registers, entry->tunnel);
+    } else {
+        entry = calloc(1, sizeof *entry);
+        if (entry == NULL) {
+            release_tunnel(registers, tunnel);
+            return ENOMEM;
+        }
+        memcpy(entry->key, key, KEY);
+        *place = entry;
+        if (++registers->count > registers->size)
+            grow(registers);
+    }
+    entry->tunnel = tunnel;
+    entry->stopped = stopped;
+    return 0;
+}
+
+int delete_entry(struct registers *registers, const unsigned char *key)
+{
+    struct entry **place = place_of(registers, key), *entry = *place;
+
+    if (entry == NULL)
+        return 0;
+    *place = entry->next;
+    registers->count--;
+    release_tunnel(registers, entry->tunnel);
+    free(entry);
+    return 1;
+}

@@ -1,0 +1,59 @@
+/* Register tunnels: a data packet becomes a Register, or several, on its way to the RP (RFC 7761 4.4.1). Needs no GIL. */
+#ifndef PIMPY_TUNNEL_H
+#define PIMPY_TUNNEL_H
+
+#include "mroute.h"
+
+#include <sys/uio.h>
+
+#define OUTPUT 64
+#define REGISTER_HEADER 8
+#define PATH_MTU 1500 /* as long as the kernel tells of none */
+
+/* From our address to an RP. */
+struct tunnel {
+    struct tunnel *next;
+    size_t users; /* entries that lead there */
+    unsigned char source[16];
+    unsigned char rp[16];
+    unsigned char header[REGISTER_HEADER]; /* complete: the checksum covers nothing of the packet inside */
+    uint32_t mtu;                          /* of the path */
+    uint64_t asked;                        /* when the kernel was asked for it: nanoseconds; 0: never */
+};
+
+/* Registers that leave together. Their data stay where they are until `flush`. */
+struct output {
+    int fd;
+    int family;
+    unsigned count;
+    uint64_t refused; /* by the kernel, in all */
+    struct mmsghdr headers[OUTPUT];
+    struct iovec vectors[OUTPUT][2];
+    unsigned char heads[OUTPUT][REGISTER_HEADER + IP4_HEADER];
+    union {
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } names[OUTPUT];
+    union {
+        unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } controls[OUTPUT];
+};
+
+enum encapsulated { SENT, TTL_SPENT, TOO_BIG };
+
+void fill_header(struct tunnel *tunnel, int family);
+
+/* The path MTU towards the RP as the kernel knows it now, PATH_MTU if it does not. */
+uint32_t path_mtu(const struct tunnel *tunnel, int family);
+
+/* Encapsulate a whole IP packet, as decode.c found it sound: its TTL and an unfinished UDP checksum are changed in place. */
+enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length);
+
+/* Tell the packet's source, by the raw socket `fd`, of the size that fits (R21). */
+void tell_too_big(int fd, const struct tunnel *tunnel, const unsigned char *packet, size_t length);
+
+/* Send what was encapsulated. */
+void flush(struct output *output);
+
+#endif

@@ -1,0 +1,221 @@
+"""The register table against the kernel: data goes to the RP (conformance R8, R9, R16, R19 to R21)."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import time
+from socket import IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, SOCK_DGRAM, inet_ntop, socket
+
+from kernel_frames import checksum
+from kernel_namespaces import Trio, eventually, families
+from kernel_registers import Bench, at_work, fragments, frames
+
+from pimpy.kernel import _mroute
+from pimpy.wire import pim
+from pimpy.wire.family import IPV4, IPV6, Family
+from pimpy.wire.ip import decrement_ttl
+
+
+@families()
+def test_R8_R9_R16_R19_a_packet_goes_to_the_rp(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.register()
+        packet = bench.udp(b"data", ttl=9, tos=0xBB)
+        bench.send(packet)
+        (outer,) = bench.arrived()
+        assert bench.inner(outer) == decrement_ttl(family, packet), "the inner TTL is one less, all else is the same"
+        if family is IPV4:
+            assert (outer[1], outer[8]) == (0xBB, 64), "DSCP and ECN are the packet's, the TTL is the system's"
+        else:
+            assert (int.from_bytes(outer[:2], "big") >> 4 & 0xFF, outer[7]) == (0xBB, 64)
+        assert bench.table.counters() == {(bench.source, bench.group): (1, len(packet))}
+        assert bench.messages() == [] and bench.total("sent") == 1
+
+
+@families()
+def test_R8_a_ttl_of_1_goes_nowhere(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.register()
+        bench.send(bench.udp(b"one", ttl=1))
+        bench.send(bench.udp(b"two", ttl=2))
+        (outer,) = bench.arrived()
+        assert bench.inner(outer)[-3:] == b"two"
+        assert bench.table.counters() == {(bench.source, bench.group): (1, len(bench.udp(b"two")))}
+
+
+@families()
+def test_a_checksum_that_was_left_to_the_interface_is_finished(trio: Trio, family: Family) -> None:
+    """A socket's packet crosses a veth pair with half a checksum, which a receiver behind the RP would refuse."""
+    with at_work(trio, family) as bench, trio.left, socket(family.number, SOCK_DGRAM) as sender:
+        bench.register()
+        if family is IPV4:
+            sender.setsockopt(IPPROTO_IP, 33, 9)
+            sender.setsockopt(IPPROTO_IP, IP_TOS, 0x28)
+        else:
+            sender.setsockopt(IPPROTO_IPV6, 18, 9)
+            sender.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, 0x28)
+        for size in (0, 1, 2, 700, 701):
+            sender.sendto(os.urandom(size), (inet_ntop(family.number, bench.group), 7))
+            (outer,) = bench.arrived()
+            packet = bench.inner(outer)
+            body = packet[20 if family is IPV4 else 40 :]
+            length = struct.pack("!HH", 17, len(body)) if family is IPV4 else struct.pack("!II", len(body), 17)
+            addresses = packet[12:20] if family is IPV4 else packet[8:40]
+            assert checksum(addresses + length + body) == b"\0\0"
+
+
+@families()
+def test_register_stop_flips_one_entry(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.register(stopped=True)
+        bench.send(bench.udp(b"stopped"))
+        eventually(lambda: bench.total("stopped") == 1)
+        bench.register()
+        bench.send(bench.udp(b"on"))
+        (outer,) = bench.arrived()
+        assert bench.inner(outer).endswith(b"on") and bench.messages() == []
+
+
+@families()
+def test_what_is_not_in_the_table_waits_for_its_owner(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.send(bench.udp(b"first"))
+        (message,) = eventually(bench.messages)
+        assert message[:2] == (_mroute.NOCACHE, 0)
+        bench.into_tunnel()
+        (message,) = eventually(bench.messages)
+        assert message[:2] == (_mroute.WHOLEPKT, 31) and message[6].endswith(b"first")
+        bench.register()
+        bench.send(bench.udp(b"second"))
+        bench.arrived()
+        assert bench.messages() == []
+        bench.table.delete(bench.source, bench.group)
+        bench.send(bench.udp(b"third"))
+        (message,) = eventually(bench.messages)
+        assert message[6].endswith(b"third")
+        readable, _, _ = select.select([bench.table.fileno()], [], [], 0)
+        assert not readable or bench.table.receive(1000)
+
+
+@families()
+def test_messages_wait_in_order_and_up_to_a_bound(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.into_tunnel()
+        bench.left.setblocking(True)
+        count = 8000
+        for i in range(count):
+            bench.send(bench.udp(i.to_bytes(4, "big") + bytes(1300)))
+        eventually(lambda: bench.total("queue_full") > 0, 20)
+        found: list[int] = []
+        while messages := bench.table.receive(7):
+            assert len(messages) <= 7
+            found += [int.from_bytes(m[6][-1304:-1300], "big") for m in messages if m[0] == _mroute.WHOLEPKT]
+        assert found == sorted(found) and 5000 < len(found) < count
+        bench.send(bench.udp(b"again"))
+        assert any(message[6].endswith(b"again") for message in eventually(bench.messages))
+
+
+def test_R20_large_packets_are_fragmented_before(trio: Trio) -> None:
+    with at_work(trio, IPV4) as bench:
+        trio.router.ip("route change 10.0.2.0/24 dev toright mtu 628")
+        bench.register()
+        packet = bench.udp(bytes(range(256)) * 5, ttl=9)
+        bench.send(packet)
+        parts = [bench.inner(outer) for outer in bench.arrived(3)]
+        assert [len(part) for part in parts] == [596, 596, 156] and all(len(part) <= 628 - 28 for part in parts)
+        assert parts == list(fragments(decrement_ttl(IPV4, packet) or b"", 600))
+        assert b"".join(part[20:] for part in parts) == packet[20:]
+        small = bench.udp(bytes(572), ttl=9)
+        bench.send(small)
+        assert bench.inner(*bench.arrived()) == decrement_ttl(IPV4, small), "what fits stays whole"
+
+
+def test_R20_a_packet_that_may_not_be_fragmented_is_not_lost(trio: Trio) -> None:
+    with at_work(trio, IPV4) as bench:
+        trio.router.ip("route change 10.0.2.0/24 dev toright mtu 628")
+        bench.register()
+        packet = bench.udp(bytes(1000), ttl=9, flags=0x4000)
+        bench.send(packet)
+        outer = bench.arrived(2)
+        whole = b"".join(part[20:] for part in sorted(outer, key=lambda part: part[6:8]) if not part[6] & 0x20)
+        first = b"".join(part[20:] for part in outer if part[6] & 0x20)
+        message = pim.decode(IPV4, bench.us, bench.rp, first + whole)
+        assert isinstance(message, pim.Register) and message.packet == decrement_ttl(IPV4, packet)
+
+
+def too_big(bench: Bench) -> list[tuple[int, bytes]]:
+    """(MTU, what is quoted) of each Packet Too Big that arrived at the source, its checksum right."""
+    found = []
+    for data in frames(bench.left):
+        if data[6] == 58 and data[40] == 2:
+            body = data[40:]
+            assert checksum(data[8:40] + struct.pack("!II", len(body), 58) + body) == b"\0\0"
+            assert data[8:24] == bench.us and data[24:40] == bench.source and len(data) <= 1280
+            found.append((int.from_bytes(body[4:8], "big"), body[8:]))
+    return found
+
+
+def test_R21_packet_too_big(trio: Trio) -> None:
+    with at_work(trio, IPV6) as bench:
+        trio.router.ip("route add 2001:db8:2::/64 dev toright metric 9 mtu 1400")
+        bench.register()
+        packet = bench.udp(bytes(1352 - 48 + 1), ttl=9)
+        bench.send(packet)
+        ((mtu, quoted),) = eventually(lambda: too_big(bench))
+        assert mtu == 1352 and packet.startswith(quoted) and len(quoted) == 1280 - 48
+        assert bench.total("too_big") == 1 and bench.table.counters() == {(bench.source, bench.group): (0, 0)}
+        for _ in range(20):
+            bench.send(packet)
+        eventually(lambda: bench.total("too_big") == 21)
+        assert too_big(bench) == [], "once a second"
+        fits = bench.udp(bytes(1352 - 48), ttl=9)
+        bench.send(fits)
+        assert bench.inner(*bench.arrived()) == decrement_ttl(IPV6, fits)
+
+
+def test_R21_below_1280_the_register_is_fragmented(trio: Trio) -> None:
+    with at_work(trio, IPV6) as bench:
+        trio.router.ip("route add 2001:db8:2::/64 dev toright metric 9 mtu 1300")
+        bench.register()
+        bench.send(bench.udp(bytes(1280 - 48 + 1), ttl=9))
+        ((mtu, _),) = eventually(lambda: too_big(bench))
+        assert mtu == 1280
+        packet = bench.udp(bytes(1280 - 48), ttl=9)
+        bench.send(packet)
+        outer = bench.arrived(2)
+        assert all(part[6] == 44 and len(part) <= 1300 for part in outer)
+        joined = b"".join(part[48:] for part in sorted(outer, key=lambda part: part[42:44]))
+        message = pim.decode(IPV6, bench.us, bench.rp, joined)
+        assert isinstance(message, pim.Register) and message.packet == decrement_ttl(IPV6, packet)
+
+
+@families()
+def test_an_rp_that_cannot_be_reached_is_counted(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.register()
+        trio.router.ip("link set toright down")
+        for i in range(100):
+            bench.send(bench.udp(b"%d" % i))
+        eventually(lambda: bench.total("refused") == 100)
+        assert bench.total("sent") == 0
+        trio.router.ip("link set toright up")
+        if family is IPV6:
+            trio.router.ip("addr replace 2001:db8:2::1/64 dev toright nodad")
+        end = time.monotonic() + 10
+        while not bench.outer():
+            assert time.monotonic() < end
+            bench.send(bench.udp(b"again"))
+            time.sleep(0.05)
+
+
+@families()
+def test_a_burst_is_registered_whole(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.register()
+        bench.left.setblocking(True)
+        for i in range(5000):
+            bench.send(bench.udp(i.to_bytes(4, "big")))
+        eventually(lambda: bench.table.counters()[bench.source, bench.group][0] == 5000, 20)
+        assert bench.messages() == []
