@@ -112,7 +112,11 @@ def test_words_and_filters(path: str, command: str, count: int) -> None:
     ("command", "code", "text"),
     [
         ("", 2, "an empty command"),
-        ("shw", 2, "no such command: 'shw'; known are clear, explain, kill, log, monitor, reload, restart, show, version"),
+        (
+            "shw",
+            2,
+            "no such command: 'shw'; known are clear, explain, kill, log, monitor, reload, restart,",
+        ),
         ("show", 2, "show what?"),
         ("show i", 2, "show command 'i' is ambiguous: igmp, interfaces"),
         ("show bogus", 2, "no such show command: 'bogus'"),

@@ -1,0 +1,1 @@
+"""pimctl join, send and ping: receiver, source and answerer, to try a network with. They need no daemon."""
