@@ -75,14 +75,50 @@ def _plain(key: str, value: object) -> str:
 
 
 def _mroutes(rows: Iterable[Cells]) -> list[str]:
-    outgoing: dict[tuple[str, str], list[Cells]] = {}
+    outgoing: dict[tuple[str, str, bool], list[Cells]] = {}
     entries = []
     for row in rows:
-        if row["row"] == "entry":
+        if row["row"] in ("entry", "rpt"):
             entries.append(row)
         else:
-            outgoing.setdefault((row["group"], row["source_address"]), []).append(row)
-    return [_mroute(row, outgoing.get((row["group"], row["source_address"]), [])) for row in entries]
+            key = row["group"], row["source_address"], row["row"] == "rpt_outgoing"
+            outgoing.setdefault(key, []).append(row)
+    blocks = []
+    for row in entries:
+        of_rpt = row["row"] == "rpt"
+        found = outgoing.get((row["group"], row["source_address"], of_rpt), [])
+        blocks.append(_rpt(row, found) if of_rpt else _mroute(row, found))
+    return blocks
+
+
+def _rpt(row: Cells, outgoing: Sequence[Cells]) -> str:
+    """An (S,G,rpt) entry: what is said of a source on the shared tree."""
+    states = {
+        "pruned": "pruned off the shared tree upstream",
+        "not_pruned": "wanted from the shared tree",
+        "rpt_not_joined": "the shared tree is not joined",
+    }
+    lines = [f"({row['source_address']}, {row['group']}, rpt)", f"  State     : {states[row['upstream_state']]}"]
+    lines.append(f"  RP        : {row['rp_address'] or 'none known'}")
+    lines.append(f"  Incoming  : {row['incoming_interface'] or 'none'}, RPF neighbour {row['rpf_neighbor'] or 'none'}")
+    if row["override_expiration"] is not None:
+        lines.append(f"  Timers    : overrides a Prune in {row['override_expiration']:g}s")
+    texts = [_rpt_outgoing(one) for one in outgoing] or ["none"]
+    lines += [f"  {'  ' if number else 'Outgoing  : ':<12}{text}" for number, text in enumerate(texts)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _rpt_outgoing(row: Cells) -> str:
+    ends = "never" if row["expiration"] is None else f"in {duration(row['expiration'])}"
+    said = []
+    if row["prune_state"] == "prune":
+        said.append(f"pruned by a router {duration(row['up_time'])} ago, ends {ends}")
+    elif row["prune_state"] == "prune_pending":
+        said.append(f"pruned by a router, in force in {row['prune_expiration']:g}s, ends {ends}")
+    if row["excluded"]:
+        said.append("excluded by all members")
+    state = "from the shared tree" if row["inherited"] else "NOT from the shared tree"
+    return f"{row['outgoing_interface']} {state}: {'; '.join(said)}"
 
 
 def _mroute(row: Cells, outgoing: Sequence[Cells]) -> str:
@@ -158,5 +194,7 @@ def _outgoing(row: Cells) -> str:
     if row["assert_state"] is not None:
         said.append("we forward" if row["assert_state"] == "winner" else "another router forwards")
         said[-1] += ", by Assert"
+    elif row["rpt_assert_state"] == "loser":
+        said.append("another router forwards, by Assert on the shared tree")
     state = "forwarding" if row["forwarding"] else "NOT forwarding"
     return f"{row['outgoing_interface']} {state}: {'; '.join(said) or 'no reason'}"

@@ -27,7 +27,7 @@ DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), "docs", "field
 
 COMMANDS: dict[str, tuple[type, ...]] = {
     "neighbors": (core.NeighborRow,),
-    "mroute": (core.MrouteRow, core.OutgoingRow),
+    "mroute": (core.MrouteRow, core.OutgoingRow, core.RptRow, core.RptOutgoingRow),
     "interfaces": (core.InterfaceRow,),
     "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
     "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
@@ -51,7 +51,10 @@ ENUMS: dict[type, dict[str, list[str]]] = {
         "row": ["outgoing"],
         "jp_state": ["no_info", "join", "prune_pending"],
         "assert_state": ["winner", "loser"],
+        "rpt_assert_state": ["winner", "loser"],
     },
+    core.RptRow: {"row": ["rpt"], "upstream_state": ["rpt_not_joined", "pruned", "not_pruned"]},
+    core.RptOutgoingRow: {"row": ["rpt_outgoing"], "prune_state": ["no_info", "prune_pending", "prune"]},
     core.GmpInterfaceRow: {
         "oper_status": ["up", "down", "off"],
         "immediate_leave": ["off", "tracked", "forced"],

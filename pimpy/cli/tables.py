@@ -46,9 +46,15 @@ OTHERS = ("static", "proxy")
 """Owners of entries that are not PIM's."""
 
 
+RPT_STATES = {"pruned": "pruned", "not_pruned": "not pruned", "rpt_not_joined": "not joined"}
+"""Of an (S,G,rpt) entry: what is asked for upstream (RFC 7761 4.5.7)."""
+
+
 def _state(row: Cells) -> str:
     if row["mode"] == "negative":
         return "unwanted"
+    if row["mode"] == "rpt":
+        return RPT_STATES[row["upstream_state"]]
     if row["mode"] in OTHERS:
         return str(row["mode"])
     flags = ["SPT"] if row["is_spt"] and row["mode"] == "pim_asm" else []
@@ -72,8 +78,19 @@ def why(row: Cells) -> str:
         reasons.append("pruned")
     if row["assert_state"] is not None:
         reasons.append("assert won" if row["assert_state"] == "winner" else "assert lost")
+    elif row["rpt_assert_state"] == "loser":
+        reasons.append("assert lost")
     text = f"{row['outgoing_interface']} ({'+'.join(reasons) or 'none'})"
     return text if row["forwarding"] else f"[{text}]"
+
+
+def why_not(row: Cells) -> str:
+    """An interface of an (S,G,rpt) entry, with the reason that the source is not wanted there from the shared tree."""
+    reasons = {"prune": ["pruned"], "prune_pending": ["pruning"]}.get(row["prune_state"], [])
+    if row["excluded"]:
+        reasons = [*reasons, "excluded"]
+    text = f"{row['outgoing_interface']} ({'+'.join(reasons)})"
+    return text if row["inherited"] else f"[{text}]"
 
 
 def _bridge(row: Cells) -> str:
@@ -243,18 +260,30 @@ def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:
 
 def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
     """The entries, each with the texts of its outgoing interfaces, which follow it in order."""
-    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    entries: dict[tuple[str, str, bool], dict[str, Any]] = {}
     rest = []
     for row in rows:
+        key = row["group"], row["source_address"]
         if row["row"] == "entry":
-            entries[row["group"], row["source_address"]] = {**row, "outgoing": []}
+            entries[*key, False] = {**row, "outgoing": []}
+        elif row["row"] == "rpt":
+            entries[*key, True] = {**_NO_STREAM, **row, "source_address": f"{key[1]} rpt", "outgoing": []}
         else:
             rest.append(row)
     for row in rest:
-        if entry := entries.get((row["group"], row["source_address"])):
+        of_rpt = row["row"] == "rpt_outgoing"
+        if entry := entries.get((row["group"], row["source_address"], of_rpt)):
             mode = entry["mode"]
-            entry["outgoing"].append(f"{row['outgoing_interface']} ({mode})" if mode in OTHERS else why(row))
+            text = why_not(row) if of_rpt else why(row)
+            entry["outgoing"].append(f"{row['outgoing_interface']} ({mode})" if mode in OTHERS else text)
     return list(entries.values())
+
+
+_NO_STREAM: Cells = dict.fromkeys(("packets", "bytes", "wrong_if", "last_packet", "packet_rate", "bit_rate")) | {
+    "mode": "rpt",
+    "rpf_state": "no_neighbor",
+}
+"""What an (S,G,rpt) entry has not: the kernel knows none."""
 
 
 def _members(rows: Iterable[Cells]) -> list[dict[str, Any]]:

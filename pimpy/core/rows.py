@@ -135,12 +135,58 @@ class OutgoingRow:
     """Whether somebody there pruned the source off the shared tree (RFC 7761 4.5.3)."""
     assert_state: str | None
     """`winner` or `loser` (RFC 7761 4.6); None if nobody else forwards there."""
+    rpt_assert_state: str | None
+    """The same of the (*,G) entry, for a stream that the shared tree may bring here; None of (*,G) itself."""
     forwarding: bool
     """Whether it stands in the kernel's entry."""
     expiration: float | None
     """Seconds until the downstream join state ends; None if there is none, or it never ends."""
     up_time: float | None
     """Of the downstream join state."""
+
+
+@frozen
+class RptRow:
+    """An (S,G,rpt) entry: a source that is not wanted from the shared tree, here or somewhere (RFC 7761 4.1.4)."""
+
+    row: str
+    """Always `rpt`."""
+    address_family: str
+    group: str
+    source_address: str
+    rp_address: str | None
+    upstream_state: str
+    """`rpt_not_joined`, `pruned` or `not_pruned` (RFC 7761 4.5.7)."""
+    incoming_interface: str | None
+    """RPF_interface(RP(G)); `register` at the RP itself."""
+    rpf_neighbor: str | None
+    """RPF'(S,G,rpt): who is told of Joins and Prunes."""
+    override_expiration: float | None
+    """Seconds until a Join overrides somebody else's Prune; None if there is none to override."""
+
+
+@frozen
+class RptOutgoingRow:
+    """An interface on which a source is not wanted from the shared tree: one of an (S,G,rpt) entry."""
+
+    row: str
+    """Always `rpt_outgoing`."""
+    address_family: str
+    group: str
+    source_address: str
+    outgoing_interface: str
+    prune_state: str
+    """`no_info`, `prune_pending` or `prune` (RFC 7761 4.5.3)."""
+    excluded: bool
+    """Whether all members on that link exclude the source."""
+    inherited: bool
+    """Whether the source comes there from the shared tree all the same, for others or as long as a Prune pends."""
+    prune_expiration: float | None
+    """Seconds until a pending Prune is in force; None if none pends."""
+    expiration: float | None
+    """Seconds until the Prune ends; None if there is none, or it never ends."""
+    up_time: float | None
+    """Of the Prune."""
 
 
 @frozen
@@ -264,4 +310,14 @@ class GmpReporterRow:
 
 
 GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
-Row = NeighborRow | InterfaceRow | MrouteRow | OutgoingRow | GmpInterfaceRow | GmpRow | StaticRow
+Row = (
+    NeighborRow
+    | InterfaceRow
+    | MrouteRow
+    | OutgoingRow
+    | RptRow
+    | RptOutgoingRow
+    | GmpInterfaceRow
+    | GmpRow
+    | StaticRow
+)

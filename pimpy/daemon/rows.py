@@ -21,6 +21,8 @@ from pimpy.core.rows import (
     NeighborRow,
     OutgoingRow,
     Row,
+    RptOutgoingRow,
+    RptRow,
     StaticRow,
 )
 from pimpy.daemon.monitor import EventRow
@@ -148,6 +150,14 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         _packed(row.group),
         _packed(row.source_address),
         1,
+        row.outgoing_interface,
+    ),
+    RptRow: lambda row: (row.address_family, _packed(row.group), _packed(row.source_address), 2, ""),
+    RptOutgoingRow: lambda row: (
+        row.address_family,
+        _packed(row.group),
+        _packed(row.source_address),
+        3,
         row.outgoing_interface,
     ),
     GmpInterfaceRow: lambda row: (0, row.address_family, row.interface),

@@ -1,4 +1,5 @@
-"""Random networks with any-source groups: after all mishaps every member gets every packet of every source once.
+"""Random networks with any-source groups and channels: after all mishaps every member gets every packet of every source
+once, and nobody else does.
 
 PIMPY_ASM_NETWORKS=N plays N networks of each family. The invariants of `invariants.py` hold after every event of every
 router. A failure names its seed: play it again with PIMPY_SEED.
@@ -25,22 +26,43 @@ SETTLING = 420.0
 
 @define(eq=False)
 class AsmScenario(Scenario):
-    """A network with an RP for each group; hosts want groups from anybody, from all but some, or single sources."""
+    """A network with an RP for each any-source group, and now and then a group of the SSM range; hosts want groups from
+    anybody, from all but some, or single sources."""
 
     rps: dict[Address, Address] = field(factory=dict)
 
     def _groups(self) -> list[Address]:
         texts = ("239.1.1.1", "239.2.1.1") if self.family.size == 4 else ("ff1e::1", "ff1e:2::1")
-        return [parse_address(text) for text in texts[: self.random.randint(1, 2)]]
+        groups = [parse_address(text) for text in texts[: self.random.randint(1, 2)]]
+        return groups + (super()._groups()[:1] if self.random.random() < 0.3 else [])
+
+    def _is_ssm(self, group: Address) -> bool:
+        return any(prefix.covers(group) for prefix in self.family.ssm_ranges)
 
     def _build(self) -> None:
         super()._build()
-        self.rps = {group: self._rp() for group in {group for _, group in self.channels}}
-        mappings = tuple(StaticRp(rp, self.family.host(group)) for group, rp in self.rps.items())
+        groups = dict.fromkeys(group for _, group in self.channels if not self._is_ssm(group))
+        self.rps = {group: self._rp() for group in groups}
         threshold = self.random.choice(("immediate", "immediate", "infinity"))
         self.story.append(f"spt-threshold {threshold}")
         for node in self.net.nodes.values():
-            node.config = evolve(node.config, rp_addresses=mappings, spt_threshold=threshold)
+            node.config = evolve(node.config, rp_addresses=self._mappings(), spt_threshold=threshold)
+
+    def _mappings(self) -> tuple[StaticRp, ...]:
+        return tuple(StaticRp(rp, self.family.host(group)) for group, rp in self.rps.items())
+
+    def _reconfigure(self) -> str:
+        """Another RP for a group, at all routers one after the other; or what happens to every network."""
+        if self.random.random() < 0.5:
+            return super()._reconfigure()
+        self._move_rp(self.random.choice(sorted(self.rps)))
+        return "another RP"
+
+    def _move_rp(self, group: Address) -> None:
+        self.rps[group] = self._rp()
+        for node in self.net.nodes.values():
+            node.configure(rp_addresses=self._mappings())
+            self.net.run(self.random.choice((0.0, 0.0, 1.0)))
 
     def _config(self) -> Config:
         return Config(triggered_hello_delay=self.random.choice((0.0, 5.0)))
@@ -54,7 +76,7 @@ class AsmScenario(Scenario):
     def _join(self) -> str:
         host = self.random.choice(self.hosts or [self._some_host()])
         source, group = self.random.choice(self.channels)
-        kind = self.random.choice(("any", "any", "all but one", "one"))
+        kind = "one" if self._is_ssm(group) else self.random.choice(("any", "any", "all but one", "one"))
         if kind == "one":
             host.join(group, source)
         else:
@@ -84,6 +106,9 @@ class AsmScenario(Scenario):
                 node.start()
         for link in self.net.links.values():
             self.net.set_link(link.name, True)
+        for group, rp in sorted(self.rps.items()):
+            if not any(node.owns(rp) for node in self.net.nodes.values()):
+                self._move_rp(group)  # its router was renumbered
         for _ in range(int(SETTLING / 3)):
             for source, group in self.channels:
                 self.net.packet(source, group)

@@ -32,6 +32,18 @@ def test_B18_a_scoped_message_has_a_state_of_its_own(family: Family) -> None:
     assert (stand.state(), stand.state(stand.scope)) == ("accept_preferred", "accept_any")
 
 
+def test_B11_B18_fragments_of_a_scoped_message_make_one(family: Family) -> None:
+    """Each begins with the range of its zone, and the non-scoped one's are none of their business."""
+    stand = BsrStand(family)
+    bsr, rps = stand.behind(9), [stand.behind(20 + n) for n in range(4)]
+    inside = family.host(stand.inside())
+    stand.hear(bsr, head(stand), stand.listed(inside, rps[0], count=2), fragment_tag=500)
+    stand.hear(bsr, stand.listed(stand.everything, rps[3]), fragment_tag=500)
+    assert stand.mapped(inside, stand.scope) == {} and list(stand.mapped()) == [rps[3]]
+    stand.hear(bsr, head(stand), stand.listed(inside, rps[1], count=2), fragment_tag=500)
+    assert set(stand.mapped(inside, stand.scope)) == {rps[0], rps[1]} and list(stand.mapped()) == [rps[3]]
+
+
 def test_B18_a_group_in_a_zone_takes_no_mapping_of_a_wider_one(family: Family) -> None:
     stand = BsrStand(family)
     rps = [stand.behind(20 + n) for n in range(3)]

@@ -118,6 +118,7 @@ def outgoing(source: str = "10.0.1.10", group: str = "232.1.1.1", name: str = "b
         "inherited": False,
         "rpt_pruned": False,
         "assert_state": None,
+        "rpt_assert_state": None,
         "forwarding": True,
         "expiration": None,
         "up_time": None,

@@ -1,13 +1,15 @@
 """pimd 2.3.2 in each place of an any-source stream's way, ours in the others: src - a - b - c - h. It knows IPv4 only.
 
-It ticks every 5 s, and for its first 20 s it takes no Join for a source that is not on a link of its own; ours repeat
-theirs each 5 s here. As the RP it forgets a source that nobody wants yet, and stops its Registers, so that a receiver
-that comes later waits for the next Register after the suppression time, half a minute or more: that is left out.
+It ticks every 5 s, so ours repeat their Joins that often, and for its first 20 s it takes no Join for a source that is
+not on a link of its own, which is waited for. As the RP it forgets a source that nobody wants yet, and stops its
+Registers: a receiver that comes later waits for the next one, after the suppression time of half a minute or more. That
+is left out.
 """
 
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -18,11 +20,14 @@ from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
 from .topology import Lab
 
+BEGINNING = 22.0
+
 pytestmark = pytest.mark.usefixtures("pimd", "pimpyd", "captures")
 
 
 def start(row: Row) -> tuple[Pimd, list[Pimpyd]]:
-    """All of them; neighbours know each other."""
+    """All of them; neighbours know each other, and pimd takes Joins."""
+    started = time.monotonic()
     text = f"{QUICK}join-prune-interval 5\n{row.rp_lines()}"
     daemons = [Pimpyd(node, text).launch() for node in row.ours]
     spt = "spt-threshold packets 0 interval 5\n"
@@ -36,6 +41,7 @@ def start(row: Row) -> tuple[Pimd, list[Pimpyd]]:
                 theirs, ours = port.ipv4, other.ipv4
                 eventually(one, lambda d=one, a=theirs: a in d.neighbors(4), "pimd is a neighbour")  # type: ignore[misc]
                 eventually(one, lambda a=ours: a in pimd.neighbors(), "we are pimd's")  # type: ignore[misc]
+    time.sleep(max(0.0, started + BEGINNING - time.monotonic()))
     return pimd, daemons
 
 

@@ -9,9 +9,10 @@ from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import macros
 from pimpy.core.pim.tib import SG, StarG
-from pimpy.core.rows import MrouteRow, OutgoingRow
+from pimpy.core.rows import MrouteRow, OutgoingRow, RptOutgoingRow, RptRow
 from pimpy.core.rpf import Path
 from pimpy.core.traffic import NOTHING
+from pimpy.core.views.rpt import rpt_rows
 from pimpy.core.views.static import claimed
 from pimpy.wire.family import Address, format_address
 
@@ -36,7 +37,7 @@ def _rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) ->
     return "connected" if path.connected else "no_neighbor"
 
 
-def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
+def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow | RptRow | RptOutgoingRow]:
     trees = [tree.star for tree in router.pim.tib.groups.values() if tree.star is not None]
     for star in sorted(trees, key=lambda star: star.group):
         yield _star_entry(router, star)
@@ -46,6 +47,7 @@ def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
             continue  # the entry is another's, and told of below
         yield _entry(router, sg)
         yield from _outgoing(router, sg)
+        yield from rpt_rows(router, sg)
     for negative in sorted(router.forwarding.negatives(), key=lambda n: (n.group, n.source)):
         yield _negative(router, negative)
     yield from claimed(router)
@@ -147,7 +149,9 @@ def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
     oifs = 0 if installed is None else installed[1]
     served, inherited = macros.pim_include(sg), macros.inherited_olist_rpt(sg)
     pruned = macros.prunes_rpt(sg)
+    star = sg.tree.star if sg.tree is not None else None
     told = sg.joins | sg.members | oifs | pruned | macros.assert_won(sg) | macros.assert_lost(sg)
+    told |= 0 if star is None else macros.assert_lost(star)
     for interface in router.pim.interfaces.values():
         if interface.mask & told:
             yield _outgoing_row(router, sg, interface, served, oifs, inherited, pruned)
@@ -157,7 +161,7 @@ def _outgoing_row(
     router: Router, entry: SG | StarG, interface: PimInterface, served: int, oifs: int, inherited: int, pruned: int
 ) -> OutgoingRow:
     mask, machine = interface.mask, interface.downstream.get(entry)
-    state = entry.asserts.get(interface) if entry.asserts else None
+    star = entry.tree.star if isinstance(entry, SG) and entry.tree is not None else None
     return OutgoingRow(
         row="outgoing",
         address_family=router.family.name,
@@ -168,11 +172,17 @@ def _outgoing_row(
         member=bool(served & mask),
         inherited=bool(inherited & mask),
         rpt_pruned=bool(pruned & mask),
-        assert_state=None if state is None else ("winner" if state.won else "loser"),
+        assert_state=_assert_state(entry, interface),
+        rpt_assert_state=None if star is None else _assert_state(star, interface),
         forwarding=bool(oifs & mask),
         expiration=None if machine is None else machine.expiry.left(router.heap.now),
         up_time=None if machine is None else router.heap.now - machine.since,
     )
+
+
+def _assert_state(entry: SG | StarG, interface: PimInterface) -> str | None:
+    state = entry.asserts.get(interface) if entry.asserts else None
+    return None if state is None else "winner" if state.won else "loser"
 
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:

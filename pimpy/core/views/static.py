@@ -97,6 +97,7 @@ def _claimed(
             inherited=False,
             rpt_pruned=False,
             assert_state=None,
+            rpt_assert_state=None,
             forwarding=True,
             expiration=None,
             up_time=None,
