@@ -5,6 +5,8 @@
 #   make demo    three routers in namespaces forward a stream; KEEP=1 leaves them standing, DOWN=1 takes them down
 #   make test    lint and all tests        make lint    ruff and mypy --strict
 #   make soak    the long random tests     make bench   figures beside FRR
+#   make fuzz    a million messages at the core (FUZZ='--seed 7 --family ipv6')
+#   make mutants changes the core in a sample of places and sees whether tests fail (MUTANTS='--sample 300')
 #   make clean   back to a fresh clone
 
 SHELL := /bin/bash
@@ -16,6 +18,8 @@ JOBS ?= 4
 PYTEST := $(PYTHON) -m pytest
 TESTS ?=
 BENCH ?=
+FUZZ ?=
+MUTANTS ?=
 LOG := $(VENV)/build.log
 PIP := $(PYTHON) -m pip --disable-pip-version-check -q
 NATIVE := $(wildcard pimpy/kernel/native/*)
@@ -23,7 +27,7 @@ EXTENSION := $(wildcard pimpy/kernel/_mroute*.so)
 
 export PYTHONPATH := tests
 
-.PHONY: all build run demo test lint soak bench clean prepare-build always
+.PHONY: all build run demo test lint soak fuzz mutants bench clean prepare-build always
 .DELETE_ON_ERROR:
 
 all: build
@@ -70,6 +74,13 @@ test:
 
 soak: build
 	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(TESTS)
+
+fuzz: build
+	@cd tests/core && PYTHONPATH=.:.. ../../$(PYTHON) -m fuzzing --messages 1000000 $(FUZZ)
+
+mutants: build
+	@$(PIP) install 'cosmic-ray>=8.3'
+	@cd tests && ../$(PYTHON) -m mutants $(MUTANTS)
 
 bench:
 	@tests/prepare test
