@@ -192,7 +192,8 @@ class Daemon:
         self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
         if self.recorder is not None:
             self.recorder.begins(router, seed)
-        driver.feed([Configured(self.config), *adapter.start()])
+        adopted = adapter.adopt() if self.given.adopts else []
+        driver.feed([Configured(self.config), *adopted, *adapter.start()])
         for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
         loop = asyncio.get_running_loop()
@@ -323,6 +324,9 @@ class Daemon:
             config_ok=self.config_ok,
             config_time=self.config_time,
             restarts=self.given.restarts,
+            adopted=sum(router.health.adopted for router in routers),
+            swept=sum(router.health.swept for router in routers),
+            drift=sum(router.health.drift for router in routers),
             log_level=logs.level(),
             interface_count=sum(len(router.pim.interfaces) for router in routers),
             neighbor_count=sum(len(i.neighbors) for router in routers for i in router.pim.interfaces.values()),
