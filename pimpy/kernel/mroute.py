@@ -150,7 +150,7 @@ class Table:
             try:
                 ioctl(self._fd, _SIOCGETVIFCNT, _COUNT_REQUEST.pack(vif, 0, 0, 0, 0))
             except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):  # EINVAL: beyond the last one that is there
                     del self.vifs[vif]
                     continue
             there |= 1 << vif
