@@ -184,7 +184,7 @@ class Daemon:
         router = Router(family, Random(seed))
         notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}"])
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
-        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships)
+        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
         if self.options.script is not None:
             driver.installed = self._installed
@@ -194,6 +194,8 @@ class Daemon:
             self.recorder.begins(router, seed)
         adopted = adapter.adopt() if self.given.adopts else []
         driver.feed([Configured(self.config), *adopted, *adapter.start()])
+        driver.catch_up()
+        adapter.begin()
         for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
         loop = asyncio.get_running_loop()

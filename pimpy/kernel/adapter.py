@@ -135,8 +135,14 @@ class Adapter:
     """
 
     def __init__(
-        self, family: Family, sockets: Sockets, netlink: Netlink, memberships: Memberships | None = None
+        self,
+        family: Family,
+        sockets: Sockets,
+        netlink: Netlink,
+        memberships: Memberships | None = None,
+        paused: bool = False,
     ) -> None:
+        """While `paused`, what waits in `sockets.mroute` waits until `begin`."""
         self.family = family
         self.table = Table(sockets)
         self._dropped = {"truncated": 0, "malformed": 0}
@@ -146,12 +152,18 @@ class Adapter:
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
         protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
-        self.registers = _mroute.Registers(sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS)
-        """The register table; its thread reads `sockets.mroute` from now on."""
+        self.registers = _mroute.Registers(
+            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
+        )
+        """The register table; its thread reads `sockets.mroute`."""
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
         return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos())
+
+    def begin(self) -> None:
+        """The core knows what there is: let what waits come up."""
+        self.registers.begin()
 
     def adopt(self) -> list[Event]:
         """What an earlier process left in the table; nothing if that is nothing. Comes before `start`."""

@@ -46,7 +46,7 @@ def wait_restarted(daemon: Pimpyd, before: int, timeout: float = 30) -> None:
     """Until a worker serves that was started after `before` restarts."""
 
     def look() -> bool:
-        with contextlib.suppress(OSError, LabError, IndexError):
+        with contextlib.suppress(OSError, LabError, LookupError, ValueError):
             return restarts(daemon) > before
         return False
 
@@ -76,9 +76,9 @@ class Service(Pimpyd):
 
     def restart(self) -> None:
         """As `systemctl restart` does: SIGTERM, and another start with what was kept."""
-        before = restarts(self)
+        before = worker(self)
         print("restart", file=self.process.stdin, flush=True)
-        wait_restarted(self, before)
+        self.wait_for(lambda one: one.answers() and worker(one) != before, 30, "it is started again")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """As `systemctl stop` does."""
