@@ -64,6 +64,7 @@ def _running(made: argparse.ArgumentParser) -> None:
         "--metrics", metavar="ADDR:PORT", type=_listen, help="serve Prometheus metrics there; a port alone: on loopback"
     )
     add("--user", metavar="NAME", help="whom the process that routes runs as (default pimpy, or else nobody)")
+    add("--good-bye", action="store_true", help="say good-bye for a daemon that ended without, and end")
     add("--record", metavar="FILE", help="write the stream of events to FILE")
     add("--replay", metavar="FILE", help="run a recorded stream through a fresh core, and end")
 
@@ -195,6 +196,10 @@ def _run(said: argparse.Namespace) -> int:
         from pimpy.daemon.app import replay_file
 
         return replay_file(said.replay)
+    if said.good_bye:
+        from pimpy.daemon import farewell
+
+        return farewell.say()
     from pimpy.daemon.keeper import keeper
     from pimpy.daemon.keeper.files import run_path
 

@@ -43,7 +43,7 @@ def look(router: Router) -> None:
 
 def gone(router: Router, event: EntryGone) -> None:
     """An entry was removed: by ourselves, or it should still be there."""
-    if router.forwarding.installed(event.source + event.group) is not None:
+    if event.source is None or event.group is None or router.forwarding.installed(event.source + event.group):
         router.drift_timer.no_later_than(router.heap.now + GATHER)
 
 

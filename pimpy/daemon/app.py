@@ -184,7 +184,7 @@ class Daemon:
         router = Router(family, Random(seed))
         notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}"])
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
-        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships)
+        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
         if self.options.script is not None:
             driver.installed = self._installed
@@ -192,7 +192,10 @@ class Daemon:
         self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
         if self.recorder is not None:
             self.recorder.begins(router, seed)
-        driver.feed([Configured(self.config), *adapter.start()])
+        adopted = adapter.adopt() if self.given.adopts else []
+        driver.feed([Configured(self.config), *adopted, *adapter.start()])
+        driver.catch_up()
+        adapter.begin()
         for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
         loop = asyncio.get_running_loop()
@@ -323,6 +326,9 @@ class Daemon:
             config_ok=self.config_ok,
             config_time=self.config_time,
             restarts=self.given.restarts,
+            adopted=sum(router.health.adopted for router in routers),
+            swept=sum(router.health.swept for router in routers),
+            drift=sum(router.health.drift for router in routers),
             log_level=logs.level(),
             interface_count=sum(len(router.pim.interfaces) for router in routers),
             neighbor_count=sum(len(i.neighbors) for router in routers for i in router.pim.interfaces.values()),

@@ -57,6 +57,10 @@ class Driver:
         self._handle(events)
         self._follow()
 
+    def catch_up(self) -> None:
+        """Do what is due at once: more of it may follow from the first events than one batch of them."""
+        self._due()
+
     def close(self) -> None:
         """No timer fires any more."""
         if self._timer is not None:
@@ -109,7 +113,9 @@ class Driver:
             self._timer = asyncio.get_running_loop().call_later(delay, self._due)
 
     def _due(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = self.now()
         if self._recorder is not None:
             self._recorder.advance(self.router, now)

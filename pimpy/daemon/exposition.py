@@ -74,6 +74,17 @@ def of_status(status: StatusRow) -> Iterator[Family]:
     restarts = Family("worker_restarts_total", "counter", "How often the worker was started again.")
     restarts.add(status.restarts)
     yield restarts
+    adopted = Family("mroute_adopted_total", "counter", "Entries that this worker took over from the one before it.")
+    adopted.add(status.adopted)
+    yield adopted
+    swept = Family("mroute_swept_total", "counter", "Outgoing interfaces of those that nobody confirmed in time.")
+    swept.add(status.swept)
+    yield swept
+    drift = Family(
+        "mroute_kernel_drift_total", "counter", "What others changed in the kernel's table, put right since."
+    )
+    drift.add(status.drift)
+    yield drift
 
 
 def of_interfaces(rows: Iterable[Row]) -> Iterator[Family]:

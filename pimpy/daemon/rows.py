@@ -49,6 +49,12 @@ class StatusRow:
     """When the configuration in force was read, in seconds since 1970 (UTC)."""
     restarts: int = 0
     """How often the worker was started again since the daemon was."""
+    adopted: int = 0
+    """Forwarding entries that this worker took over from the one before it, in both families."""
+    swept: int = 0
+    """Outgoing interfaces of those that were given up, as nobody confirmed them in time."""
+    drift: int = 0
+    """Entries and virtual interfaces that another program had changed in the kernel, and that were put right."""
     log_level: str = "notice"
     interface_count: int = 0
     """Interfaces that are up, each family counted."""

@@ -114,8 +114,16 @@ class Registers:
     caller's, and must stay open until `close` or until the object goes.
     """
 
-    def __new__(cls, mroute: int, pim: int, raw: int, family: int, protocol: int, limit: int, /) -> Registers:
-        """A table of at most `limit` entries (1 to 2**24); its thread runs at once. `protocol` is IGMP or MLD."""
+    def __new__(
+        cls, mroute: int, pim: int, raw: int, family: int, protocol: int, limit: int, paused: bool = False, /
+    ) -> Registers:
+        """A table of at most `limit` entries (1 to 2**24). `protocol` is IGMP or MLD.
+
+        Its thread runs at once, or if it is made `paused` from `begin` on: what waits in `mroute` waits until then.
+        """
+
+    def begin(self) -> None:
+        """Start the thread of a table that was made paused; nothing if it runs."""
 
     def set(self, source: bytes, group: bytes, address: bytes, rp: bytes, stopped: bool, /) -> None:
         """Register (source, group) from our `address` with `rp`, or while `stopped` let it go nowhere.

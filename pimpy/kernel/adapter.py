@@ -25,6 +25,7 @@ from pimpy.core.engine.effects import (
     LeaveGroup,
     LeaveSource,
     ReadCounters,
+    ReadTable,
     ResolveRpf,
     SendPacket,
     SetMfc,
@@ -34,18 +35,22 @@ from pimpy.core.engine.events import (
     CountersRead,
     EffectFailed,
     Event,
+    LinkChanged,
     LinkGone,
     NoCache,
     PacketReceived,
+    TableFound,
+    TableRead,
     VifGone,
     WholePacket,
     WrongVif,
 )
 from pimpy.kernel import _mroute
 from pimpy.kernel.memberships import StaticMemberships
-from pimpy.kernel.mroute import Change, Table
+from pimpy.kernel.mroute import REGISTER, Change, Table
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
+from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
 from pimpy.wire.ip import decrement_ttl
 
@@ -88,6 +93,7 @@ class _Plan:
     packets: dict[str, list[SendPacket]] = field(factory=dict)
     forwards: list[ForwardPacket] = field(factory=list)
     counters: bool = False
+    table: bool = False
     routes: dict[Address, ResolveRpf | ForgetRpf] = field(factory=dict)
 
     def sort(self, effects: Sequence[Effect]) -> None:
@@ -107,6 +113,8 @@ class _Plan:
                 self.forwards.append(effect)
             elif isinstance(effect, ReadCounters):
                 self.counters = True
+            elif isinstance(effect, ReadTable):
+                self.table = True
             elif isinstance(effect, (AddVif, AddRegisterVif, DelVif)):
                 self.vifs[effect.vif] = effect
             elif isinstance(effect, (JoinGroup, LeaveGroup)):
@@ -127,26 +135,49 @@ class Adapter:
     """
 
     def __init__(
-        self, family: Family, sockets: Sockets, netlink: Netlink, memberships: Memberships | None = None
+        self,
+        family: Family,
+        sockets: Sockets,
+        netlink: Netlink,
+        memberships: Memberships | None = None,
+        paused: bool = False,
     ) -> None:
+        """While `paused`, what waits in `sockets.mroute` waits until `begin`."""
         self.family = family
         self.table = Table(sockets)
         self._dropped = {"truncated": 0, "malformed": 0}
         self._sockets = sockets
         self._netlink = netlink
+        self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
         protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
-        self.registers = _mroute.Registers(sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS)
-        """The register table; its thread reads `sockets.mroute` from now on."""
+        self.registers = _mroute.Registers(
+            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
+        )
+        """The register table; its thread reads `sockets.mroute`."""
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
-        return (self.registers.fileno(), self._sockets.pim, *self._netlink.filenos())
+        return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos())
+
+    def begin(self) -> None:
+        """The core knows what there is: let what waits come up."""
+        self.registers.begin()
+
+    def adopt(self) -> list[Event]:
+        """What an earlier process left in the table; nothing if that is nothing. Comes before `start`."""
+        rows = self.table.find()
+        if not rows and not self.table.vifs:
+            return []
+        vifs = tuple((vif, held.ifindex) for vif, held in self.table.vifs.items() if held.ifindex)
+        return [TableFound(vifs, REGISTER in self.table.vifs, tuple(self.table.by_vif(rows)))]
 
     def start(self) -> list[Event]:
         """What there is at the start: each interface, and its addresses."""
-        return self._netlink.start()
+        events = self._netlink.start()
+        self._memberships.forget_others(event.ifindex for event in events if isinstance(event, LinkChanged))
+        return events
 
     def receive(self, fd: int) -> list[Event]:
         """What a readable descriptor has to say, a bounded part of it: the rest makes it readable again."""
@@ -154,6 +185,8 @@ class Adapter:
             return self._pim_messages(fd)
         if fd == self.registers.fileno():
             return [_EVENTS[message[0]](message) for message in self.registers.receive(BATCH)]
+        if fd == self._watch.fileno():
+            return list(self._watch.receive())
         return self._notices(fd)
 
     def apply(self, effects: Sequence[Effect]) -> list[Event]:
@@ -178,6 +211,8 @@ class Adapter:
         events += self._route(plan)
         if plan.counters:
             events.append(self._count())
+        if plan.table:
+            events.append(TableRead(self.table.check_vifs(), tuple(self.table.rows())))
         return events
 
     def counters(self) -> dict[tuple[Address, Address], tuple[int, int, int, int]]:
@@ -207,6 +242,7 @@ class Adapter:
         """Take back what this process put into the kernel: entries, virtual interfaces, the table, memberships."""
         self.registers.close()
         self.table.close()
+        self._watch.close()
         self._memberships.close()
         self._static_joins.close()
 

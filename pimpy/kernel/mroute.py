@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+from fcntl import ioctl
+from socket import AF_INET, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 
 from attrs import frozen
 
@@ -19,7 +21,13 @@ VIFS = _mroute.VIFS
 Change = tuple[Address, Address] | tuple[Address, Address, int, int]
 """(source, group, iif, oifs) sets an entry, (source, group) deletes it."""
 
+REGISTER = VIFS - 1
+"""The index of the register tunnel, if there is one: no interface gets it."""
+
 _NETLINK_ROUTE = 0
+_SIOCGETVIFCNT = 0x89E0
+"""SIOCGETMIFCNT_IN6 is the same number, and its request has the same form."""
+_COUNT_REQUEST = struct.Struct("@HLLLL")
 _SOL_NETLINK = 270
 _NETLINK_GET_STRICT_CHK = 12
 
@@ -108,6 +116,66 @@ class Table:
                 if errors[i] == errno.ENOENT and len(change) == 2:
                     errors[i] = 0
         return errors
+
+    def find(self) -> list[_mroute._Entry]:
+        """What an earlier process left, as `_mroute.dump_mfc` tells it; its virtual interfaces are in `vifs` then.
+
+        The kernel tells of interfaces where entries name virtual ones. So one entry is made for each index, of a
+        group that is never forwarded, and taken away again.
+        """
+        size = 4 if self._family == AF_INET else 16
+        source = bytes(size - 1) + b"\x01"
+        groups = [self._probe(size, vif) for vif in range(VIFS)]
+        self.change([(source, group, 0, 1 << vif) for vif, group in enumerate(groups)])
+        rows = _mroute.dump_mfc(self._netlink.fileno(), self._family, self._number)
+        self.change([(source, group) for group in groups])
+        found = []
+        for row in rows:
+            if row[0] == source and row[1] in groups:
+                for ifindex in row[3]:
+                    vif = groups.index(row[1])
+                    self.vifs[vif] = Vif(0 if vif == REGISTER else ifindex, 1)
+            else:
+                found.append(row)
+        return found
+
+    @staticmethod
+    def _probe(size: int, vif: int) -> bytes:
+        return bytes((224, 0, 0, 128 + vif)) if size == 4 else b"\xff\x01" + bytes(13) + bytes((128 + vif,))
+
+    def check_vifs(self) -> int:
+        """The mask of the virtual interfaces that are still there; those that are not are forgotten."""
+        there = 0
+        for vif in list(self.vifs):
+            try:
+                ioctl(self._fd, _SIOCGETVIFCNT, _COUNT_REQUEST.pack(vif, 0, 0, 0, 0))
+            except OSError as error:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):  # EINVAL: beyond the last one that is there
+                    del self.vifs[vif]
+                    continue
+            there |= 1 << vif
+        return there
+
+    def rows(self) -> list[tuple[Address, Address, int | None, int]]:
+        """(source, group, incoming vif, mask of outgoing vifs) of each resolved entry."""
+        rows = _mroute.dump_mfc(self._netlink.fileno(), self._family, self._number)
+        return self.by_vif(rows)
+
+    def by_vif(self, rows: Iterable[_mroute._Entry]) -> list[tuple[Address, Address, int | None, int]]:
+        """Dumped entries in terms of virtual interfaces; unresolved ones are left out."""
+        vifs = {held.ifindex: vif for vif, held in self.vifs.items() if held.ifindex}
+        register = REGISTER if REGISTER in self.vifs else None
+        found = []
+        for source, group, iif, oifs, *_ in rows:
+            if iif < 0:
+                continue
+            mask = 0
+            for ifindex in oifs:
+                vif = vifs.get(ifindex, register)
+                if vif is not None:
+                    mask |= 1 << vif
+            found.append((source, group, vifs.get(iif, register) if iif else None, mask))
+        return found
 
     def entries(self) -> list[Entry]:
         """All entries, unresolved ones included."""

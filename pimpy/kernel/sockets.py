@@ -165,6 +165,13 @@ def open_sockets(family: Family, table: int = 0) -> Sockets:
     return Sockets(family, table, mroute.detach(), pim.detach(), raw.detach())
 
 
+def open_pim(family: Family) -> int:
+    """A socket that only sends PIM messages; KernelRefusal if there can be none."""
+    pim = _open_raw(family, IPPROTO_PIM)
+    _prepare(pim, family, membership=False)
+    return pim.detach()
+
+
 def _open_raw(family: Family, protocol: int) -> socket:
     try:
         return socket(family.number, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)

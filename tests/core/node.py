@@ -185,6 +185,7 @@ class Node:
         """The daemon dies without a word; its sockets are kept, and with them the table, and what they receive."""
         self.router = None
         self.waiting = []
+        self.kernel.registers.clear()  # the extension's, and with it the process's
 
     def resume(self) -> None:
         """A new daemon takes over the table, and then what has waited in the sockets."""
@@ -207,7 +208,7 @@ class Node:
         self.net.touch(self)
         waiting, self.waiting = self.waiting or [], None
         for event in waiting:
-            self.net.later(0.001, self.handle, event)
+            self.net.later(0.001, self._take if isinstance(event, WholePacket) else self.handle, event)
 
     def shutdown(self) -> None:
         """The daemon ends in good order; what is left in the kernel stays to be looked at."""

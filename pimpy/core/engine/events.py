@@ -187,10 +187,10 @@ class TableRead:
 
 @frozen
 class EntryGone:
-    """An entry was removed from the kernel's table, by us or by another program."""
+    """An entry was removed from the kernel's table, by us or by another program; None: it is not known which."""
 
-    source: Address
-    group: Address
+    source: Address | None
+    group: Address | None
 
 
 @frozen

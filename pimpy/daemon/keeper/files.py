@@ -53,6 +53,7 @@ class Files:
         self._read: dict[str, bytes] = {}
         self._in_force: tuple[str | None, dict[str, bytes]] | None = None
         self._spare = False
+        self._spare_next = False
 
     def begin(self) -> None:
         """A new worker, or a new attempt of it, reads from the beginning."""
@@ -61,12 +62,10 @@ class Files:
 
     def find(self) -> str | None:
         """The file to read, None if there is none."""
-        spare = self._spare
+        spare, self._spare_next = self._spare_next, False
         self.begin()
         self._spare = spare
-        self._path = (
-            self._in_force[0] if self._spare and self._in_force is not None else find(self._config, self._ident)
-        )
+        self._path = self._in_force[0] if spare and self._in_force else find(self._config, self._ident)
         if self._path is not None:
             self._granted.add(self._path)
         return self._path
@@ -119,9 +118,9 @@ class Files:
         return names
 
     def use_spare(self) -> bool:
-        """From now on give what was in force last; whether there is such a thing."""
-        self._spare = self._in_force is not None
-        return self._spare
+        """Give what was in force last when it is read the next time; whether there is such a thing."""
+        self._spare_next = self._in_force is not None
+        return self._spare_next
 
     def accept(self) -> None:
         """What was read last is in force."""

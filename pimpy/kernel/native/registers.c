@@ -52,7 +52,8 @@ static void free_registers(struct registers *registers)
 }
 
 /* NULL with errno set. */
-static struct registers *new_registers(int mroute, int pim, int raw, int family, int protocol, size_t limit)
+static struct registers *new_registers(int mroute, int pim, int raw, int family, int protocol, size_t limit,
+                                       int paused)
 {
     struct registers *registers = calloc(1, sizeof *registers);
     int error;
@@ -80,7 +81,7 @@ static struct registers *new_registers(int mroute, int pim, int raw, int family,
     else if (getrandom(&registers->seed, sizeof registers->seed, 0) != sizeof registers->seed)
         error = EIO;
     else
-        error = start_thread(registers);
+        error = paused ? 0 : start_thread(registers);
     if (error) {
         free_registers(registers);
         errno = error;
@@ -105,15 +106,15 @@ static PyObject *registers_new(PyTypeObject *type, PyObject *args, PyObject *key
     PyObject *mroute_object, *pim_object, *raw_object, *family_object, *protocol_object, *limit_object;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     long long protocol, limit;
-    int mroute, pim, raw, family;
+    int mroute, pim, raw, family, paused = 0;
     Object *self;
 
     if (keywords != NULL && PyDict_Size(keywords) != 0) {
         PyErr_SetString(PyExc_TypeError, "Registers() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OOOOOO:Registers", &mroute_object, &pim_object, &raw_object, &family_object,
-                          &protocol_object, &limit_object))
+    if (!PyArg_ParseTuple(args, "OOOOOO|p:Registers", &mroute_object, &pim_object, &raw_object, &family_object,
+                          &protocol_object, &limit_object, &paused))
         return NULL;
     if (to_descriptor(mroute_object, &mroute) < 0 || to_descriptor(pim_object, &pim) < 0 ||
         to_descriptor(raw_object, &raw) < 0 || to_family(family_object, &family) < 0 ||
@@ -123,7 +124,7 @@ static PyObject *registers_new(PyTypeObject *type, PyObject *args, PyObject *key
     self = (Object *)(void *)allocate(type, 0);
     if (self == NULL)
         return NULL;
-    self->registers = new_registers(mroute, pim, raw, family, (int)protocol, (size_t)limit);
+    self->registers = new_registers(mroute, pim, raw, family, (int)protocol, (size_t)limit, paused);
     if (self->registers == NULL) {
         PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF((PyObject *)self);
@@ -320,6 +321,23 @@ static PyObject *registers_fileno(PyObject *self, PyObject *none)
     return registers == NULL ? NULL : PyLong_FromLong(registers->ready);
 }
 
+static PyObject *registers_begin(PyObject *self, PyObject *none)
+{
+    struct registers *registers = opened(self);
+    int error = 0;
+
+    (void)none;
+    if (registers == NULL)
+        return NULL;
+    if (!registers->running)
+        error = start_thread(registers);
+    if (error) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *registers_close(PyObject *self, PyObject *none)
 {
     (void)none;
@@ -335,6 +353,7 @@ static PyMethodDef methods[] = {
     {"totals", registers_totals, METH_NOARGS, "totals() -> {`sent` or a reason: packets}"},
     {"receive", registers_receive, METH_VARARGS, "receive(limit) -> messages\n\nAll that was not sent as a Register."},
     {"fileno", registers_fileno, METH_NOARGS, "fileno() -> fd\n\nReadable while messages wait."},
+    {"begin", registers_begin, METH_NOARGS, "begin()\n\nStart the thread of a table that was made paused."},
     {"close", registers_close, METH_NOARGS, "close()\n\nEnd the thread and forget everything."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,0 +1,86 @@
+"""pimpyd under a service manager that keeps its sockets (tools/service_manager.py), and the processes it is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from .pimpyd import Pimpyd
+from .shell import LabError, wait_until
+
+MANAGER = Path(__file__).parent / "tools" / "service_manager.py"
+
+
+def comm(pid: int) -> str:
+    """The name of a process, empty if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def worker(daemon: Pimpyd) -> int:
+    """The process that routes; LabError while there is none."""
+    found = [pid for pid in daemon.pids() if comm(pid) == "pimpyd-worker"]
+    if not found:
+        raise LabError(f"no worker at {daemon.node}")
+    return found[0]
+
+
+def keeper(daemon: Pimpyd) -> int:
+    """The process that holds the sockets."""
+    found = [pid for pid in daemon.pids() if comm(pid) == "pimpyd"]
+    if not found:
+        raise LabError(f"no keeper at {daemon.node}")
+    return found[0]
+
+
+def restarts(daemon: Pimpyd) -> int:
+    """How often the worker was started again."""
+    return int(daemon.show("status")[0]["restarts"])
+
+
+def wait_restarted(daemon: Pimpyd, before: int, timeout: float = 30) -> None:
+    """Until a worker serves that was started after `before` restarts."""
+
+    def look() -> bool:
+        with contextlib.suppress(OSError, LabError, LookupError, ValueError):
+            return restarts(daemon) > before
+        return False
+
+    wait_until(look, timeout, f"another worker serves at {daemon.node}", daemon.process.check_alive)
+
+
+def kill_worker(daemon: Pimpyd, number: int = signal.SIGKILL) -> None:
+    """Ends the worker with a signal, and waits until the next one serves."""
+    before = restarts(daemon)
+    os.kill(worker(daemon), number)
+    wait_restarted(daemon, before)
+
+
+class Service(Pimpyd):
+    """The daemon under the stand-in for systemd."""
+
+    def launch(self) -> Service:
+        """Starts manager and daemon without waiting."""
+        words = [sys.executable, "-I", "-S", str(MANAGER), str(self.node.folder), *self.command_line()]
+        self.process = self.node.start("pimpyd", *words, pipe=True)
+        return self
+
+    def start(self) -> Service:
+        """Starts both and waits until the daemon answers."""
+        super().start()
+        return self
+
+    def restart(self) -> None:
+        """As `systemctl restart` does: SIGTERM, and another start with what was kept."""
+        before = worker(self)
+        print("restart", file=self.process.stdin, flush=True)
+        self.wait_for(lambda one: one.answers() and worker(one) != before, 30, "it is started again")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """As `systemctl stop` does."""
+        print("stop", file=self.process.stdin, flush=True)
+        return self.process.wait(20)

@@ -1,0 +1,339 @@
+"""Nothing is lost when the daemon restarts, crashes or is upgraded: issue 7, 3a, 3b and 3g."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .helpers import footprint, in_a_row
+from .kernel import mfc, vifs
+from .paths import PIMPYD
+from .pimpyd import QUICK, Pimpyd, wait_neighbors
+from .service import Service, keeper, kill_worker, restarts, wait_restarted, worker
+from .shell import run, wait_until
+from .topology import Lab, Node
+from .traffic import Receiver, Sender, Stream, ssm_group
+
+pytestmark = pytest.mark.usefixtures("pimpyd")
+
+GROUPS = 500
+RATE = 1000
+ROOT = PIMPYD.parents[2]
+
+
+def asm_group(family: int, number: int) -> str:
+    base = f"239.1.{number >> 8}.{number & 255}"
+    return base if family == 4 else f"ff1e::{number:x}"
+
+
+def other_version(node: Node) -> Path:
+    """Another version of the program, in a directory of its own."""
+    folder = node.folder / "next"
+    if not folder.exists():
+        shutil.copytree(ROOT / "pimpy", folder / "pimpy", ignore=shutil.ignore_patterns("__pycache__"))
+        init = folder / "pimpy" / "__init__.py"
+        init.write_text(init.read_text().replace('"0.1.0"', '"0.1.1"'))
+        program = folder / "pimpyd"
+        program.write_text(
+            f"#!{PIMPYD.parent / 'python'}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+            "from pimpy.cli.pimpyd import main\nmain()\n"
+        )
+        program.chmod(0o755)
+    return folder / "pimpyd"
+
+
+def reload(daemon: Service) -> None:
+    """SIGHUP with a changed file, and the way back."""
+    for text in (f"{QUICK}join-prune-interval 70\n", QUICK):
+        daemon.config.write_text(daemon.config.read_text().replace(QUICK, text))
+        before = daemon.show("status")[0]["config_time"]
+        os.kill(keeper(daemon), signal.SIGHUP)
+        daemon.wait_for(lambda one, before=before: one.show("status")[0]["config_time"] > before)  # type: ignore[misc]
+        break
+
+
+def upgrade(daemon: Service) -> None:
+    before = restarts(daemon)
+    daemon.pimctl("restart", str(other_version(daemon.node)))
+    wait_restarted(daemon, before)
+    assert daemon.show("status")[0]["version"] == "0.1.1"
+
+
+def pimctl_restart(daemon: Service) -> None:
+    before = restarts(daemon)
+    daemon.pimctl("restart")
+    wait_restarted(daemon, before)
+
+
+def kill_keeper(daemon: Service) -> None:
+    old = keeper(daemon)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{old}").exists(), 10, "the keeper is gone")
+    daemon.wait_for(lambda one: one.answers(), 30)
+
+
+EVENTS: dict[str, Callable[[Service], None]] = {
+    "SIGKILL": kill_worker,
+    "SIGSEGV": lambda daemon: kill_worker(daemon, signal.SIGSEGV),
+    "SIGHUP": reload,
+    "pimctl restart": pimctl_restart,
+    "service restart": lambda daemon: daemon.restart(),
+    "keeper killed": kill_keeper,
+    "upgrade": upgrade,
+}
+
+
+def total(streams: dict[tuple[str, str], Stream]) -> tuple[int, int, int]:
+    """Received, lost and doubled packets of all streams."""
+    rows = streams.values()
+    return sum(s.received for s in rows), sum(s.lost for s in rows), sum(s.duplicates for s in rows)
+
+
+@pytest.mark.parametrize("mode", ["ssm", "asm"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_every_way_to_restart_at_every_router_loses_nothing(lab: Lab, family: int, mode: str) -> None:
+    """500 (S,G), 1,000 packets a second, first hop, transit (and RP) and last hop: 0 lost, 0 doubled."""
+    src, *routers, host = in_a_row(lab, "src", "r1", "r2", "r3", "h")
+    source = src.port("r1").address(family)
+    rp = routers[1].port("r3").address(family)
+    text = QUICK if mode == "ssm" else f"{QUICK}rp-address {rp}\n"
+    daemons = [Service(node, text) for node in routers]
+    for daemon in daemons:
+        daemon.start()
+    wait_neighbors(daemons, [family])
+    groups = [(ssm_group if mode == "ssm" else asm_group)(family, n + 1) for n in range(GROUPS)]
+    receiver = Receiver(host.port("r3"), [(source if mode == "ssm" else None, group) for group in groups])
+    sender = Sender(src.port("r1"), groups, rate=RATE)
+    lab.wait(lambda: receiver.count() == GROUPS, 60, "all streams arrive")
+    if mode == "asm":
+        daemons[2].wait_for(lambda one: len(spt(one, family)) == GROUPS, 60, "all are on their own tree")
+    time.sleep(2)
+    receiver.reset()
+    for name, event in EVENTS.items():
+        for daemon in daemons:
+            event(daemon)
+        received, lost, doubled = total(receiver.streams())
+        print(f"IPv{family} {mode}: {name} at all three: {received} received, {lost} lost, {doubled} doubled")
+    receiver.wait_for(5 * RATE, 60)
+    streams = receiver.streams()
+    received, lost, doubled = total(streams)
+    print(f"IPv{family} {mode}: {received} received, {lost} lost, {doubled} doubled, of {sender.stop().sent} sent")
+    assert (len(streams), lost, doubled) == (GROUPS, 0, 0)
+    assert received >= 30 * RATE
+
+
+def spt(daemon: Pimpyd, family: int) -> list[object]:
+    return [row for row in daemon.show("mroute", family) if row["row"] == "entry" and row["is_spt"]]
+
+
+def simple(lab: Lab) -> tuple[Node, Pimpyd, Node]:
+    src, router, host = in_a_row(lab, "src", "r", "h")
+    return src, Pimpyd(router).start(), host
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_new_receivers_of_the_gap_are_served_at_once(lab: Lab, family: int) -> None:
+    """3b: a report that comes while no worker is there waits in the kept socket."""
+    src, daemon, host = simple(lab)
+    source = src.port("r").address(family)
+    first, second = ssm_group(family, 1), ssm_group(family, 2)
+    receiver = Receiver(host.port("r"), [(source, first)])
+    Sender(src.port("r"), [first, second], rate=1000)
+    receiver.wait_for(100)
+    pid, before = worker(daemon), restarts(daemon)
+    os.kill(pid, signal.SIGSTOP)  # as if it had just died: it reads nothing more
+    joined = receiver.join((source, second))
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGKILL)
+    killed = time.time()
+    wait_restarted(daemon, before)
+    lab.wait(lambda: receiver.stream(source, second).received, 10, "the new receiver is served")
+    served = receiver.stream(source, second).first_time
+    print(f"IPv{family}: served {served - killed:.3f} s after the kill, {served - joined:.3f} s after the join")
+    assert served - killed < 10
+    assert receiver.stream(source, first).lost == 0
+
+
+def test_the_worker_has_no_rights(lab: Lab) -> None:
+    """3g, and the keeper has two capabilities; after a restart it is the same."""
+    _, daemon, _ = simple(lab)
+    for _ in range(2):
+        facts = status(worker(daemon))
+        assert set(facts["CapEff"]) == set(facts["CapPrm"]) == {"0"} and facts["CapInh"].strip("0") == ""
+        assert (facts["Seccomp"], facts["NoNewPrivs"]) == ("2", "1")
+        assert "0" not in facts["Uid"].split() and "0" not in facts["Gid"].split() and not facts["Groups"]
+        held = status(keeper(daemon))
+        assert int(held["CapEff"], 16) == int(held["CapPrm"], 16) == 1 << 12 | 1 << 13
+        kill_worker(daemon)
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_stop_leaves_nothing_and_a_restart_leaves_everything(lab: Lab) -> None:
+    src, router, host = in_a_row(lab, "src", "r", "h")
+    before = footprint(router)
+    daemon = Service(router).start()
+    source, group = src.port("r").address(4), ssm_group(4)
+    receiver = Receiver(host.port("r"), [(source, group)])
+    Sender(src.port("r"), [group], rate=200)
+    receiver.wait_for(50)
+    table = mfc(router, 4).keys(), vifs(router, 4), vifs(router, 6)
+    for _ in range(3):
+        daemon.restart()
+        assert (mfc(router, 4).keys(), vifs(router, 4), vifs(router, 6)) == table
+    assert daemon.stop() == 0
+    assert footprint(router) == before
+    assert not daemon.socket.exists()
+
+
+def test_a_stop_under_a_service_manager_says_good_bye(lab: Lab) -> None:
+    _, r1, r2, _ = in_a_row(lab, "src", "r1", "r2", "h")
+    stopped, stays = Service(r1).start(), Pimpyd(r2).start()
+    wait_neighbors([stopped, stays])
+    stopped.restart()
+    assert all(stays.neighbors(family) for family in (4, 6)), "a restart says none"
+    stopped.stop()
+    for family in (4, 6):
+        stays.wait_for(lambda one, family=family: not one.neighbors(family), 5, "it heard the good-bye")  # type: ignore[misc]
+
+
+def test_a_bad_file_does_not_end_a_daemon_whose_worker_dies(lab: Lab) -> None:
+    """What was in force stays, though the file on the disk has an error by now."""
+    _, daemon, _ = simple(lab)
+    daemon.config.write_text(f"{QUICK}bogus\n")
+    kill_worker(daemon)
+    (row,) = daemon.show("status")
+    assert row["hello_interval"] == 5
+    assert "what was in force stays" in daemon.log()
+    with pytest.raises(Exception, match="nothing is restarted"):
+        daemon.pimctl("restart")
+
+
+def test_programs_that_are_no_pimpyd_are_not_executed(lab: Lab) -> None:
+    _, daemon, _ = simple(lab)
+    broken = daemon.node.folder / "broken" / "pimpyd"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/false\n")
+    broken.chmod(0o755)
+    loose = daemon.node.folder / "loose" / "pimpyd"
+    loose.parent.mkdir()
+    loose.write_text("#!/bin/true\n")
+    loose.chmod(0o777)
+    for program, why in (
+        ("/bin/sh", "it is not called pimpyd"),
+        ("bin/pimpyd", "named by its whole path"),
+        (broken, "-v does not work"),
+        (loose, "others than root can change it"),
+    ):
+        with pytest.raises(Exception, match=why):
+            daemon.pimctl("restart", str(program))
+    assert restarts(daemon) == 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_table_flushed_by_another_program_is_whole_within_a_second(lab: Lab, family: int) -> None:
+    src, daemon, host = simple(lab)
+    source = src.port("r").address(family)
+    groups = [ssm_group(family, n) for n in range(51)]
+    receiver = Receiver(host.port("r"), [(source, group) for group in groups])
+    Sender(src.port("r"), groups[1:], rate=1000)  # of a stream that flows, the kernel itself asks again
+    lab.wait(lambda: receiver.count() == 50 and len(mfc(daemon.node, family)) == 51, 20)
+    for how in (FLUSH, REMOVE):
+        drift = daemon.show("status")[0]["drift"]
+        out = daemon.node.run(str(PIMPYD.parent / "python"), "-c", how, str(family), *(groups[0], source), timeout=10)
+        assert "done" in out
+        wait_until(lambda: len(mfc(daemon.node, family)) == 51, 10, "the table is whole again")
+        daemon.wait_for(lambda one, drift=drift: one.show("status")[0]["drift"] > drift)  # type: ignore[misc]
+    receiver.reset()
+    receiver.wait_for(1000)
+    assert total(receiver.streams())[1:] == (0, 0)
+    assert "mroute_kernel_drift" in daemon.log()
+
+
+FLUSH = """
+import socket, struct, sys
+four = sys.argv[1] == "4"
+s = socket.socket(socket.AF_INET if four else socket.AF_INET6, socket.SOCK_RAW, 2 if four else 58)
+s.setsockopt(0 if four else 41, 212, 15)
+print("done")
+"""
+"""MRT_FLUSH of everything, by a program that does not own the table."""
+
+REMOVE = """
+import ipaddress, socket, struct, sys
+family = 128 if sys.argv[1] == "4" else 129
+group, source = (ipaddress.ip_address(word).packed for word in sys.argv[2:])
+def attribute(kind, data): return struct.pack("=HH", 4 + len(data), kind) + data
+table = 253 if family == 128 else 254
+bits = 8 * len(group)
+body = struct.pack("=BBBBBBBBI", family, bits, bits, 0, table, 17, 0, 5, 0)
+body += attribute(1, group) + attribute(2, source) + attribute(15, struct.pack("=I", table))
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.send(struct.pack("=IHHII", 16 + len(body), 25, 5, 1, 0) + body)
+answer = s.recv(4096)
+error = struct.unpack_from("=i", answer, 16)[0]
+if error == -95 and family == 129:  # this kernel cannot remove IPv6 entries by netlink: flush them
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+    s.setsockopt(41, 212, 1)
+    error = 0
+print("done" if not error else error)
+"""
+"""RTM_DELROUTE of one entry."""
+
+
+def test_a_hundred_restarts_leave_no_trace(lab: Lab) -> None:
+    """3d, fewer rounds: descriptors, vifs and entries as before, memory too."""
+    src, daemon, host = simple(lab)
+    source, group = src.port("r").address(4), ssm_group(4)
+    receiver = Receiver(host.port("r"), [(source, group)])
+    Sender(src.port("r"), [group], rate=200)
+    receiver.wait_for(50)
+    kill_worker(daemon)
+    time.sleep(1)
+    receiver.reset()
+    before = trace(daemon)
+    for _ in range(ROUNDS):
+        before_ = restarts(daemon)
+        os.kill(keeper(daemon), signal.SIGUSR1)  # the keeper does not heed it
+        daemon.pimctl("restart")
+        wait_restarted(daemon, before_)
+    after = trace(daemon)
+    stream = receiver.stream()
+    print(f"{ROUNDS} restarts: {before} -> {after}; {stream.received} received, {stream.lost} lost")
+    assert after[:4] == before[:4]
+    assert after[4] < before[4] * 1.2 + 2000
+    assert (stream.lost, stream.duplicates) == (0, 0)
+
+
+ROUNDS = int(os.environ.get("PIMPY_RESTARTS", "20"))
+
+
+def trace(daemon: Pimpyd) -> tuple[int, int, dict[int, str], int, int]:
+    """The keeper's and the worker's descriptors, vifs, entries, and the keeper's memory in KiB."""
+    time.sleep(0.5)
+    held, works = keeper(daemon), worker(daemon)
+    resident = int(status(held)["VmRSS"].split()[0])
+    counts = [len(os.listdir(f"/proc/{pid}/fd")) for pid in (held, works)]
+    return counts[0], counts[1], vifs(daemon.node, 4), len(mfc(daemon.node, 4)), resident
+
+
+def test_what_waits_for_the_worker_dies_with_the_keeper(lab: Lab) -> None:
+    """Without a service manager a killed keeper takes all with it, and another one can start at once."""
+    _, daemon, _ = simple(lab)
+    pid = worker(daemon)
+    daemon.process.send(signal.SIGKILL)
+    daemon.process.wait()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 5, "the worker ends with its keeper")
+    assert not vifs(daemon.node, 4)
+    other = Pimpyd(daemon.node).start()
+    assert other.stop() == 0
+    assert run(["true"]) == ""
