@@ -100,6 +100,19 @@ def test_immediate_leave_keeps_sources_that_others_include(family: Family) -> No
     assert bench.lists() == ("include", {4}, set())
 
 
+@both
+def test_immediate_leave_keeps_a_named_source_that_the_table_forgot(family: Family) -> None:
+    """Beside a host that wants everything a named source needs no record (Table 8 deletes it), after it it does."""
+    bench = Bench(family, TRACKED)
+    bench.record(ALLOW, [1], by=bench.host(1))
+    bench.record(IS_EX, by=bench.host(2))
+    assert bench.lists() == ("exclude", set(), set())
+    bench.to(100.0)
+    bench.record(TO_IN, by=bench.host(2))
+    assert bench.lists() == ("include", {1}, set())
+    assert bench.timers() == (None, {1: 170.0})
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_immediate_leave_falls_back_among_older_hosts(family: Family) -> None:
     """Two hosts of the older version, one of which kept quiet because it heard the other's report."""

@@ -171,6 +171,10 @@ class Receiver(Watcher):
         """Leaves these, or all of them. Gives the time at which it had."""
         return float(self._tool.ask({"do": "leave", "memberships": memberships})["now"])
 
+    def block(self, *memberships: Membership, on: bool = True) -> float:
+        """Of groups joined for any source: not from these (MCAST_BLOCK_SOURCE), or from them again."""
+        return float(self._tool.ask({"do": "block" if on else "unblock", "memberships": memberships})["now"])
+
 
 class Sender:
     """A program that sends numbered packets to groups in turn; `rate` is of all its packets, per second."""

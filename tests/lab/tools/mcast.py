@@ -20,6 +20,7 @@ MAGIC = b"pmpy"
 MEMBERSHIPS_PER_SOCKET = 100
 MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP = 42, 45
 MCAST_JOIN_SOURCE_GROUP, MCAST_LEAVE_SOURCE_GROUP = 46, 47
+MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE = 43, 44
 IP_PKTINFO, IP_RECVTTL, IP_MULTICAST_ALL = 8, 12, 49
 IPV6_MULTICAST_ALL = 29
 SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
@@ -159,6 +160,12 @@ class Receiver:
         sock.setsockopt(level, option, self.request(source, group))
         self.counts[sock.fileno()] -= 1
 
+    def block(self, source: str | None, group: str, on: bool) -> None:
+        """Of a group joined for any source: not from this one, or from it again."""
+        level = socket.IPPROTO_IP if self.family == 4 else socket.IPPROTO_IPV6
+        option = MCAST_BLOCK_SOURCE if on else MCAST_UNBLOCK_SOURCE
+        self.joined[None, group].setsockopt(level, option, self.request(source, group))
+
     def read(self, sock: socket.socket) -> None:
         for _ in range(256):
             try:
@@ -201,6 +208,9 @@ class Receiver:
         elif command["do"] == "leave":
             for source, group in joins or list(self.joined):
                 self.leave(source, group)
+        elif command["do"] in ("block", "unblock"):
+            for source, group in joins:
+                self.block(source, group, command["do"] == "block")
         elif command["do"] == "count":
             return {"count": len(self.streams)}
         elif command["do"] == "reset":
