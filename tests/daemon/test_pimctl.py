@@ -291,7 +291,21 @@ def test_headings(path: str) -> None:
 
 def test_schemas(path: str) -> None:
     names = ctl(path, "schema").split()
-    assert names == ["counters", "igmp", "interfaces", "mld", "monitor", "mroute", "neighbors", "static", "status"]
+    rps = ["rp", "rp-set", "rpf"]
+    assert names == [
+        "bsr",
+        "counters",
+        "explain",
+        "igmp",
+        "interfaces",
+        "mld",
+        "monitor",
+        "mroute",
+        "neighbors",
+        *rps,
+        "static",
+        "status",
+    ]
     for name in (*names, "nei", "mrt", "show-mroute"):
         assert json.loads(ctl("/nowhere", "schema", name))["type"] == ("object" if name == "monitor" else "array")
     assert json.loads(ctl(path, "-j", "schema")) == names
