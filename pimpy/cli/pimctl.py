@@ -88,6 +88,10 @@ _HELP = {
     "igmp": "IGMP: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "mld": "MLD: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "status": "How the daemon fares.",
+    "rp": "RPs and how many groups have them; with a GROUP: its RP, by which rule, and the hash values.",
+    "rp-set": "Which RP each range of groups has, from the file or from Bootstrap messages. WORD: a range or an RP.",
+    "bsr": "Bootstrap routers by scope zone, and candidate RPs. WORD: a zone or an address.",
+    "rpf": "How ADDRESS is reached: the route, the interface, the PIM neighbour there.",
     "counters": "Messages by interface, type and reason. WORD: one of these.",
 }
 

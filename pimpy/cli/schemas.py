@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "igmp": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
     "mld": (core.GmpInterfaceRow, core.GmpGroupRow, core.GmpSourceRow, core.GmpReporterRow),
     "static": (core.StaticRow,),
+    "rp": (core.RpRow, core.RpChoiceRow),
+    "rp-set": (core.RpSetRow,),
+    "bsr": (core.BsrRow, core.CandidateRpRow, core.OfferRow),
+    "rpf": (core.RpfRow,),
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
@@ -39,13 +43,15 @@ OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
 """What has a schema and is no `show` command."""
 """The row classes that an array of each command holds."""
 
+_RPF_STATES = ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"]
+
 ENUMS: dict[type, dict[str, list[str]]] = {
     core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
     core.MrouteRow: {
         "row": ["entry"],
         "mode": ["pim_ssm", "pim_asm", "static", "proxy", "negative"],
         "upstream_state": ["joined", "not_joined"],
-        "rpf_state": ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"],
+        "rpf_state": _RPF_STATES,
     },
     core.OutgoingRow: {
         "row": ["outgoing"],
@@ -65,6 +71,16 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
     EventRow: {},
     ExplainRow: {"state": ["ok", "info", "waiting", "problem"]},
+    core.RpRow: {"rpf_state": _RPF_STATES},
+    core.RpChoiceRow: {"row": ["choice"], "rule": ["embedded", "override", "bsr", "static", "ssm", "bidir", "none"]},
+    core.RpSetRow: {"info_source": ["static", "bsr"], "mode": ["pim_sm", "pim_bidir"]},
+    core.BsrRow: {
+        "row": ["zone"],
+        "state": ["accept_any", "accept_preferred", "candidate", "pending", "elected"],
+    },
+    core.CandidateRpRow: {"row": ["candidate_rp"], "mode": ["pim_sm", "pim_bidir"]},
+    core.OfferRow: {"row": ["offer"]},
+    core.RpfRow: {"rpf_state": _RPF_STATES},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""

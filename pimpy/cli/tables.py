@@ -211,6 +211,78 @@ GMP_REPORTERS = (
     Column("Sources", lambda row: row["sources"] or "-", wrap=True),
 )
 
+RPS = (
+    Column("RP", lambda row: row["rp_address"] or "none"),
+    Column("From", _say("info_source")),
+    Column("Here", _yes("is_local"), spare=2),
+    Column("Groups", _say("group_count"), right=True),
+    Column("Interface", _say("rpf_interface"), spare=1),
+    Column("RPF neighbour", lambda row: "-" if row["rpf_state"] is None else _rpf(row), spare=1),
+)
+
+RP_CHOICE = (
+    Column("Group", _say("group")),
+    Column("RP", _say("rp_address")),
+    Column("Rule", _say("rule")),
+    Column("Range", _say("group_prefix")),
+    Column("Priority", _say("priority"), right=True, spare=2),
+    Column("Mask", _say("hash_mask_length"), right=True, spare=2),
+    Column("Hash", _say("hash_value"), right=True, spare=1),
+    Column("Zone", _say("zone"), spare=2),
+    Column("Selected", _yes("is_selected")),
+)
+
+RP_SET = (
+    Column("Range", _say("group_prefix")),
+    Column("RP", _say("rp_address")),
+    Column("From", lambda row: "override" if row["override"] else row["info_source"]),
+    Column("Priority", _say("priority"), right=True),
+    Column("Mask", _say("hash_mask_length"), right=True, spare=2),
+    Column("Expires", _time("expiration"), right=True),
+    Column("Zone", _say("zone"), spare=1),
+    Column("Usable", lambda row: "yes" if row["usable"] else "bidir" if row["mode"] == "pim_bidir" else "no route"),
+)
+
+BSRS = (
+    Column("Family", _say("address_family")),
+    Column("Zone", _say("zone")),
+    Column("State", lambda row: row["state"].replace("_", " ")),
+    Column("BSR", _say("bsr_address")),
+    Column("Priority", _say("bsr_priority"), right=True),
+    Column("Mask", _say("hash_mask_length"), right=True, spare=2),
+    Column("Expires", _time("bootstrap_expiration"), right=True),
+    Column("Up", _time("up_time"), right=True, spare=2),
+    Column("Our address", _say("candidate_address"), spare=1),
+    Column("Our priority", _say("candidate_priority"), right=True, spare=1),
+)
+
+CANDIDATE_RPS = (
+    Column("Range", _say("group_prefix")),
+    Column("RP", _say("rp_address")),
+    Column("Priority", _say("priority"), right=True),
+    Column("Expires", _time("expiration"), right=True),
+    Column("Up", _time("up_time"), right=True, spare=1),
+    Column("Zone", _say("zone"), spare=1),
+)
+
+OFFERS = (
+    Column("RP", _say("rp_address")),
+    Column("Priority", _say("priority"), right=True),
+    Column("Next", _time("advertisement_expiration"), right=True),
+    Column("Zone", _say("zone")),
+    Column("Ranges", _say("group_prefixes"), wrap=True),
+)
+
+RPF = (
+    Column("Address", _say("address")),
+    Column("Route", _say("prefix")),
+    Column("Interface", _say("rpf_interface")),
+    Column("Next hop", _say("next_hop")),
+    Column("RPF neighbour", _rpf),
+    Column("Metric", _say("metric"), right=True, spare=1),
+    Column("Users", _say("users"), right=True, spare=1),
+)
+
 COUNTERS = (
     Column("Family", _say("address_family")),
     Column("Interface", _say("interface")),
@@ -222,7 +294,14 @@ COUNTERS = (
 )
 
 
-_PLAIN = {"neighbors": NEIGHBORS, "interfaces": INTERFACES, "static": STATIC, "counters": COUNTERS}
+_PLAIN = {
+    "neighbors": NEIGHBORS,
+    "interfaces": INTERFACES,
+    "static": STATIC,
+    "counters": COUNTERS,
+    "rp-set": RP_SET,
+    "rpf": RPF,
+}
 
 
 def render(name: str, rows: Sequence[Cells], style: Style) -> str:
@@ -231,9 +310,20 @@ def render(name: str, rows: Sequence[Cells], style: Style) -> str:
         return table(MROUTE, _entries(rows), style)
     if name == "status":
         return "".join(_status(row) for row in rows)
+    if name == "rp":
+        return table(RP_CHOICE if any("hash_value" in row for row in rows) else RPS, rows, style)
+    if name == "bsr":
+        return _bsr(rows, style)
     if (columns := _PLAIN.get(name)) is not None:
         return table(columns, rows, style)
     return _gmp(name, rows, style)
+
+
+def _bsr(rows: Sequence[Cells], style: Style) -> str:
+    """The zones, and what is offered to us and by us if anything is."""
+    parts = (("zone", BSRS, ""), ("candidate_rp", CANDIDATE_RPS, "Candidate RPs"), ("offer", OFFERS, "Offered by us"))
+    found = [(columns, [row for row in rows if row["row"] == kind], title) for kind, columns, title in parts]
+    return "\n".join(table(columns, own, style, title) for columns, own, title in found if own or not title)
 
 
 def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:

@@ -68,6 +68,7 @@ def candidacies_changed(router: Router) -> None:
     router.pim.candidate_rp.configure(candidates.rp_candidacies(family, config, interfaces, taking_part))
     wishes = candidates.bsr_candidacies(family, config, interfaces, taking_part)
     router.pim.bootstrap.configure(wishes, candidates.borders(family, interfaces))
+    router.pim.anycast.configure(family, config.anycast_rps)
 
 
 def _ssm_ranges_changed(router: Router) -> None:

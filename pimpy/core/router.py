@@ -21,6 +21,7 @@ from pimpy.core.gmp import Membership, Totals
 from pimpy.core.gmp.bridge import Bridge
 from pimpy.core.interface import Interface, VifTable
 from pimpy.core.pim import joinprune, receipt, trees
+from pimpy.core.pim.anycast import Anycast
 from pimpy.core.pim.bootstrap import BootstrapRouting
 from pimpy.core.pim.candidate_rp import CandidateRp
 from pimpy.core.pim.instance import Pim
@@ -74,6 +75,7 @@ class Router:
         self.pim.excludes = partial(members.excluding, self)
         self.pim.rp_set.changed = partial(trees.remap, self.pim)
         self.pim.look_for_members = partial(members.look_for, self)
+        self.pim.anycast = Anycast(self.pim)
         self.pim.bootstrap = BootstrapRouting(self.pim)
         self.pim.candidate_rp = CandidateRp(self.pim, self.pim.bootstrap)
         self.pim.bootstrap.new_bsr = self.pim.candidate_rp.new_bsr

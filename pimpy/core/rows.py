@@ -309,7 +309,152 @@ class GmpReporterRow:
     expire: float
 
 
+@frozen
+class RpRow:
+    """An RP that is known, `show rp`."""
+
+    address_family: str
+    rp_address: str | None
+    """None: the groups that have no RP."""
+    info_source: str
+    """`static`, `bsr`, `embedded`, blank-separated if several; `none` for no RP."""
+    is_local: bool
+    """Whether it is this router."""
+    group_count: int
+    """Groups with state here that have it."""
+    rpf_interface: str | None
+    rpf_neighbor: str | None
+    rpf_state: str | None
+    """As in `show mroute`; None while no group needs the way there."""
+
+
+@frozen
+class RpChoiceRow:
+    """An RP that stands for choice for a group, `show rp GROUP`."""
+
+    row: str
+    """Always `choice`."""
+    address_family: str
+    group: str
+    zone: str
+    """`global` or the range of the admin-scope zone."""
+    rule: str
+    """What decides: `embedded`, `override`, `bsr`, `static`; no RP: `ssm`, `bidir`, `none`."""
+    group_prefix: str | None
+    """The range that decides."""
+    hash_mask_length: int | None
+    rp_address: str | None
+    priority: int | None
+    hash_value: int | None
+    """Of the lowest priority the highest value is selected, then the highest address (RFC 7761 4.7.2)."""
+    is_selected: bool
+    is_local: bool
+
+
+@frozen
+class RpSetRow:
+    """A mapping of a range of groups to an RP, `show rp-set`."""
+
+    address_family: str
+    zone: str
+    """`global` or the range of the admin-scope zone."""
+    group_prefix: str
+    rp_address: str
+    info_source: str
+    """`static` or `bsr`."""
+    mode: str
+    """`pim_sm` or `pim_bidir`."""
+    priority: int
+    """0 to 255, the lowest wins."""
+    override: bool
+    """Whether a static one comes before what Bootstrap messages say."""
+    is_local: bool
+    usable: bool
+    """Whether it stands for choice: a static one has a route, the range is not Bidirectional PIM's."""
+    hash_mask_length: int
+    holdtime: float | None
+    expiration: float | None
+    up_time: float | None
+
+
+@frozen
+class BsrRow:
+    """A scope zone and its Bootstrap router, `show bsr`."""
+
+    row: str
+    """Always `zone`."""
+    address_family: str
+    zone: str
+    """`global` or the range of the admin-scope zone."""
+    state: str
+    """`accept_any`, `accept_preferred`, `candidate`, `pending` or `elected` (RFC 5059 3.1)."""
+    bsr_address: str | None
+    bsr_priority: int | None
+    hash_mask_length: int | None
+    bootstrap_expiration: float | None
+    """Seconds left of the Bootstrap Timer."""
+    up_time: float
+    """In this state."""
+    candidate_address: str | None
+    """Ours, None if we do not stand for BSR."""
+    candidate_priority: int | None
+
+
+@frozen
+class CandidateRpRow:
+    """What a candidate RP offers to us, the BSR; the second kind of row of `show bsr`."""
+
+    row: str
+    """Always `candidate_rp`."""
+    address_family: str
+    zone: str
+    group_prefix: str
+    rp_address: str
+    mode: str
+    """`pim_sm` or `pim_bidir`."""
+    priority: int
+    holdtime: float
+    expiration: float | None
+    up_time: float
+
+
+@frozen
+class OfferRow:
+    """What we offer to a BSR as candidate RP; the third kind of row of `show bsr`."""
+
+    row: str
+    """Always `offer`."""
+    address_family: str
+    zone: str
+    rp_address: str
+    priority: int
+    group_prefixes: str
+    """Blank-separated."""
+    advertisement_expiration: float | None
+
+
+@frozen
+class RpfRow:
+    """How an address is reached, `show rpf ADDRESS`."""
+
+    address_family: str
+    address: str
+    prefix: str | None
+    """That of the route."""
+    rpf_interface: str | None
+    next_hop: str | None
+    rpf_neighbor: str | None
+    rpf_state: str
+    """As in `show mroute`."""
+    protocol: int
+    """The kernel's number of who made the route (RTPROT_*)."""
+    metric: int
+    users: int
+    """Entries that go by it."""
+
+
 GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
+RpRows = RpRow | RpChoiceRow | RpSetRow | BsrRow | CandidateRpRow | OfferRow | RpfRow
 Row = (
     NeighborRow
     | InterfaceRow
@@ -320,4 +465,5 @@ Row = (
     | GmpInterfaceRow
     | GmpRow
     | StaticRow
+    | RpRows
 )

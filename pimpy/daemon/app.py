@@ -18,11 +18,12 @@ from pimpy import __version__
 from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
-from pimpy.core.engine.events import ClearMembership, Configured, Event, Shutdown
+from pimpy.core.engine.events import ClearMembership, Configured, Event, RouteResolved, Shutdown
 from pimpy.core.explain import ExplainRow, explain
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
 from pimpy.core.traffic import INTERVAL, Meter
+from pimpy.core.views.rp import rp_of, rpf
 from pimpy.daemon import configfile, logs, memory, smcroute_ipc
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
@@ -38,7 +39,7 @@ from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
-from pimpy.wire.family import FAMILIES, Address, Family, format_address, parse_address
+from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_address, parse_address
 
 if TYPE_CHECKING:
     from pimpy.daemon.metrics import MetricsServer
@@ -287,6 +288,17 @@ class Daemon:
             elif protocol == family.gmp:
                 found.extend(driver.router.rows(f"gmp_{rest}"))
         return found
+
+    def look_up(self, what: str, address: Address) -> list[Row]:
+        """`rp`: the RP of a group; `rpf`: how an address is reached."""
+        family = family_of(address)
+        driver = self.drivers.get(family)
+        if driver is None:
+            return []
+        if what == "rp":
+            return list(rp_of(driver.router, address))
+        route = self.adapters[family].route(address)
+        return [rpf(driver.router, route)] if isinstance(route, RouteResolved) else []
 
     def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
         """The entries with the kernel's counters and the register table's, each read once for all of them."""

@@ -10,6 +10,7 @@ from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import Row
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
+from pimpy.wire.family import Address
 
 KINDS = (
     "neighbors",
@@ -20,6 +21,9 @@ KINDS = (
     "mld_interfaces",
     "mld_groups",
     "static",
+    "rp",
+    "rp_set",
+    "bsr",
 )
 """The kinds of rows that `Backend.rows` knows."""
 
@@ -41,6 +45,12 @@ class Backend(Protocol):
         """Why (source, group) flows or does not; `ttl` is what its packets were seen to come in with.
 
         Raises `commands.RefusedError` where the kernel has not that family.
+        """
+
+    def look_up(self, what: str, address: Address) -> list[Row]:
+        """`rp`: RpChoiceRow, the RP of a group and who else stood for choice; `rpf`: RpfRow, how an address is reached.
+
+        Nothing if its family does not run.
         """
 
     def status(self) -> StatusRow:

@@ -33,6 +33,10 @@ SHOW: dict[str, tuple[str, ...]] = {
     "mld sources": ("mld_sources",),
     "mld detail": ("mld_interfaces", "mld_hosts"),
     "static": ("static",),
+    "rp": ("rp",),
+    "rp-set": ("rp_set",),
+    "bsr": ("bsr",),
+    "rpf": (),
     "status": ("status",),
     "counters": ("counters",),
 }
@@ -51,6 +55,9 @@ MATCHED = {
     "mld": ("interface", "group_address", "source_address", "reporter_address"),
     "static": ("kind", "interface", "group_prefix", "source_prefix"),
     "counters": ("interface", "protocol", "direction", "type", "reason"),
+    "rp": ("rp_address",),
+    "rp-set": ("zone", "group_prefix", "rp_address", "info_source"),
+    "bsr": ("zone", "row", "rp_address", "bsr_address"),
     "status": (),
 }
 """The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one.
@@ -163,6 +170,9 @@ def _cleared(words: Sequence[str]) -> list[str]:
 def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
     """The rows of `show WORDS`."""
     name, filters = split_show(words)
+    asked = _looked_up(name, filters)
+    if asked is not None:
+        return list(backend.look_up(name, asked))
     tests = [_test(backend, word, name.partition(" ")[0]) for word in filters]
     found: list[AnyRow] = []
     for kind in SHOW[name]:
@@ -175,6 +185,25 @@ def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
     for keep in tests:
         found = keep(found)
     return found
+
+
+def _looked_up(name: str, words: Sequence[str]) -> bytes | None:
+    """The address that `show rpf ADDRESS` and `show rp GROUP` are about; None if the command is another one."""
+    if name not in ("rp", "rpf"):
+        return None
+    if name == "rpf" and len(words) != 1:
+        raise RefusedError("show rpf takes one address: that of a source, an RP or a BSR", USAGE)
+    try:
+        address = ip_address(words[0]) if len(words) == 1 else None
+    except ValueError:
+        if name == "rp":
+            return None
+        raise RefusedError(f"{words[0]!r} is no address", USAGE) from None
+    if address is None or (name == "rp" and not address.is_multicast):
+        return None
+    if name == "rpf" and address.is_multicast:
+        raise RefusedError(f"{words[0]!r} is a group; its RP is shown by: show rp {words[0]}", USAGE)
+    return address.packed
 
 
 Keep = Callable[[list[Any]], list[Any]]

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from attrs import define, field
 
 from pimpy.core.rows import (
+    BsrRow,
+    CandidateRpRow,
     GmpGroupRow,
     GmpInterfaceRow,
     GmpSourceRow,
@@ -17,6 +19,8 @@ from pimpy.core.rows import (
     MrouteRow,
     NeighborRow,
     Row,
+    RpRow,
+    RpSetRow,
 )
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import StatusRow
@@ -118,6 +122,49 @@ def of_neighbors(rows: Iterable[Row]) -> Iterator[Family]:
         if isinstance(row, NeighborRow) and len(up.samples) < MAX_NEIGHBORS:
             up.add(1, af=row.address_family, interface=row.interface, neighbor=row.address)
     yield up
+
+
+def of_rps(backend: Backend) -> Iterator[Family]:
+    """How RPs are found: Bootstrap routers, candidates, mappings, and how many groups have which."""
+    info = Family("bsr_info", "gauge", "The Bootstrap router of a zone, and this router's state there; always 1.")
+    elected = Family("bsr_is_elected", "gauge", "Whether this router is the Bootstrap router of the zone.")
+    expires = Family("bsr_expiration_seconds", "gauge", "What is left of the zone's Bootstrap Timer.")
+    candidates: Counter[tuple[str, str]] = Counter()
+    for row in backend.rows("bsr"):
+        if isinstance(row, BsrRow):
+            labels = {"af": row.address_family, "zone": row.zone}
+            info.add(1, **labels, bsr=row.bsr_address or "", state=row.state)
+            elected.add(int(row.state == "elected"), **labels)
+            candidates[row.address_family, row.zone] += 0
+            if row.bootstrap_expiration is not None:
+                expires.add(row.bootstrap_expiration, **labels)
+        elif isinstance(row, CandidateRpRow):
+            candidates[row.address_family, row.zone] += 1
+    offers = Family("bsr_candidate_rp_mappings", "gauge", "What candidate RPs offer to this router, the BSR.")
+    for (af, zone), count in sorted(candidates.items()):
+        offers.add(count, af=af, zone=zone)
+    yield from (info, elected, expires, offers, *_of_rp_set(backend))
+
+
+def _of_rp_set(backend: Backend) -> Iterator[Family]:
+    groups = Family("pim_rp_groups", "gauge", "Groups with state here, by their RP.")
+    without = Family("pim_groups_without_rp", "gauge", "Groups with state here that have no RP.")
+    lost: Counter[str] = Counter(dict.fromkeys(backend.status().address_families.split(), 0))
+    for row in backend.rows("rp"):
+        if isinstance(row, RpRow) and row.rp_address is not None:
+            groups.add(row.group_count, af=row.address_family, rp=row.rp_address)
+        elif isinstance(row, RpRow):
+            lost[row.address_family] += row.group_count
+    for af, count in sorted(lost.items()):
+        without.add(count, af=af)
+    mappings = Family("pim_rp_mappings", "gauge", "Mappings of a range of groups to an RP, by where they come from.")
+    known: Counter[tuple[str, str]] = Counter()
+    for row in backend.rows("rp_set"):
+        if isinstance(row, RpSetRow):
+            known[row.address_family, row.info_source] += 1
+    for (af, source), count in sorted(known.items()):
+        mappings.add(count, af=af, source=source)
+    yield from (groups, without, mappings)
 
 
 def of_counters(backend: Backend) -> Iterator[Family]:

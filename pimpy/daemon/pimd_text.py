@@ -11,12 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pimpy.core.rows import GmpGroupRow, GmpInterfaceRow, GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow
+from pimpy.core.rows import (
+    BsrRow,
+    CandidateRpRow,
+    GmpGroupRow,
+    GmpInterfaceRow,
+    GmpSourceRow,
+    InterfaceRow,
+    MrouteRow,
+    NeighborRow,
+    Row,
+    RpSetRow,
+)
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.commands import USAGE, RefusedError
 from pimpy.daemon.rows import sort_key
 
-R = TypeVar("R", NeighborRow, InterfaceRow, MrouteRow, GmpInterfaceRow, GmpGroupRow, GmpSourceRow)
+R = TypeVar("R", bound=Row)
 
 HELP = (
     ("help", "This help text"),
@@ -200,18 +211,23 @@ def _memberships(backend: Backend, kind: str, families: tuple[str, ...]) -> list
 
 
 def _crp(backend: Backend, families: tuple[str, ...]) -> str:
-    return _text(
-        [
-            "PIM Candidate Rendez-Vous Point Table_",
-            "Group Address     RP Address       Prio  Holdtime  Expires =",
-            "",
-            "Current BSR address: 0.0.0.0",
-        ]
-    )
+    lines = ["PIM Candidate Rendez-Vous Point Table_", "Group Address     RP Address       Prio  Holdtime  Expires ="]
+    for row in _rows(backend, "bsr", CandidateRpRow, families):
+        left = duration(row.expiration or 0)
+        head = f"{row.group_prefix:<15}   {row.rp_address:<15}"
+        lines.append(f"{head}  {row.priority:>4}  {row.holdtime:>8.0f}  {left}")
+    zones = _rows(backend, "bsr", BsrRow, families)
+    bsr = next((row.bsr_address for row in zones if row.zone == "global" and row.bsr_address), "0.0.0.0")
+    return _text([*lines, "", f"Current BSR address: {bsr}"])
 
 
 def _rp(backend: Backend, families: tuple[str, ...]) -> str:
-    return _text(["PIM Rendez-Vous Point Set Table_", "Group Address     RP Address       Prio  Holdtime  Type="])
+    lines = ["PIM Rendez-Vous Point Set Table_", "Group Address     RP Address       Prio  Holdtime  Type="]
+    for row in _rows(backend, "rp_set", RpSetRow, families):
+        holdtime = "Forever" if row.holdtime is None else f"{row.holdtime:.0f}"
+        kind = "Static " if row.info_source == "static" else "Dynamic"
+        lines.append(f"{row.group_prefix:<15}   {row.rp_address:<15}  {row.priority:>4}  {holdtime:>8}  {kind}")
+    return _text(lines)
 
 
 def _status(backend: Backend, families: tuple[str, ...]) -> str:

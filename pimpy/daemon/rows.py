@@ -12,6 +12,8 @@ from attrs import fields_dict, frozen
 
 from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import (
+    BsrRow,
+    CandidateRpRow,
     GmpGroupRow,
     GmpInterfaceRow,
     GmpReporterRow,
@@ -19,8 +21,13 @@ from pimpy.core.rows import (
     InterfaceRow,
     MrouteRow,
     NeighborRow,
+    OfferRow,
     OutgoingRow,
     Row,
+    RpChoiceRow,
+    RpfRow,
+    RpRow,
+    RpSetRow,
     RptOutgoingRow,
     RptRow,
     StaticRow,
@@ -147,6 +154,12 @@ def _packed(address: str) -> bytes:
         return address.encode(errors="replace")
 
 
+def _prefix(text: str) -> tuple[bytes, int]:
+    """A range as (network, length)."""
+    network, _, length = text.partition("/")
+    return _packed(network), int(length)
+
+
 _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     NeighborRow: lambda row: (row.address_family, row.interface, _packed(row.address)),
     InterfaceRow: lambda row: (row.address_family, row.interface),
@@ -185,6 +198,19 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         2,
         _packed(row.reporter_address),
     ),
+    RpRow: lambda row: (row.address_family, row.rp_address is None, _packed(row.rp_address or "")),
+    RpChoiceRow: lambda row: (row.address_family, not row.is_selected, _packed(row.rp_address or "")),
+    RpSetRow: lambda row: (row.address_family, row.zone, _prefix(row.group_prefix), _packed(row.rp_address)),
+    BsrRow: lambda row: (0, row.address_family, row.zone != "global", row.zone),
+    CandidateRpRow: lambda row: (
+        1,
+        row.address_family,
+        row.zone,
+        _prefix(row.group_prefix),
+        _packed(row.rp_address),
+    ),
+    OfferRow: lambda row: (2, row.address_family, row.zone, _packed(row.rp_address)),
+    RpfRow: lambda row: (row.address_family, _packed(row.address)),
     StatusRow: lambda row: (row.ident,),
     EventRow: lambda row: (row.time,),
     ExplainRow: lambda row: (),

@@ -234,6 +234,10 @@ class Adapter:
         """
         return {name: count + self._dropped.get(name, 0) for name, count in self.registers.totals().items()}
 
+    def route(self, address: Address) -> Event:
+        """The route to an address as it is now, a RouteResolved."""
+        return self._netlink.look_up(address)
+
     def lost(self) -> int:
         """Messages and upcalls that the kernel dropped because a receive buffer was full."""
         return self._sockets.lost()

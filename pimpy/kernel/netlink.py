@@ -88,6 +88,14 @@ class Netlink:
         self._ask(new)
         return [self._tracked[address].event for address in wanted]
 
+    def look_up(self, address: Address) -> Event:
+        """The route to an address, once."""
+        known = address in self._tracked
+        (event,) = self.resolve([address])
+        if not known:
+            self.forget(address)
+        return event
+
     def forget(self, address: Address) -> None:
         """No longer interested in the route to `address`; nothing if nobody was."""
         self._tracked.remove(address)

@@ -301,6 +301,7 @@ def timers_of(router: Router) -> list[Timer | None]:
     for zone in router.pim.bootstrap.zones.values():
         timers += (zone.bst, zone.szt)
         timers += [mapping.expiry for known in zone.crp_set.ranges.values() for mapping in known.values()]
+    timers += [telling.timer for telling in router.pim.anycast.told.values()]
     timers += [advertiser.crpt for advertiser in router.pim.candidate_rp.advertisers]
     for learned in router.pim.rp_set.zones.values():
         timers += [mapping.expiry for known in learned.ranges.by_prefix.values() for mapping in known.rps.values()]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from pimpy.core.engine.effects import Notice
 from pimpy.core.rows import (
+    BsrRow,
+    CandidateRpRow,
     GmpGroupRow,
     GmpInterfaceRow,
     GmpReporterRow,
@@ -17,8 +19,13 @@ from pimpy.core.rows import (
     InterfaceRow,
     MrouteRow,
     NeighborRow,
+    OfferRow,
     OutgoingRow,
     Row,
+    RpChoiceRow,
+    RpfRow,
+    RpRow,
+    RpSetRow,
     StaticRow,
 )
 from pimpy.daemon.backend import CounterKey
@@ -26,6 +33,7 @@ from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import DEFAULT_LIMITS, ControlServer, Limits
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
+from pimpy.wire.family import format_address
 
 
 def neighbor(interface: str = "a2", address: str = "10.0.12.2", **change: object) -> NeighborRow:
@@ -274,6 +282,82 @@ def network() -> dict[str, list[Row]]:
             StaticRow("mroute", "ipv4", "a1", None, "225.1.2.3/32", "a2 a3", False, 2),
             StaticRow("join", "ipv6", "a9", "2001:db8::1/128", "ff0e::1/128", "", True, 0),
         ],
+        "rp": [
+            RpRow("ipv4", None, "none", False, 3, None, None, None),
+            RpRow("ipv4", "10.0.12.2", "bsr", False, 2, "a2", "10.0.12.2", "neighbor"),
+            RpRow("ipv4", "10.0.1.1", "bsr static", True, 0, None, None, None),
+        ],
+        "rp of": [
+            RpChoiceRow(
+                "choice",
+                "ipv4",
+                "239.1.1.1",
+                "global",
+                "bsr",
+                "224.0.0.0/4",
+                30,
+                "10.0.0.1",
+                0,
+                1679372561,
+                True,
+                False,
+            ),
+            RpChoiceRow(
+                "choice",
+                "ipv4",
+                "239.1.1.1",
+                "global",
+                "bsr",
+                "224.0.0.0/4",
+                30,
+                "10.0.0.2",
+                0,
+                694951000,
+                False,
+                False,
+            ),
+        ],
+        "rpf of": [RpfRow("ipv4", "10.0.9.9", "10.0.9.0/24", "a2", "10.0.12.2", "10.0.12.2", "neighbor", 3, 20, 1)],
+        "rp_set": [
+            RpSetRow(
+                "ipv4",
+                "global",
+                "225.0.0.0/8",
+                "10.0.12.2",
+                "bsr",
+                "pim_sm",
+                20,
+                False,
+                False,
+                True,
+                30,
+                75.0,
+                75.4,
+                9.0,
+            ),
+            RpSetRow(
+                "ipv4",
+                "global",
+                "224.0.0.0/4",
+                "10.0.1.1",
+                "static",
+                "pim_sm",
+                1,
+                True,
+                True,
+                True,
+                30,
+                None,
+                None,
+                None,
+            ),
+        ],
+        "bsr": [
+            OfferRow("offer", "ipv4", "global", "10.0.1.1", 192, "224.0.0.0/4", 12.0),
+            CandidateRpRow("candidate_rp", "ipv4", "global", "225.0.0.0/8", "10.0.12.2", "pim_sm", 20, 75.0, 75.4, 9.0),
+            BsrRow("zone", "ipv6", "global", "accept_any", None, None, None, None, 5.0, None, None),
+            BsrRow("zone", "ipv4", "global", "elected", "10.0.1.1", 64, 30, 40.0, 100.0, "10.0.1.1", 64),
+        ],
     }
 
 
@@ -290,6 +374,10 @@ class FakeDaemon:
 
     def rows(self, kind: str) -> list[Row]:
         return list(self.tables.get(kind, []))
+
+    def look_up(self, what: str, address: bytes) -> list[Row]:
+        self.asked.append(("look up", what, format_address(address)))
+        return list(self.tables.get(f"{what} of", []))
 
     def status(self) -> StatusRow:
         return StatusRow(

@@ -291,8 +291,21 @@ def test_headings(path: str) -> None:
 
 def test_schemas(path: str) -> None:
     names = ctl(path, "schema").split()
-    others = ["counters", "explain", "igmp", "interfaces", "mld", "monitor"]
-    assert names == [*others, "mroute", "neighbors", "static", "status"]
+    rps = ["rp", "rp-set", "rpf"]
+    assert names == [
+        "bsr",
+        "counters",
+        "explain",
+        "igmp",
+        "interfaces",
+        "mld",
+        "monitor",
+        "mroute",
+        "neighbors",
+        *rps,
+        "static",
+        "status",
+    ]
     for name in (*names, "nei", "mrt", "show-mroute"):
         assert json.loads(ctl("/nowhere", "schema", name))["type"] == ("object" if name == "monitor" else "array")
     assert json.loads(ctl(path, "-j", "schema")) == names

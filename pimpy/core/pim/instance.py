@@ -28,6 +28,7 @@ from pimpy.wire.join_prune import JoinPrune
 if TYPE_CHECKING:
     from random import Random
 
+    from pimpy.core.pim.anycast import Anycast
     from pimpy.core.pim.bootstrap import BootstrapRouting
     from pimpy.core.pim.candidate_rp import CandidateRp
     from pimpy.core.pim.joinprune import Outbox
@@ -118,6 +119,7 @@ class Pim:
     """The Joins and Prunes of this batch."""
     bootstrap: BootstrapRouting = field(init=False)
     candidate_rp: CandidateRp = field(init=False)
+    anycast: Anycast = field(init=False)
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
     turned_away: bool = False

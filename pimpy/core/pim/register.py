@@ -118,6 +118,8 @@ def _forget_in_table(registering: Registering) -> None:
 def receive_stop(interface: PimInterface, source: Address, message: wire.RegisterStop) -> None:
     """A Register-Stop addressed to us (4.4.1; R2, R6, R7)."""
     pim = interface.pim
+    if pim.anycast.receive_stop(source, message):
+        return
     if message.source == pim.family.any:
         tree = pim.tib.groups.get(message.group)
         entries = list(tree.sources) if tree is not None else []
@@ -150,7 +152,12 @@ def receive(interface: PimInterface, source: Address, destination: Address, mess
         pim.refuse(interface.name, "register", "reg_ssm")
         _send_stop(interface, destination, source, group, inner_source)
         return
-    if pim.rp_set.rp(group) != destination or not pim.is_mine(destination):
+    rp = pim.rp_set.rp(group)
+    from_member = pim.anycast.takes(rp, source, destination)
+    if (rp != destination and not from_member) or not pim.is_mine(destination):
+        if pim.anycast.is_stray(rp, destination):
+            text = f"{format_address(source)} registers with our own address, not with the shared one of the RP"
+            pim.warn(interface.name, "reg_not_anycast", text)
         pim.refuse(interface.name, "register", "reg_not_rp")
         _send_stop(interface, destination, source, group, inner_source)
         return
@@ -159,6 +166,8 @@ def receive(interface: PimInterface, source: Address, destination: Address, mess
         _send_stop(interface, destination, source, group, inner_source)
         return
     sg = _at_rp(interface, source, destination, group, inner_source)
+    if not from_member and destination == rp:
+        pim.anycast.copy(interface, source, rp, inner_source + group, message)
     if sg is not None and sg.flow is None and not message.null:
         data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 

@@ -270,6 +270,10 @@ class RpSet:
         """The groups that have `rp` because of `prefix`."""
         return list(self._users.get((prefix, rp), ()))
 
+    def trees_of(self, rp: Address) -> list[Group]:
+        """The groups that have `rp`, because of whatever range."""
+        return [tree for (_, known), trees in self._users.items() if known == rp for tree in trees]
+
     def touch(self, prefix: Prefix, rp: Address | None) -> None:
         """The RP of groups in `prefix` may have changed; if `rp` is given only of those that had it."""
         self._dirty[prefix, rp] = None

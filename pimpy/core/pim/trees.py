@@ -232,6 +232,7 @@ def _settle_sg(sg: SG) -> None:
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
         register.settle(sg)
+        sg.pim.anycast.settle(sg)
     was_joined = sg.joined
     upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
     if sg.joined and not was_joined:
@@ -281,6 +282,7 @@ def _has_state(sg: SG) -> bool:
 def discard(sg: SG) -> None:
     """Nothing stands in the entry any more."""
     pim = sg.pim
+    pim.anycast.forget(sg)
     del pim.tib.sg[sg.source + sg.group]
     pim.forwarding.remove(sg.source, sg.group)
     for timer in (sg.join_timer, sg.keepalive, sg.rpt.override_timer if sg.rpt is not None else None):

@@ -1,0 +1,202 @@
+"""Conformance rows K1 to K6: anycast RP by PIM (RFC 4610)."""
+
+from __future__ import annotations
+
+from asm_stand import AsmStand
+from datagrams import Datagram
+from digest import digest
+from network import Net
+from speakers import Channel
+
+from pimpy.config.model import AnycastRp, Config, StaticRp
+from pimpy.wire import pim
+from pimpy.wire.family import Address, Family, parse_address
+
+
+class AnycastStand(AsmStand):
+    """The router is one of three RPs that share an address; the other two are behind 7."""
+
+    def __init__(self, family: Family) -> None:
+        super().__init__(family, rp="none", down=(2,))
+        self.rp = parse_address("10.99.0.1" if family.size == 4 else "2001:db8:99::1")
+        self.mine = self.net.address("src", 5)
+        texts = ("10.98.0.2", "10.98.0.3") if family.size == 4 else ("2001:db8:98::2", "2001:db8:98::3")
+        self.others = [parse_address(text) for text in texts]
+        for other in self.others:
+            self.r1.static_route(other, "rpt", self.seven)
+        port = self.r1.ports["src"]
+        port.readdress(*port.addresses, (self.rp, family.bits))
+        self.configure(
+            rp_addresses=(StaticRp(self.rp, family.multicast),),
+            anycast_rps=(AnycastRp(self.rp, (self.mine, *self.others)),),
+        )
+        self.run(1)
+        self.mark()
+
+    def copies(self) -> list[tuple[Address, Address, bytes, bool]]:
+        """(from, to, packet inside, null) of the Registers that the router sent."""
+        return [
+            (packet.source, packet.destination, message.packet, message.null)
+            for link in self.net.links.values()
+            for _, packet, message in link.spoken("r1")
+            if isinstance(message, pim.Register)
+        ]
+
+    def stops_to(self) -> list[tuple[Address, Address]]:
+        """(from, to) of its Register-Stops."""
+        return [
+            (packet.source, packet.destination)
+            for link in self.net.links.values()
+            for _, packet, message in link.spoken("r1")
+            if isinstance(message, pim.RegisterStop)
+        ]
+
+    def registered(self, channel: Channel, source: Address, to: Address, *, null: bool = False) -> bytes:
+        """A Register comes in; the packet inside."""
+        self.net.sent += 1
+        inner = pim.dummy_header(self.family, *channel) if null else Datagram(*channel, self.net.sent).to_bytes()
+        self.unicast(pim.Register(False, null, inner), source, to)
+        return inner
+
+
+def test_K1_a_copy_goes_to_every_other_member_from_our_own_address(family: Family) -> None:
+    stand = AnycastStand(family)
+    stand.say("Join(*,G)")
+    stand.mark()
+    inner = stand.registered(stand.far(), stand.dr, stand.rp)
+    assert stand.copies() == [(stand.mine, other, inner, False) for other in stand.others]
+    assert stand.net.copies("down", stand.net.sent) == 1, "and the data goes down our own tree"
+
+
+def test_K2_a_members_copy_is_used_and_never_copied_on(family: Family) -> None:
+    stand = AnycastStand(family)
+    stand.say("Join(*,G)")
+    channel = stand.far()
+    stand.mark()
+    stand.registered(channel, stand.others[0], stand.mine)
+    assert stand.copies() == [] and stand.stops_to() == []
+    assert stand.net.copies("down", stand.net.sent) == 1
+    assert stand.told("up") == [(0.0, "Join(S,G)")], "with receivers it joins the source"
+    assert stand.sg(channel).joined
+
+
+def test_K2_R10_without_receivers_the_member_is_told_to_stop(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel = stand.far()
+    stand.registered(channel, stand.others[0], stand.mine)
+    assert stand.copies() == [] and stand.stops_to() == [(stand.mine, stand.others[0])]
+    assert stand.entry(channel) is not None, "state is made always"
+    stand.say("Join(*,G)")
+    assert stand.told("up") == [(0.0, "Join(S,G)")], "so that a receiver who comes later gets the source"
+
+
+def test_K3_null_registers_are_copied_too_and_without_receivers_the_dr_is_stopped(family: Family) -> None:
+    for null in (True, False):
+        stand = AnycastStand(family)
+        inner = stand.registered(stand.far(), stand.dr, stand.rp, null=null)
+        assert stand.copies() == [(stand.mine, other, inner, null) for other in stand.others]
+        assert stand.stops_to() == [(stand.rp, stand.dr)]
+
+
+def test_K4_a_members_stop_holds_for_data_to_that_member_alone(family: Family) -> None:
+    stand = AnycastStand(family)
+    stand.say("Join(*,G)")
+    channel, (one, other) = stand.far(), stand.others
+    stand.registered(channel, stand.dr, stand.rp)
+    before = digest(stand.sg(channel).register)
+    stand.unicast(pim.RegisterStop(channel[1], channel[0]), one, stand.mine)
+    assert digest(stand.sg(channel).register) == before and stand.counted("regstop_not_rp", "register_stop") == 0
+    stand.mark()
+    stand.registered(channel, stand.dr, stand.rp)
+    assert [to for _, to, _, _ in stand.copies()] == [other]
+    stand.mark()
+    stand.registered(channel, stand.dr, stand.rp, null=True)
+    assert [to for _, to, _, _ in stand.copies()] == [one, other], "Null-Registers go on"
+    stand.run(60)
+    stand.mark()
+    stand.registered(channel, stand.dr, stand.rp)
+    assert [to for _, to, _, _ in stand.copies()] == [one, other], "for a minute"
+
+
+def test_K5_a_dr_that_registers_with_our_own_address_is_told_to_stop_and_we_say_so_once(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel = stand.far()
+    for _ in range(3):
+        stand.registered(channel, stand.dr, stand.mine)
+    assert stand.entry(channel) is None and stand.copies() == []
+    assert stand.counted("reg_not_rp", "register") == 3 and stand.stops_to() == [(stand.mine, stand.dr)] * 3
+    assert stand.r1.reasons().count("reg_not_anycast") == 1
+
+
+def test_K6_sources_of_our_own_are_told_of_to_the_others_until_they_are_silent(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel = stand.near()
+    stand.data(channel)
+    assert [(source, to, null) for source, to, _, null in stand.copies()] == [
+        (stand.mine, other, True) for other in stand.others
+    ]
+    for other in stand.others:
+        stand.unicast(pim.RegisterStop(channel[1], channel[0]), other, stand.mine)
+    stand.mark()
+    for _ in range(12):
+        stand.data(channel)
+        stand.run(10)
+    assert len(stand.copies()) == 2 * 2, "again every minute"
+    stand.run(1000)
+    stand.mark()
+    stand.run(200)
+    assert stand.copies() == [] and not stand.router.pim.anycast.told
+
+
+def test_the_shared_address_goes_and_its_set_with_it(family: Family) -> None:
+    stand = AnycastStand(family)
+    stand.data(stand.near())
+    assert stand.router.pim.anycast.sets and stand.router.pim.anycast.told
+    port = stand.r1.ports["src"]
+    port.readdress(*((a, bits) for a, bits in port.addresses if a != stand.rp))
+    stand.run(0)
+    assert not stand.router.pim.anycast.sets and not stand.router.pim.anycast.told
+
+
+def test_two_anycast_rps_bring_every_packet_once_and_one_carries_on_alone(family: Family) -> None:
+    """3d in virtual time: a - x - y - b, x and y share the RP's address; sources and receivers at a and b."""
+    net = Net(family)
+    net.logging = False
+    a, x, y, b = (net.router(name) for name in "axyb")
+    for name, ends in (("a-x", "ax"), ("x-y", "xy"), ("y-b", "yb")):
+        net.link(name, *ends, p2p=True)
+    for name in "axyb":
+        net.link(f"lan-{name}", name)
+    rp = parse_address("10.99.0.1" if family.size == 4 else "2001:db8:99::1")
+    members = (net.address("lan-x", x.number), net.address("lan-y", y.number))
+    lines = {"rp_addresses": (StaticRp(rp, family.multicast),), "anycast_rps": (AnycastRp(rp, members),)}
+    for node in (a, x, y, b):
+        node.config = Config(**lines)
+    for node, via, link in ((a, x, "a-x"), (b, y, "y-b")):
+        node.static_route(rp, link, via.address(link))
+    net.start()
+    for node, name in ((x, "lan-x"), (y, "lan-y")):
+        node.ports[name].readdress(*node.ports[name].addresses, (rp, family.bits))
+    net.run(20)
+    group = parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
+    for name in ("lan-a", "lan-b"):
+        net.host(name).want_any(group)
+    net.run(5)
+    sources = [net.source("lan-a"), net.source("lan-b", 201)]
+    for source in sources:
+        net.stream(source, group, 5.0, 0.25)
+    for source in sources:
+        for number in net.stream(source, group, 5.0, 0.25):
+            assert [net.copies(link, number) for link in ("lan-a", "lan-b")] == [1, 1]
+    port = y.ports["lan-y"]
+    port.readdress(*((own, bits) for own, bits in port.addresses if own != rp))  # one RP's address goes
+    for node, via, link in ((b, y, "y-b"), (y, x, "x-y")):
+        node.static_route(rp, link, via.address(link))
+    net.run(5)
+    for source in sources:
+        for number in net.stream(source, group, 5.0, 0.25):
+            assert [net.copies(link, number) for link in ("lan-a", "lan-b")] == [1, 1], "the other carries on"
+    new = net.source("lan-b", 202)
+    net.stream(new, group, 5.0, 0.25)
+    for number in net.stream(new, group, 3.0, 0.25):
+        assert net.copies("lan-a", number) == 1
