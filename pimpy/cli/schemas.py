@@ -40,7 +40,7 @@ OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
 """The row classes that an array of each command holds."""
 
 ENUMS: dict[type, dict[str, list[str]]] = {
-    core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
+    core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "proxy", "none"]},
     core.MrouteRow: {
         "row": ["entry"],
         "mode": ["pim_ssm", "pim_asm", "static", "proxy", "negative"],

@@ -26,6 +26,8 @@ def no_cache(router: Router, event: events.NoCache) -> None:
         return
     if router.static.no_cache(event.vif, event.source, event.group):
         return
+    if router.proxies.no_cache(event.vif, event.source, event.group):
+        return
     sg = router.pim.tib.sg.get(event.source + event.group)
     patience = 0.0
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
@@ -66,6 +68,8 @@ def wrong_vif(router: Router, event: events.WrongVif) -> None:
     router.forwarding.wrong_vif(event.source, event.group)
     if router.static.wrong_vif(event.vif, event.source, event.group):
         return
+    if router.proxies.wrong_vif(event.vif, event.source, event.group):
+        return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is not None and sg.tree is not None:
         data.arrives(sg, event.vif)
@@ -92,6 +96,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
 
 def counters_read(router: Router, event: events.CountersRead) -> None:
     router.static.counted(event.entries)
+    router.proxies.streams.counted(event.entries)
     entries = router.pim.tib.sg
     for source, group, packets, octets in event.entries:
         sg = entries.get(source + group)
