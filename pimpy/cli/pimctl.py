@@ -17,6 +17,7 @@ from pimpy import __version__
 from pimpy.cli import look
 from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
 from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
+from pimpy.cli.config_commands import config
 from pimpy.daemon.commands import ALIASES, SHOW
 
 WATCH_INTERVAL = 2.0
@@ -241,7 +242,7 @@ def log(settings: Settings, level: str | None) -> None:
     _simple(settings, f"log {level}" if level else "log")
 
 
-for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fields_of):
+for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fields_of, config):
     cli.add_command(_command)
 
 

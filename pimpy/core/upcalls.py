@@ -24,9 +24,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     known = tunnel or router.vifs.owner(event.vif) is not None
     if not known or not router.ssm.usable(event.group):
         return
-    if router.static.no_cache(event.vif, event.source, event.group):
-        return
-    if router.proxies.no_cache(event.vif, event.source, event.group):
+    if is_claimed(router, event.vif, event.source, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     patience = 0.0
@@ -44,6 +42,11 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     data.arrives(sg, event.vif)
     router.settle()
     router.forwarding.tell_again(event.source, event.group)
+
+
+def is_claimed(router: Router, vif: int, source: Address, group: Address) -> bool:
+    """Whether a static route or a proxy takes a stream, before PIM is asked."""
+    return router.static.no_cache(vif, source, group) or router.proxies.no_cache(vif, source, group)
 
 
 def is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:

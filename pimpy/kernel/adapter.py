@@ -137,9 +137,7 @@ class Adapter:
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
         protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
-        self.registers = _mroute.Registers(
-            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS
-        )
+        self.registers = _mroute.Registers(sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS)
         """The register table; its thread reads `sockets.mroute` from now on."""
 
     def filenos(self) -> tuple[int, ...]:
@@ -265,9 +263,7 @@ class Adapter:
             try:
                 self.registers.set(effect.source, effect.group, effect.address, effect.rp, effect.stopped)
             except OSError as error:
-                failed.append(
-                    EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group)
-                )
+                failed.append(EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group))
         return failed
 
     def _change_table(self, plan: _Plan) -> list[Event]:

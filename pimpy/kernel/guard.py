@@ -79,7 +79,7 @@ def _rules(family: Family, sources: list[Prefix], routers: list[Prefix]) -> Iter
             mask = (1 << family.bits) - (1 << (family.bits - prefix.length))
             yield (
                 f"\t\t@th,{at},{family.bits} & {_number(mask.to_bytes(family.size, 'big'))}"
-                f" == {_number(prefix.network)} accept comment \"{format_address(prefix.network)}/{prefix.length}\""
+                f' == {_number(prefix.network)} accept comment "{format_address(prefix.network)}/{prefix.length}"'
             )
         yield "\t\tcounter drop"
 
