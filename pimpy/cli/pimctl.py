@@ -17,6 +17,7 @@ from pimpy import __version__
 from pimpy.cli import look
 from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
 from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
+from pimpy.cli.config_commands import config
 from pimpy.cli.traffic.commands import join, ping, send
 from pimpy.daemon.commands import ALIASES, SHOW
 
@@ -246,7 +247,7 @@ def log(settings: Settings, level: str | None) -> None:
     _simple(settings, f"log {level}" if level else "log")
 
 
-for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fields_of, join, send, ping):
+for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fields_of, join, send, ping, config):
     cli.add_command(_command)
 
 

@@ -46,7 +46,7 @@ OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
 _RPF_STATES = ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"]
 
 ENUMS: dict[type, dict[str, list[str]]] = {
-    core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "none"]},
+    core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "proxy", "none"]},
     core.MrouteRow: {
         "row": ["entry"],
         "mode": ["pim_ssm", "pim_asm", "static", "proxy", "negative"],

@@ -184,7 +184,9 @@ def _interfaces_known(adoption: Adoption) -> None:
 def _look_again(router: Router, entries: list[Held]) -> None:
     """Of streams that the kernel knows it does not ask: those outside the SSM range may be of interest here (4.2)."""
     for held in entries:
-        if held.iif is None or router.ssm.holds(held.group):
+        if held.iif is None or upcalls.is_claimed(router, held.iif, held.source, held.group):
+            continue
+        if router.ssm.holds(held.group):
             continue
         if upcalls.is_of_interest(router, held.iif, held.source, held.group):
             sg = trees.obtain_limited(router.pim, held.source, held.group, trees.DATA)

@@ -83,8 +83,10 @@ class Forwarding:
             claims[owner] = wanted
             self._changed[key] = source, group
             self._drop_negative(key)
-            if (held := self.held.get(key)) is not None:
+            if owner == STATIC and (held := self.held.get(key)) is not None:
                 self.held.drop(held)
+            elif owner == PROXY:  # members that have not answered yet may want the rest
+                self.held.give_up(self.held.get(key), wanted[1])
 
     def release(self, owner: int, source: Address, group: Address) -> None:
         """`owner` does not want to route (source, group) any more; the next one's wish holds."""

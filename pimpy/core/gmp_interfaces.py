@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 
 
 def bound(router: Router, interface: Interface, pim_interface: PimInterface) -> Membership:
+    """IGMP or MLD for an interface of PIM."""
+    return _bound(router, interface, partial(members.changed, router, pim_interface), pim_interface.owns)
+
+
+def of_proxy(
+    router: Router, interface: Interface, address: Address, changed: Callable[[Address, Address | None], None]
+) -> Membership:
+    """IGMP or MLD for a downstream interface of a proxy."""
+
+    def owns(other: Address) -> bool:
+        return any(other == own for own, _ in interface.addresses)
+
+    return _bound(router, interface, changed, owns)
+
+
+def _bound(
+    router: Router,
+    interface: Interface,
+    changed: Callable[[Address, Address | None], None],
+    owns: Callable[[Address], bool],
+) -> Membership:
     """IGMP or MLD for an interface, its ways out bound to the router."""
 
     def send(destination: Address, data: bytes) -> None:
@@ -36,12 +58,12 @@ def bound(router: Router, interface: Interface, pim_interface: PimInterface) -> 
         router.pim.random,
         settings(router, interface),
         send,
-        partial(members.changed, router, pim_interface),
+        changed,
         router.ssm.holds,
         lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
         count,
         on_link=lambda address: any(Prefix(own, length).covers(address) for own, length in interface.addresses),
-        is_own=pim_interface.owns,
+        is_own=owns,
         usable=router.ssm.usable,
         totals=router.gmp_totals,
     )

@@ -29,6 +29,8 @@ class Interface:
     vif: int | None = None
     refusal: str | None = None
     """Why the kernel or the table would not have it, in words."""
+    proxy: str | None = None
+    """The proxy that it belongs to: PIM does not run on it (conformance X6)."""
     mask: int = field(init=False, default=0)
     """1 << vif, or 0 without a vif."""
     _primary: Address | None = field(init=False, default=None)
@@ -67,11 +69,15 @@ class Interface:
         """Why this interface takes no part whatever its addresses, in words; None if it may."""
         if self.link.loopback:
             return "a loopback interface"
+        if self.family.name not in config.families:
+            return f"{self.family.name} is turned off by the configuration"
         enabled = config.phyints_enabled if self.phyint.enabled is None else self.phyint.enabled
         if not enabled:
             return "disabled by the configuration"
         if not self.link.multicast:
             return "the interface has no multicast flag (ip link set dev IF multicast on)"
+        if self.proxy is not None:
+            return f"it belongs to the proxy {self.proxy}"
         return self.refusal
 
     def why_not(self, config: Config) -> str | None:

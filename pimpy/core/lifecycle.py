@@ -32,6 +32,7 @@ def configure(router: Router, config: Config) -> None:
     ranges = config.ssm_ranges(router.family)
     ranges_changed = ranges != router.ssm.prefixes
     router.ssm.prefixes = ranges
+    router.proxies.configure(config.proxies, config.igmp_robustness, router.interfaces)
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
     _configure_rps(router, config)
@@ -190,6 +191,7 @@ def _own_addresses_changed(router: Router) -> None:
 
 def reconsider(router: Router, interface: Interface) -> None:
     """Start or stop multicast routing on an interface, as its state and the configuration want it."""
+    interface.proxy = _proxy_of(router, interface)
     why_not = interface.why_not(router.config)
     running = interface.ifindex in router.pim.interfaces
     if why_not is None and interface.link.running:
@@ -200,7 +202,22 @@ def reconsider(router: Router, interface: Interface) -> None:
         stop(router, interface, reachable=interface.link.running, give_up_vif=give_up_vif)
     if _named(router, interface):
         _obtain_vif(router, interface)
+    _follow_proxy(router, interface)
     router.static.interfaces_changed()
+
+
+def _proxy_of(router: Router, interface: Interface) -> str | None:
+    proxy = router.proxies.names(interface.name)
+    return proxy.name if proxy is not None else None
+
+
+def _follow_proxy(router: Router, interface: Interface) -> None:
+    """Start or stop a proxy's work on an interface."""
+    address, link = interface.address(), interface.link
+    if interface.proxy is not None and address is not None and link.running and interface.vif is not None:
+        router.proxies.start(interface, address)
+    else:
+        router.proxies.stop(interface, reachable=link.running)
 
 
 def vifs_wanted(router: Router) -> None:
@@ -211,8 +228,12 @@ def vifs_wanted(router: Router) -> None:
 
 
 def _named(router: Router, interface: Interface) -> bool:
-    """Whether a static route names an interface that can have a vif, whatever else runs on it."""
-    return interface.refusal is None and router.static.names(interface.name)
+    """Whether a static route or a proxy names an interface that can have a vif."""
+    if interface.refusal is not None or router.family.name not in router.config.families:
+        return False
+    if interface.proxy is not None and interface.link.multicast and not interface.link.loopback:
+        return True
+    return router.static.names(interface.name)
 
 
 def _start(router: Router, interface: Interface) -> None:
@@ -274,6 +295,8 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
             router.forwarding.held.give_up(held, interface.mask)
         candidacies_changed(router)
         router.notice("info", "interface_down", f"{interface.name}: down")
+    if give_up_vif:
+        router.proxies.stop(interface, reachable=reachable)
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)
         for sg in router.pim.tib.sg.values():

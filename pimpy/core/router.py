@@ -25,6 +25,7 @@ from pimpy.core.pim.anycast import Anycast
 from pimpy.core.pim.bootstrap import BootstrapRouting
 from pimpy.core.pim.candidate_rp import CandidateRp
 from pimpy.core.pim.instance import Pim
+from pimpy.core.proxy import Proxies
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
 from pimpy.core.static import StaticRoutes
@@ -68,6 +69,8 @@ class Router:
         self.health = drift.Health()
         self.drift_timer = Timer(self.heap, self, drift.look)
         self.static = StaticRoutes(family, self.heap, self.forwarding, self.interfaces, self.counters, self.emit)
+        bind = partial(gmp_interfaces.of_proxy, self)
+        self.proxies = Proxies(family, self.heap, random, self.forwarding, self.counters, self.emit, bind)
         self.rpf = Rpf(self.emit)
         self.ssm = SsmRanges(family, family.ssm_ranges)
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
@@ -122,6 +125,8 @@ class Router:
     def settle(self) -> None:
         """Work out what follows from what was touched."""
         self.pim.touched.settle(trees.settle)
+        if self.proxies.ports:
+            self.proxies.settle()
 
 
 def _let_waiting_in(router: Router) -> None:
@@ -155,6 +160,8 @@ def _addresses_changed(router: Router, event: events.AddressesChanged) -> None:
 
 
 def _packet_received(router: Router, packet: events.PacketReceived) -> None:
+    if router.proxies.ports and router.proxies.receive(packet):
+        return
     pim_interface = router.pim.interfaces.get(packet.ifindex)
     if pim_interface is None or (packet.protocol == "pim" and pim_interface.passive):
         known = router.interfaces.get(packet.ifindex)

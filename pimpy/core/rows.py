@@ -45,7 +45,7 @@ class InterfaceRow:
     reason: str | None
     """Why it is not up, in words; None if it is."""
     mode: str
-    """`pim`, `passive` or `none`."""
+    """`pim`, `passive`, `proxy` or `none`."""
     vif: int | None
     address: str | None
     """The address that our Hellos carry."""

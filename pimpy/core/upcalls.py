@@ -24,7 +24,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     known = tunnel or router.vifs.owner(event.vif) is not None
     if not known or not router.ssm.usable(event.group):
         return
-    if router.static.no_cache(event.vif, event.source, event.group):
+    if is_claimed(router, event.vif, event.source, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     patience = 0.0
@@ -42,6 +42,11 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     data.arrives(sg, event.vif)
     router.settle()
     router.forwarding.tell_again(event.source, event.group)
+
+
+def is_claimed(router: Router, vif: int, source: Address, group: Address) -> bool:
+    """Whether a static route or a proxy takes a stream, before PIM is asked."""
+    return router.static.no_cache(vif, source, group) or router.proxies.no_cache(vif, source, group)
 
 
 def is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:
@@ -65,6 +70,8 @@ def wrong_vif(router: Router, event: events.WrongVif) -> None:
     router.counters.add("-", "kernel", "rx", "wrongvif")
     router.forwarding.wrong_vif(event.source, event.group)
     if router.static.wrong_vif(event.vif, event.source, event.group):
+        return
+    if router.proxies.wrong_vif(event.vif, event.source, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is not None and sg.tree is not None:
@@ -92,6 +99,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
 
 def counters_read(router: Router, event: events.CountersRead) -> None:
     router.static.counted(event.entries)
+    router.proxies.streams.counted(event.entries)
     entries = router.pim.tib.sg
     for source, group, packets, octets in event.entries:
         sg = entries.get(source + group)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimpy.cli.convert import convert
 from pimpy.config import igmpproxy, mcproxy, native, pim6sd, smcroute
 from pimpy.config.dialects import DIALECTS, LOADERS, detect
 from pimpy.config.model import (
@@ -428,3 +429,20 @@ def test_lines_that_overflowed_buffers_elsewhere(text: str) -> None:
     """smcroute's #222 and #225: one line that its fixed buffers could not hold."""
     check("smcroute", text)
     check("pimpyd", text)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_convert(name: str) -> None:
+    """The result parsed gives the same model, and each remark on the file is a comment in it."""
+    read, expand = files({name: EXAMPLES[name]})
+    text, result = convert(name, read, expand)
+    assert native.parse(text).model == model(result)
+    assert text.startswith(f"# converted from {name} ({DIALECT[name]})\n")
+    for remark in result.diagnostics:
+        assert f"# line {remark.line}: {remark.text}\n" in text
+
+
+def test_convert_of_what_cannot_be_read() -> None:
+    read, expand = files({"f": "phyint a upstream\nbogus"})
+    text, result = convert("f", read, expand)
+    assert text == "" and result.errors

@@ -279,7 +279,12 @@ def timers_of(router: Router) -> list[Timer | None]:
     timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring, router.drift_timer]
     if (adoption := router.adoption) is not None:
         timers += (adoption.known, adoption.sweep, adoption.overridden)
-    timers.append(router.static._flush_timer)
+    timers += (router.static._flush_timer, router.proxies.streams.timer)
+    for proxied in router.proxies.ports.values():
+        if proxied.host is not None:
+            timers.append(proxied.host.general_timer)
+            for wish in proxied.host.groups.values():
+                timers += (wish.change_timer, wish.answer_timer)
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
@@ -293,7 +298,8 @@ def timers_of(router: Router) -> list[Timer | None]:
         for machine in (*interface.downstream.values(), *interface.downstream_rpt.values()):
             timers += (machine.expiry, machine.prune_pending)
         timers += [state.timer for state in interface.asserts]
-    for membership in router.memberships.values():
+    proxied_members = [p.membership for p in router.proxies.ports.values() if p.membership is not None]
+    for membership in (*router.memberships.values(), *proxied_members):
         timers += (membership.querier.general_timer, membership.querier.present_timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))

@@ -9,29 +9,35 @@ from typing import TYPE_CHECKING
 from pimpy.core.gmp.interface import Membership
 from pimpy.core.gmp.membership import GroupRecord, SourceRecord
 from pimpy.core.rows import GmpGroupRow, GmpInterfaceRow, GmpReporterRow, GmpRow, GmpSourceRow
-from pimpy.core.views.neighbors import by_name
 from pimpy.wire.family import format_address
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router
 
 
+def _served(router: Router) -> list[tuple[str, Membership]]:
+    """The interfaces with members, PIM's and the proxies', by name."""
+    found = [(router.pim.interfaces[ifindex].name, one) for ifindex, one in router.memberships.items()]
+    proxied = router.proxies.ports.values()
+    found += [(port.name, port.membership) for port in proxied if port.membership is not None]
+    return sorted(found, key=lambda pair: pair[0])
+
+
 def gmp_interfaces(router: Router) -> Iterator[GmpInterfaceRow]:
     tallies = _tallies(router)
-    for interface in sorted(router.pim.interfaces.values(), key=by_name):
-        membership = router.memberships[interface.ifindex]
-        yield interface_row(membership, interface.name, router.heap.now, tallies.get(interface.name, {}))
+    for name, membership in _served(router):
+        yield interface_row(membership, name, router.heap.now, tallies.get(name, {}))
 
 
 def gmp_groups(router: Router) -> Iterator[GmpRow]:
-    for interface in sorted(router.pim.interfaces.values(), key=by_name):
-        yield from group_rows(router.memberships[interface.ifindex], interface.name, router.heap.now)
+    for name, membership in _served(router):
+        yield from group_rows(membership, name, router.heap.now)
 
 
 def gmp_hosts(router: Router) -> Iterator[GmpRow]:
     """The groups with the hosts that are known to want them."""
-    for interface in sorted(router.pim.interfaces.values(), key=by_name):
-        yield from group_rows(router.memberships[interface.ifindex], interface.name, router.heap.now, hosts=True)
+    for name, membership in _served(router):
+        yield from group_rows(membership, name, router.heap.now, hosts=True)
 
 
 def gmp_sources(router: Router) -> Iterator[GmpRow]:

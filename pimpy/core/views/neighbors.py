@@ -43,14 +43,14 @@ def interfaces(router: Router) -> Iterator[InterfaceRow]:
 
 def _idle_interface(router: Router, link: Interface) -> InterfaceRow:
     reason = link.why_not(router.config) or ("no carrier" if not link.link.running else "no free virtual interface")
-    address = link.address()
+    address, proxied = link.address(), link.ifindex in router.proxies.ports
     return InterfaceRow(
         address_family=router.family.name,
         interface=link.name,
         ifindex=link.ifindex,
-        oper_status="off" if link.why_never(router.config) is not None else "down",
-        reason=reason,
-        mode="none",
+        oper_status="up" if proxied else "off" if link.why_never(router.config) is not None else "down",
+        reason=None if proxied else reason,
+        mode="proxy" if proxied else "none",
         vif=link.vif,
         address=None if address is None else format_address(address),
         dr_priority=1 if link.phyint.dr_priority is None else link.phyint.dr_priority,

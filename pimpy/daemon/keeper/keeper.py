@@ -201,6 +201,8 @@ class Keeper:
         elif number == signal.SIGHUP:
             if self.worker is not None and self.worker.ready:
                 self.worker.signal(signal.SIGHUP)
+        elif number == signal.SIGUSR1 and self.asked.get("dump"):
+            self.scripts.dump(self.asked["socket_path"], self.asked["dump"])
         elif number == signal.SIGTERM and self.manager.keeps:
             self._leave()
             raise Ended(0)

@@ -83,7 +83,10 @@ class Opening:
         """Take the kernel's tables; a family that the kernel does not have is left out, with a message."""
         refusals: list[KernelRefusal] = []
         self._close_other_tables()
+        asked = self.keeper.asked.get("families")
         for family in FAMILIES:
+            if asked is not None and family.name not in asked:
+                continue
             try:
                 self._obtain(family)
             except KernelRefusal as refusal:

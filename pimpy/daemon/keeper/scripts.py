@@ -37,9 +37,23 @@ class Scripts:
         if len(self._running) >= MOST:
             print(f"pimpyd: {MOST} scripts are at work: {what} is not told", file=sys.stderr)
             return
+        self._start(self._path, [word], environment)
+
+    def dump(self, socket_path: str, file: str) -> None:
+        """Have a client of the control socket write the state to `file`, as pim6sd does on SIGUSR1."""
+        self.reap()
+        if not self._running:
+            root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+            code = (
+                f"import sys; sys.path.insert(0, {root!r}); from pimpy.cli.pim6sd_dump import main;"
+                f" main({socket_path!r}, {file!r})"
+            )
+            self._start(sys.executable, ["-P", "-c", code], dict(os.environ))
+
+    def _start(self, path: str, arguments: list[str], environment: dict[str, str]) -> None:
         pid = os.fork()
         if pid == 0:
-            _execute(self._path, word, environment)
+            _execute(path, arguments, environment)
         self._running.add(pid)
 
     def reap(self) -> None:
@@ -51,7 +65,7 @@ class Scripts:
             self._running.discard(pid)
 
 
-def _execute(path: str, word: str, environment: dict[str, str]) -> NoReturn:
+def _execute(path: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
     """The new process: the script, as root if the keeper may be root again."""
     try:
         signal.set_wakeup_fd(-1)
@@ -61,7 +75,7 @@ def _execute(path: str, word: str, environment: dict[str, str]) -> NoReturn:
             with contextlib.suppress(OSError):
                 os.setresgid(0, 0, 0)
                 os.setresuid(0, 0, 0)
-        os.execve(path, [path, word], environment)
+        os.execve(path, [path, *arguments], environment)
     except OSError as error:
         print(f"pimpyd: cannot run {path}: {error.strerror}", file=sys.stderr, flush=True)
     os._exit(127)
