@@ -11,7 +11,7 @@ from pimpy.core import drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
-from pimpy.core.pim import asserts, candidates, data, downstream, downstream_rpt, neighbor, trees
+from pimpy.core.pim import asserts, candidates, data, downstream, downstream_rpt, neighbor, register, trees
 from pimpy.core.pim.bsr import BsrTimes
 from pimpy.core.pim.filters import filter_of
 from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
@@ -186,6 +186,8 @@ def _own_addresses_changed(router: Router) -> None:
     router.pim.own = {address for interface in router.interfaces.values() for address, _ in interface.addresses}
     trees.remap_own(router.pim, before ^ router.pim.own)
     policies.choose_register_source(router)
+    if before - router.pim.own:
+        register.source_changed(router.pim)
     candidacies_changed(router)
 
 

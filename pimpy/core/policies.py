@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
 from pimpy.core.interface import REGISTER_VIF
-from pimpy.core.pim import data, downstream, downstream_rpt, neighbor
+from pimpy.core.pim import data, downstream, downstream_rpt, neighbor, register
 from pimpy.core.pim.filters import filter_of, join_filter_of
 from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import PimInterface
@@ -73,9 +73,7 @@ def choose_register_source(router: Router) -> None:
     if found == router.pim.register_source:
         return
     router.pim.register_source = found
-    for sg in router.pim.tib.sg.values():
-        if sg.register is not None:
-            router.pim.touched.touch(sg)
+    register.source_changed(router.pim)
 
 
 def _addresses(router: Router, word: str) -> list[Address]:

@@ -19,12 +19,13 @@ from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.gmp import Membership, Totals
 from pimpy.core.gmp.bridge import Bridge
-from pimpy.core.interface import Interface, VifTable
+from pimpy.core.interface import REGISTER_VIF, Interface, VifTable
 from pimpy.core.pim import joinprune, receipt, trees
 from pimpy.core.pim.anycast import Anycast
 from pimpy.core.pim.bootstrap import BootstrapRouting
 from pimpy.core.pim.candidate_rp import CandidateRp
 from pimpy.core.pim.instance import Pim
+from pimpy.core.pim.neighbor import PimInterface
 from pimpy.core.proxy import Proxies
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
@@ -159,10 +160,29 @@ def _addresses_changed(router: Router, event: events.AddressesChanged) -> None:
     lifecycle.addresses_changed(router, event)
 
 
+def _stands_in(router: Router, packet: events.PacketReceived) -> PimInterface | None:
+    """Where a Register or a Register-Stop counts that came in by an interface on which no multicast is routed.
+
+    Both are addressed to us and routed as any unicast packet, by whatever way; RFC 7761 4.4 asks of neither by which
+    interface it came, and a DR that were not answered would go on for ever. A passive interface is another thing: it
+    has hosts only, who have no Registers to send (RFC 5294 3.2.1).
+    """
+    if packet.data[:1] not in (_REGISTER, _REGISTER_STOP) or not router.pim.is_mine(packet.destination):
+        return None
+    active = [interface for interface in router.pim.interfaces.values() if not interface.passive]
+    return next((interface for interface in active if interface.owns(packet.destination)), next(iter(active), None))
+
+
+_REGISTER, _REGISTER_STOP = b"\x21", b"\x22"
+"""The first byte of each: version and type (RFC 7761 4.9)."""
+
+
 def _packet_received(router: Router, packet: events.PacketReceived) -> None:
     if router.proxies.ports and router.proxies.receive(packet):
         return
     pim_interface = router.pim.interfaces.get(packet.ifindex)
+    if pim_interface is None and packet.protocol == "pim":
+        pim_interface = _stands_in(router, packet)
     if pim_interface is None or (packet.protocol == "pim" and pim_interface.passive):
         known = router.interfaces.get(packet.ifindex)
         name = known.name if known is not None else "-"
@@ -197,11 +217,16 @@ def _effect_failed(router: Router, event: events.EffectFailed) -> None:
         return
     if event.effect == "SetMfc" and event.source is not None and event.group is not None:
         router.forwarding.refused[event.source + event.group] = event.error
+    if event.effect == "AddRegisterVif":
+        router.pim.retry_register_vif()
     what = " ".join(format_address(a) for a in (event.source, event.group) if a is not None)
     router.notice("warning", "kernel_refused", f"{name}: {event.effect} {what} failed: {event.error}")
 
 
 def _vif_gone(router: Router, event: events.VifGone) -> None:
+    if event.vif == REGISTER_VIF:
+        router.pim.renew_register_vif()
+        return
     owner = router.vifs.owner(event.vif)
     if owner is not None:
         lifecycle.stop(router, owner, reachable=False, give_up_vif=True)

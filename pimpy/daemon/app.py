@@ -53,9 +53,10 @@ LATE = 2.0
 """Seconds by which the event loop may be late and still counts as alive."""
 
 
+_DROPS = ("stopped", "ttl", "too_big", "refused", "held_full")
 _TOTALS: Mapping[str, CounterKey] = {
     "sent": ("-", "pim", "tx", "register", ""),
-    **{reason: ("-", "pim", "tx", "register", reason) for reason in ("stopped", "ttl", "too_big", "refused")},
+    **{reason: ("-", "pim", "tx", "register", reason) for reason in _DROPS},
     **{reason: ("-", "kernel", "rx", "message", reason) for reason in ("queue_full", "truncated", "malformed")},
 }
 """How the counters of the extension are told beside those of the core."""

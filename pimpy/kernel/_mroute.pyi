@@ -140,8 +140,24 @@ class Registers:
     def totals(self) -> dict[str, int]:
         """Packets that were sent in Registers (`sent`), and what was not sent on, by reason.
 
-        `stopped`, `ttl`, `too_big`, `refused` (by the kernel) are of packets for the tunnel; `queue_full`, `truncated`
-        and `malformed` of messages.
+        `stopped`, `ttl`, `too_big`, `refused` (by the kernel) are of packets for the tunnel, `held_full` of streams
+        that are held; `queue_full`, `truncated` and `malformed` of messages.
+        """
+
+    def hold(self, vif: int, /) -> None:
+        """Keep packets of streams that the kernel has no entry for, `vif` being the register tunnel's; -1: no longer.
+
+        The kernel keeps four of each. With NOCACHE the thread writes an entry that leads to the tunnel alone, and keeps
+        what comes of it (1,024 streams, 1 MiB of each, 8 MiB in all, 10 s) until `release`.
+        """
+
+    def holding(self) -> int:
+        """How many streams are held."""
+
+    def release(self, changes: list[tuple[bytes, bytes] | tuple[bytes, bytes, int, int]], devices: bytes, /) -> None:
+        """These changes, as `change_mfc` has them, were made: what was kept of their streams goes where they say.
+
+        `devices` has the ifindex of each vif, 32 numbers of 32 bits in the host's order, 0 for none.
         """
 
     def receive(self, limit: int, /) -> list[_Message]:

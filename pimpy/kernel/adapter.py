@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from struct import pack
 
 from attrs import define, field
 
@@ -47,7 +48,7 @@ from pimpy.core.engine.events import (
 )
 from pimpy.kernel import _mroute
 from pimpy.kernel.memberships import StaticMemberships
-from pimpy.kernel.mroute import REGISTER, Change, Table
+from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.kernel.watch import Watch
@@ -156,6 +157,8 @@ class Adapter:
             sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
         )
         """The register table; its thread reads `sockets.mroute`."""
+        self._tunnel: int | None = None
+        """The register tunnel's vif."""
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
@@ -229,8 +232,8 @@ class Adapter:
     def totals(self) -> dict[str, int]:
         """Packets that left in Registers (`sent`), and what was not sent on, by reason.
 
-        `stopped`, `ttl`, `too_big` and `refused` (by the kernel) are of packets for the register tunnel; `truncated`,
-        `malformed` and `queue_full` of messages that were received.
+        `stopped`, `ttl`, `too_big` and `refused` (by the kernel) are of packets for the register tunnel, `held_full`
+        of streams that wait for their entry; `truncated`, `malformed` and `queue_full` of messages that were received.
         """
         return {name: count + self._dropped.get(name, 0) for name, count in self.registers.totals().items()}
 
@@ -328,7 +331,11 @@ class Adapter:
                     self.table.add_vif(effect.vif, effect.ifindex, effect.threshold)
                 elif isinstance(effect, AddRegisterVif):
                     self.table.add_register_vif(effect.vif)
+                    self.registers.hold(effect.vif)
+                    self._tunnel = effect.vif
                 else:
+                    if effect.vif == self._tunnel:
+                        self.registers.hold(-1)
                     self.table.del_vif(effect.vif)
             except OSError as error:
                 failed.append(EffectFailed(type(effect).__name__, _name(error.errno), effect.vif, ifindex))
@@ -346,6 +353,9 @@ class Adapter:
             for effect in effects
         ]
         errors = self.table.change(changes)
+        if self.registers.holding():
+            devices = [self.table.vifs[vif].ifindex if vif in self.table.vifs else 0 for vif in range(VIFS)]
+            self.registers.release(changes, pack(f"={VIFS}I", *devices))
         if not any(errors):
             return []
         return [

@@ -35,6 +35,7 @@ REGISTER_DEVICE = -1
 Upcall = NoCache | WrongVif | WholePacket
 HELD_SECONDS = 10.0
 HELD_PACKETS = 4
+"""Where there is no register tunnel; with one, the extension holds them all."""
 WRONG_VIF_SECONDS = 3.0
 SIZE = 1000
 """Bytes of a packet, as the counters have it."""
@@ -206,7 +207,7 @@ class FakeKernel:
     def _hold(self, datagram: Datagram, vif: int, now: float) -> list[Upcall]:
         held = self.held.get(datagram.channel)
         if held is not None and now < held.since + HELD_SECONDS:
-            if len(held.packets) < HELD_PACKETS:
+            if len(held.packets) < HELD_PACKETS or self.vif_of(REGISTER_DEVICE) is not None:
                 held.packets.append((vif, datagram))
             return []
         self.held[datagram.channel] = Held(now, [(vif, datagram)])

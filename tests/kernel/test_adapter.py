@@ -505,3 +505,29 @@ def test_families_do_not_mix(trio: Trio) -> None:
         assert not set(routers[0].adapter.filenos()) & set(routers[1].adapter.filenos())
     for router in routers:
         router.close()
+
+
+def test_F1_with_a_tunnel_no_first_packet_is_lost_however_late_the_answer(router: Router, trio: Trio) -> None:
+    """Without it the kernel keeps four; the receiver and the RP get all of them."""
+    family, to, source = router.family, group(router.family), host(router.family, 1)
+    sender, receiver = Sender(trio.left, family), Receiver(trio.right, family, to)
+    assert router.apply(*vifs(trio), AddRegisterVif(31)) == []
+    sender.send(to, b"0")
+    eventually(router.adapter.registers.holding)
+    for i in range(1, 200):
+        sender.send(to, b"%d" % i)
+    (event,) = router.until(NoCache)
+    assert event == NoCache(0, source, to) and receiver.heard() == []
+    time.sleep(0.05)
+    registering = SetRegister(source, to, host(family, 1, 1), host(family, 2), False)
+    assert router.apply(registering, SetMfc(source, to, 0, 1 << 31 | 0b10)) == []
+    sender.send(to, b"200")
+    heard: list[bytes] = []
+    eventually(lambda: heard.extend(receiver.heard()) or len(heard) >= 201)
+    assert sorted(heard, key=int) == [b"%d" % i for i in range(201)]
+    eventually(lambda: router.adapter.totals()["sent"] == 201)
+    assert router.adapter.registers.holding() == 0
+    assert router.apply(DelMfc(source, to), DelVif(31)) == []
+    sender.send(to, b"without")
+    router.until(NoCache)
+    assert not router.adapter.registers.holding()

@@ -7,10 +7,12 @@ import select
 import struct
 import time
 from socket import IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, SOCK_DGRAM, inet_ntop, socket
+from typing import Any
 
-from kernel_frames import checksum
-from kernel_namespaces import Trio, eventually, families
-from kernel_registers import Bench, at_work, fragments, frames
+import pytest
+from kernel_frames import checksum, ether
+from kernel_namespaces import Trio, eventually, families, group
+from kernel_registers import TTLS, Bench, at_work, fragments, frames, udp
 
 from pimpy.kernel import _mroute
 from pimpy.wire import pim
@@ -219,3 +221,143 @@ def test_a_burst_is_registered_whole(trio: Trio, family: Family) -> None:
             bench.send(bench.udp(i.to_bytes(4, "big")))
         eventually(lambda: bench.table.counters()[bench.source, bench.group][0] == 5000, 20)
         assert bench.messages() == []
+
+
+# Streams that the kernel has no entry for yet.
+
+
+def numbers(bench: Bench, outer: list[bytes]) -> list[int]:
+    return [int.from_bytes(bench.inner(one)[-4:], "big") for one in outer]
+
+
+def answer(bench: Bench, *change: int, devices: dict[int, int] | None = None) -> None:
+    """The core's entry, written and told of: iif and oifs, or nothing for none."""
+    made: Any = (bench.source, bench.group, *change)
+    assert _mroute.change_mfc(bench.sockets.mroute, bench.family.number, [made], TTLS) == [0]
+    table = devices or {}
+    bench.table.release([made], struct.pack("=32I", *[table.get(vif, 0) for vif in range(32)]))
+
+
+def begin(bench: Bench, count: int = 100) -> None:
+    """A new stream begins, and it takes us a long while to think about it."""
+    bench.table.hold(31)
+    bench.left.setblocking(True)
+    for i in range(count):
+        bench.send(bench.udp(i.to_bytes(4, "big")))
+        if not i:
+            eventually(bench.table.holding)
+    (message,) = eventually(bench.messages)
+    assert message[:2] == (_mroute.NOCACHE, 0)
+    time.sleep(0.1)
+    assert bench.table.holding() == 1 and bench.messages() == []
+
+
+@families()
+def test_F1_the_first_packets_of_a_stream_are_all_registered(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        begin(bench)
+        bench.table.set(bench.source, bench.group, bench.us, bench.rp, False)
+        answer(bench, 0, 1 << 31)
+        bench.send(bench.udp((100).to_bytes(4, "big")))
+        assert numbers(bench, bench.arrived(101)) == list(range(101))
+        assert bench.table.holding() == 0 and bench.table.counters()[bench.source, bench.group][0] == 101
+
+
+@families()
+def test_F1_the_first_packets_of_a_stream_all_reach_the_members(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        _mroute.add_vif(bench.sockets.mroute, family.number, 1, trio.r, 1, False)
+        begin(bench)
+        bench.table.set(bench.source, bench.group, bench.us, bench.rp, False)
+        answer(bench, 0, 1 << 31 | 1 << 1, devices={0: trio.l, 1: trio.r})
+        bench.send(bench.udp((100).to_bytes(4, "big")))
+        native: list[bytes] = []
+        registers: list[bytes] = []
+
+        def look() -> bool:
+            for data in frames(bench.right):
+                at, where = (9, slice(12, 16)) if family is IPV4 else (6, slice(8, 24))
+                if data[at] == 17 and data[where] == bench.source:
+                    native.append(data)
+                elif data[at] == 103 and data[where] == bench.us:
+                    registers.append(data)
+            return len(native) >= 101 and len(registers) >= 101
+
+        eventually(look)
+        assert [int.from_bytes(data[-4:], "big") for data in native] == list(range(101))
+        assert {data[8 if family is IPV4 else 7] for data in native} == {8}, "the TTL is one less"
+        assert numbers(bench, registers) == list(range(101))
+        at = 20 if family is IPV4 else 40  # the kernel gives an IPv4 packet an identification where it has none
+        assert native[5][at:] == bench.udp((5).to_bytes(4, "big"))[at:]
+
+
+@families()
+@pytest.mark.parametrize("how", ["wrong interface", "nobody", "deleted"])
+def test_what_nobody_wants_goes_nowhere(trio: Trio, family: Family, how: str) -> None:
+    with at_work(trio, family) as bench:
+        _mroute.add_vif(bench.sockets.mroute, family.number, 1, trio.r, 1, False)
+        begin(bench, 10)
+        bench.table.set(bench.source, bench.group, bench.us, bench.rp, False)
+        change = {"wrong interface": (1, 1 << 31), "nobody": (0, 0), "deleted": ()}[how]
+        answer(bench, *change, devices={0: trio.l, 1: trio.r})
+        time.sleep(0.05)
+        assert bench.outer() == [] and bench.table.holding() == 0 and bench.total("sent") == 0
+
+
+@families()
+def test_without_an_answer_the_kernel_asks_again(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        begin(bench, 3)
+        eventually(lambda: bench.table.holding() == 0, 15)
+        bench.send(bench.udp(b"again"))
+        (message,) = eventually(bench.messages)
+        assert message[0] == _mroute.NOCACHE and bench.table.holding() == 1
+
+
+@families()
+def test_what_is_held_is_bounded(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.table.hold(31)
+        bench.left.setblocking(True)
+        for i in range(1200):
+            to = group(family, 1 + i)
+            bench.left.send(ether(to, udp(family, bench.source, to, b"x", 9)))
+        told = 0
+        while told < 1200:
+            told += sum(message[0] == _mroute.NOCACHE for message in eventually(lambda: bench.table.receive(1000)))
+        assert bench.table.holding() == 1024
+        changes = [(bench.source, group(family, 1 + i)) for i in range(1200)]
+        bench.table.release(list(changes), bytes(128))
+        assert bench.table.holding() == 0
+        _mroute.change_mfc(bench.sockets.mroute, family.number, list(changes), TTLS)
+        bench.group = group(family, 3000)
+        bench.send(bench.udp(b"first"))
+        eventually(lambda: bench.table.holding() == 1)
+        for _ in range(1000):
+            bench.send(bench.udp(bytes(1300)))
+        eventually(lambda: bench.total("held_full") > 100)
+        assert bench.table.holding() == 1
+
+
+def test_release_refuses() -> None:
+    table: Any = _mroute.Registers(1 << 20, 1 << 20, 1 << 20, 2, 2, 10)
+    good = (bytes(4), bytes(4), 0, 0)
+    for bad in (None, [], "x", 1):
+        with pytest.raises(TypeError):
+            table.release([good, bad], bytes(128))
+    for bad in ((), (bytes(4),), (bytes(4), bytes(4), 0), (*good, 0), (bytes(3), bytes(4)), (*good[:3], 1 << 32)):
+        with pytest.raises(ValueError):
+            table.release([bad], bytes(128))
+    for devices, expected in ((bytes(127), ValueError), (b"", ValueError), (None, TypeError), ("x" * 128, TypeError)):
+        with pytest.raises(expected):
+            table.release([good], devices)
+    with pytest.raises(TypeError):
+        table.release((good,), bytes(128))
+    for vif, expected in ((-2, ValueError), (32, ValueError), (None, TypeError), ("1", TypeError)):
+        with pytest.raises(expected):
+            table.hold(vif)
+    table.release([good, (bytes(4), bytes(4))], bytes(128))
+    table.close()
+    for call in (lambda: table.hold(1), table.holding, lambda: table.release([], bytes(128))):
+        with pytest.raises(ValueError, match="closed"):
+            call()

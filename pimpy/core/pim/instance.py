@@ -83,6 +83,8 @@ HOLDTIME_FOREVER = 0xFFFF
 """In a Hello or a Join/Prune: never times out (4.9.2, 4.9.5)."""
 GENID_PACE = 5.0
 """A neighbour's further changes of its GenID make us send something this often, in seconds (TH19)."""
+RETRY = 10.0
+"""Seconds after which the kernel is asked again for what it refused."""
 WARNING_PACE = 60.0
 """A warning that somebody else's messages cause is repeated this often, in seconds."""
 
@@ -136,6 +138,8 @@ class Pim:
     """Whether the register tunnel's vif exists."""
     quiet: dict[tuple[str, str], float] = field(factory=dict)
     """Until when a warning is not repeated, by interface and reason."""
+    register_retry: Timer = field(init=False)
+    """When the register tunnel is tried again that the kernel refused."""
     poll: Timer = field(init=False)
     """When the kernel's counters are looked at next; runs while data passes."""
     measuring: Timer = field(init=False)
@@ -144,6 +148,7 @@ class Pim:
     def __attrs_post_init__(self) -> None:
         self.rp_set = RpSet(self.family, self.heap, self.rpf)
         self.poll = Timer(self.heap, self, _read_counters)
+        self.register_retry = Timer(self.heap, self, Pim.renew_register_vif)
         self.measuring = Timer(self.heap, self, spt_threshold.interval_ends)
 
     @property
@@ -199,6 +204,24 @@ class Pim:
         if not self.register_vif:
             self.register_vif = True
             self.emit(AddRegisterVif(REGISTER_VIF))
+
+    def expect_sources(self) -> None:
+        """Where this router is a DR and RPs are known, the register tunnel exists before the first source speaks.
+
+        Its first packets are then held for it, however many (`kernel/native/hold.c`).
+        """
+        if self.dr and (self.rp_set.mappings or self.rp_set.learned):
+            self.need_register_vif()
+
+    def renew_register_vif(self) -> None:
+        """The register tunnel is gone, or could not be made: make it, and tell the entries that lead there again."""
+        if self.register_vif:
+            self.emit(AddRegisterVif(REGISTER_VIF))
+            self.forwarding.rewrite()
+
+    def retry_register_vif(self) -> None:
+        """The kernel refused the register tunnel: try again in a while."""
+        self.register_retry.at(self.now + RETRY)
 
     def watch_counters(self) -> None:
         """Data passes: look at the kernel's counters from now on."""

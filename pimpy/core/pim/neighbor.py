@@ -431,6 +431,7 @@ def _set_i_am_dr(interface: PimInterface, i_am: bool) -> None:
     if bool(pim.dr & interface.mask) == i_am:
         return
     pim.dr ^= interface.mask
+    pim.expect_sources()
     who = "this router" if i_am else f"{format_address(interface.dr.address)}" if interface.dr else ""
     pim.notice("info", "dr_change", f"{interface.name}: the DR is {who}")
     for entry in interface.members:

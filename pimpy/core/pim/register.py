@@ -109,6 +109,13 @@ def _write_table(registering: Registering) -> None:
         sg.pim.emit(wanted)
 
 
+def source_changed(pim: Pim) -> None:
+    """The address that Registers come from may be another one now."""
+    for sg in pim.tib.sg.values():
+        if sg.register is not None:
+            pim.touched.touch(sg)
+
+
 def _forget_in_table(registering: Registering) -> None:
     if registering.told is not None:
         registering.told = None

@@ -144,6 +144,7 @@ def remap(pim: Pim) -> None:
             _map_again(pim, tree)
     if dirty:
         pim.forwarding.forget_negatives([prefix for prefix, rp in dirty if rp is None])  # they may have an RP now
+        pim.expect_sources()
 
 
 def remap_own(pim: Pim, changed: set[Address]) -> None:

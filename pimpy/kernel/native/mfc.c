@@ -76,6 +76,16 @@ static int apply6(int fd, const struct change *change)
     return setsockopt(fd, IPPROTO_IPV6, change->deletes ? MRT6_DEL_MFC : MRT6_ADD_MFC, &control, sizeof control);
 }
 
+int write_mfc(int fd, int family, const unsigned char *source, const unsigned char *group, int iif, int oif)
+{
+    static const unsigned char thresholds[VIFS] = {[0 ... VIFS - 1] = 1};
+    struct change change = {.deletes = oif < 0, .iif = iif, .oifs = oif < 0 ? 0 : UINT32_C(1) << oif};
+
+    memcpy(change.source, source, address_size(family));
+    memcpy(change.group, group, address_size(family));
+    return family == AF_INET ? apply4(fd, &change, thresholds) : apply6(fd, &change);
+}
+
 static void apply(int fd, int family, struct change *changes, Py_ssize_t count, const unsigned char *thresholds)
 {
     Py_ssize_t i;

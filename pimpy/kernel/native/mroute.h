@@ -15,6 +15,7 @@
  * registers.c a register table with its thread, as an object
  * table.c     the table itself
  * pump.c      its thread, which takes what the kernel hands up for the register tunnel
+ * hold.c      packets of streams that the kernel has no entry for yet
  * tunnel.c    Registers: what a data packet becomes on its way to the RP
  * timer.c     a timer that is a descriptor
  * confine.c   what a process gives up: capabilities, system calls
@@ -93,6 +94,9 @@ PyObject *message_tuple(const struct message *message, int family);
 
 /* Address a message whose name and control buffer are there: room for an in6_pktinfo, and zeroed. */
 void address_packet(struct msghdr *header, int family, const struct packet *packet);
+
+/* Set an entry that leads to one vif, or with `oif` -1 delete it: 0, or -1 with errno. Needs no GIL. */
+int write_mfc(int fd, int family, const unsigned char *source, const unsigned char *group, int iif, int oif);
 
 /* Make the type of register tables and add it to the module: 0, or -1 with an exception set. */
 int add_registers(PyObject *module);

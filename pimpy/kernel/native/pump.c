@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define SECOND 1000000000u
+#define WAKE 1000 /* milliseconds between two looks at what is held too long */
 #define HELD_MAX (8u << 20)   /* bytes of messages that wait: as many as the socket itself holds */
 #define AFTER_ERROR 10        /* milliseconds until the socket is tried again */
 #define GATHER 100000         /* nanoseconds that the next packets gather after some were registered */
@@ -196,11 +197,19 @@ static int handle(struct registers *registers, unsigned i, uint64_t now)
     struct message message;
     int result = decode_slot(registers->batch, i, registers->family, registers->protocol, &message, &info);
 
-    if (result != SLOT_GOOD)
+    if (result != SLOT_GOOD) {
         drop(registers, result == SLOT_TRUNCATED ? DROP_TRUNCATED : DROP_MALFORMED);
-    else if (message.kind == UPCALL + UPCALL_WHOLEPKT && register_packet(registers, &message, now))
-        return 1;
-    else if (!let_wait(registers, &message))
+        return 0;
+    }
+    if (message.kind == UPCALL + UPCALL_WHOLEPKT) {
+        if (keep_packet(registers, &message))
+            return 0;
+        if (register_packet(registers, &message, now))
+            return 1;
+    } else if (message.kind == UPCALL + UPCALL_NOCACHE) {
+        hold_stream(registers, &message, now);
+    }
+    if (!let_wait(registers, &message))
         drop(registers, DROP_QUEUE);
     return 0;
 }
@@ -259,16 +268,28 @@ static int goes_on(struct registers *registers, int error)
     return 1;
 }
 
+static int holds(struct registers *registers)
+{
+    int found;
+
+    pthread_mutex_lock(&registers->lock);
+    found = registers->holding > 0;
+    pthread_mutex_unlock(&registers->lock);
+    return found;
+}
+
 static void *run(void *argument)
 {
     struct registers *registers = argument;
     struct pollfd watched[2] = {{.fd = registers->mroute, .events = POLLIN}, {.fd = registers->stop, .events = POLLIN}};
 
     for (;;) {
-        int error = 0;
+        int error = 0, waits = holds(registers);
 
-        if (poll(watched, 2, -1) < 0)
+        if (poll(watched, 2, waits ? WAKE : -1) < 0)
             continue; /* EINTR, or ENOMEM, which passes */
+        if (waits)
+            expire_held(registers, clock_now());
         if (watched[1].revents)
             return NULL;
         if (watched[0].revents & POLLNVAL)

@@ -11,7 +11,7 @@
 #define LIMIT_MAX (1 << 24)
 #define MESSAGES_MAX 65536
 
-static const char *const TOTAL_NAMES[TOTALS] = {"sent", "stopped", "ttl", "too_big", "refused", "queue_full", "truncated", "malformed"};
+static const char *const TOTAL_NAMES[TOTALS] = {"sent", "stopped", "ttl", "too_big", "refused", "held_full", "queue_full", "truncated", "malformed"};
 
 typedef struct {
     PyObject_HEAD
@@ -40,6 +40,7 @@ static void free_registers(struct registers *registers)
     for (i = 0; registers->buckets != NULL && i < registers->size; i++)
         while (registers->buckets[i] != NULL)
             delete_entry(registers, registers->buckets[i]->key);
+    forget_held(registers);
     free_waiting(registers->first);
     free(registers->buckets);
     free(registers->batch);
@@ -66,6 +67,7 @@ static struct registers *new_registers(int mroute, int pim, int raw, int family,
     registers->family = family;
     registers->protocol = protocol;
     registers->limit = limit;
+    registers->tunnel = -1;
     registers->last = &registers->first;
     registers->output.fd = pim;
     registers->output.family = family;
@@ -313,6 +315,99 @@ static PyObject *registers_receive(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *registers_hold(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    PyObject *vif_object;
+    long long vif;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "O:hold", &vif_object) ||
+        to_number(vif_object, "vif", -1, VIFS - 1, &vif) < 0)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    registers->tunnel = (int)vif;
+    pthread_mutex_unlock(&registers->lock);
+    Py_RETURN_NONE;
+}
+
+static PyObject *registers_holding(PyObject *self, PyObject *none)
+{
+    struct registers *registers = opened(self);
+    size_t holding;
+
+    (void)none;
+    if (registers == NULL)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    holding = registers->holding;
+    pthread_mutex_unlock(&registers->lock);
+    return PyLong_FromSize_t(holding);
+}
+
+/* (source, group) or (source, group, iif, oifs), as change_mfc has them. */
+static int to_answer(const struct registers *registers, PyObject *item, struct answer *answer)
+{
+    long long iif = 0, oifs = 0;
+    Py_ssize_t fields;
+
+    if (!PyTuple_Check(item)) {
+        PyErr_SetString(PyExc_TypeError, "a change must be a tuple");
+        return -1;
+    }
+    fields = PyTuple_Size(item);
+    if (fields != 2 && fields != 4) {
+        PyErr_Format(PyExc_ValueError, "a change must have 2 or 4 fields, not %zd", fields);
+        return -1;
+    }
+    if (to_key(registers, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1), answer->key) < 0)
+        return -1;
+    if (fields == 4 && (to_number(PyTuple_GetItem(item, 2), "iif", 0, UINT16_MAX, &iif) < 0 ||
+                        to_number(PyTuple_GetItem(item, 3), "oifs", 0, UINT32_MAX, &oifs) < 0))
+        return -1;
+    answer->sets = fields == 4;
+    answer->iif = (int)iif;
+    answer->oifs = (uint32_t)oifs;
+    return 0;
+}
+
+/* All changes are checked before the first stream is released. */
+static PyObject *registers_release(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    PyObject *list, *devices_object, *items, *result = NULL;
+    const unsigned char *devices;
+    struct release *release;
+    struct answer *answers;
+    Py_ssize_t count, i;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "OO:release", &list, &devices_object) ||
+        to_bytes(devices_object, "devices", sizeof release->devices, &devices) < 0 || to_list(list, "changes", &items) < 0)
+        return NULL;
+    count = PyTuple_Size(items);
+    answers = calloc(count > 0 ? (size_t)count : 1, sizeof *answers);
+    release = calloc(1, sizeof *release);
+    if (answers == NULL || release == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    for (i = 0; i < count; i++)
+        if (to_answer(registers, PyTuple_GetItem(items, i), &answers[i]) < 0)
+            goto out;
+    memcpy(release->devices, devices, sizeof release->devices);
+    release->output.fd = registers->output.fd;
+    release->output.family = registers->family;
+    Py_BEGIN_ALLOW_THREADS
+    for (i = 0; i < count; i++)
+        release_stream(registers, release, &answers[i]);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+out:
+    free(release);
+    free(answers);
+    Py_DECREF(items);
+    return result;
+}
+
 static PyObject *registers_fileno(PyObject *self, PyObject *none)
 {
     struct registers *registers = opened(self);
@@ -352,6 +447,11 @@ static PyMethodDef methods[] = {
     {"counters", registers_counters, METH_NOARGS, "counters() -> {(source, group): (packets, bytes)}"},
     {"totals", registers_totals, METH_NOARGS, "totals() -> {`sent` or a reason: packets}"},
     {"receive", registers_receive, METH_VARARGS, "receive(limit) -> messages\n\nAll that was not sent as a Register."},
+    {"hold", registers_hold, METH_VARARGS,
+     "hold(vif)\n\nKeep the packets of streams without an entry, by the register tunnel's vif; -1: no longer."},
+    {"holding", registers_holding, METH_NOARGS, "holding() -> streams"},
+    {"release", registers_release, METH_VARARGS,
+     "release(changes, devices)\n\nThese entries stand now: what was kept of their streams follows."},
     {"fileno", registers_fileno, METH_NOARGS, "fileno() -> fd\n\nReadable while messages wait."},
     {"begin", registers_begin, METH_NOARGS, "begin()\n\nStart the thread of a table that was made paused."},
     {"close", registers_close, METH_NOARGS, "close()\n\nEnd the thread and forget everything."},

@@ -15,7 +15,7 @@ void make_key(const unsigned char *source, const unsigned char *group, int famil
 }
 
 /* Sources and groups are chosen by strangers: the seed keeps them from choosing the bucket. */
-static size_t bucket_of(const struct registers *registers, const unsigned char *key, size_t size)
+size_t bucket_of(const struct registers *registers, const unsigned char *key, size_t size)
 {
     uint64_t hash = registers->seed, word;
     size_t at;

@@ -162,19 +162,43 @@ static void fragment(struct output *output, const struct tunnel *tunnel, const u
     }
 }
 
-/* What may not be fragmented goes in one Register, which the kernel fragments: no source learns of it otherwise (RFC 1122 3.2.2). */
-static enum encapsulated encapsulate4(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
+static int take_hop4(unsigned char *packet, size_t length)
 {
-    size_t header = (size_t)(packet[0] & 15) * 4, room = tunnel->mtu > OUTER4 ? tunnel->mtu - OUTER4 : 0;
+    size_t header = (size_t)(packet[0] & 15) * 4;
     unsigned flags = get16(packet + 6);
 
     if (packet[8] <= 1)
-        return TTL_SPENT;
+        return 0;
     if (packet[9] == IPPROTO_UDP && !(flags & (MORE_FRAGMENTS | FRAGMENT_OFFSET)) && length >= header + 8)
         finish_udp(packet + header, length - header, packet + 12, 8);
     packet[8]--;
     put16(packet + 10, fold(get16(packet + 10) + 0x0100)); /* RFC 1624 */
-    if (length <= room || flags & DONT_FRAGMENT || header != IP4_HEADER || room < SMALLEST4)
+    return 1;
+}
+
+static int take_hop6(unsigned char *packet, size_t length)
+{
+    if (packet[7] <= 1)
+        return 0;
+    if (packet[6] == IPPROTO_UDP && length >= IP6_HEADER + 8)
+        finish_udp(packet + IP6_HEADER, length - IP6_HEADER, packet + 8, 32);
+    packet[7]--;
+    return 1;
+}
+
+int take_hop(int family, unsigned char *packet, size_t length)
+{
+    return (family == AF_INET ? take_hop4 : take_hop6)(packet, length);
+}
+
+/* What may not be fragmented goes in one Register, which the kernel fragments: no source learns of it otherwise (RFC 1122 3.2.2). */
+static enum encapsulated encapsulate4(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
+{
+    size_t room = tunnel->mtu > OUTER4 ? tunnel->mtu - OUTER4 : 0;
+
+    if (!take_hop4(packet, length))
+        return TTL_SPENT;
+    if (length <= room || get16(packet + 6) & DONT_FRAGMENT || (packet[0] & 15) * 4 != IP4_HEADER || room < SMALLEST4)
         append(output, tunnel, packet[1], REGISTER_HEADER, packet, length);
     else
         fragment(output, tunnel, packet, length, room);
@@ -195,9 +219,7 @@ static enum encapsulated encapsulate6(struct output *output, const struct tunnel
         return TTL_SPENT;
     if (length > room6(tunnel))
         return TOO_BIG;
-    if (packet[6] == IPPROTO_UDP && length >= IP6_HEADER + 8)
-        finish_udp(packet + IP6_HEADER, length - IP6_HEADER, packet + 8, 32);
-    packet[7]--;
+    take_hop6(packet, length);
     append(output, tunnel, traffic_class, REGISTER_HEADER, packet, length);
     return SENT;
 }
@@ -229,6 +251,23 @@ void tell_too_big(int fd, const struct tunnel *tunnel, const unsigned char *pack
     put16(icmp + 2, ~fold(add_sum(add_sum((uint32_t)size + IPPROTO_ICMPV6, message + 8, 32), icmp, size)) & 0xffff);
     memcpy(&to.sin6_addr, packet + 8, 16);
     (void)sendto(fd, message, IP6_HEADER + size, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+}
+
+void forward_packet(int fd, int family, uint32_t ifindex, const unsigned char *packet, size_t length)
+{
+    struct packet to = {.ifindex = ifindex, .source = (const unsigned char[16]){0}};
+    struct sockaddr_in6 name = {0}; /* the larger one */
+    union {
+        unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec vector = {(void *)(uintptr_t)packet, length};
+    struct msghdr header = {.msg_name = &name, .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes,
+                            .msg_controllen = sizeof control.bytes};
+
+    to.destination = packet + (family == AF_INET ? 16 : 24);
+    address_packet(&header, family, &to);
+    (void)sendmsg(fd, &header, MSG_DONTWAIT);
 }
 
 /* A full send buffer is waited for a little; whatever else a packet is refused for, it is lost. */

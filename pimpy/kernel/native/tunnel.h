@@ -50,6 +50,12 @@ uint32_t path_mtu(const struct tunnel *tunnel, int family);
 /* Encapsulate a whole IP packet, as decode.c found it sound: its TTL and an unfinished UDP checksum are changed in place. */
 enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length);
 
+/* One hop: an unfinished UDP checksum is finished, the TTL is one less. 0 if it is spent; then nothing has changed. */
+int take_hop(int family, unsigned char *packet, size_t length);
+
+/* Send a whole packet on, by the raw socket `fd` out of an interface. What fails is lost. */
+void forward_packet(int fd, int family, uint32_t ifindex, const unsigned char *packet, size_t length);
+
 /* Tell the packet's source, by the raw socket `fd`, of the size that fits (R21). */
 void tell_too_big(int fd, const struct tunnel *tunnel, const unsigned char *packet, size_t length);
 
