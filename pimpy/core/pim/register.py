@@ -123,7 +123,11 @@ def _forget_in_table(registering: Registering) -> None:
 
 
 def receive_stop(interface: PimInterface, source: Address, message: wire.RegisterStop) -> None:
-    """A Register-Stop addressed to us (4.4.1; R2, R6, R7)."""
+    """A Register-Stop addressed to us (4.4.1; R2, R6, R7).
+
+    One of a former RP answers Registers that left before the change. The tunnel to it is taken down already, and the
+    one to the new RP is none of its business ("Update Register Tunnel"), so that it is neither wrong nor obeyed.
+    """
     pim = interface.pim
     if pim.anycast.receive_stop(source, message):
         return
@@ -138,10 +142,10 @@ def receive_stop(interface: PimInterface, source: Address, message: wire.Registe
         if registering is None:
             continue
         late = source == registering.old_rp and pim.now < registering.old_rp_until
-        if source != registering.rp and not late:
-            pim.refuse(interface.name, "register_stop", "regstop_not_rp")
-        else:
+        if source == registering.rp:
             MACHINE.step(registering.state, Event.REGISTER_STOP, registering)
+        elif not late:
+            pim.refuse(interface.name, "register_stop", "regstop_not_rp")
 
 
 def receive(interface: PimInterface, source: Address, destination: Address, message: wire.Register) -> None:
