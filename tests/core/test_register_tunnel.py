@@ -117,6 +117,39 @@ def test_what_the_table_does_not_know_goes_nowhere(family: Family) -> None:
     assert stand.router.counters.total("kernel", "rx", "wholepkt", "not_registered") == before + 1
 
 
+@pytest.mark.parametrize("members", [False, True])
+def test_a_source_that_was_silent_for_the_keepalive_period_begins_anew(family: Family, members: bool) -> None:
+    stand = AsmStand(family, down=(2,))
+    source = stand.near()
+    if members:
+        stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.data(source)
+    stand.register_stop(source)
+    stand.run(425)
+    assert stand.entry(source) is None and table(stand) == {} and source not in stand.r1.kernel.mfc
+    stand.mark()
+    first = stand.net.sent + 1
+    for _ in range(30):
+        stand.net.packet(*source)
+    stand.run(0)
+    numbers = range(first, stand.net.sent + 1)
+    assert registered(stand) == list(numbers), "no Register-Stop of old times holds"
+    assert [stand.net.copies("down", number) for number in numbers] == [int(members)] * 30
+
+
+@pytest.mark.parametrize("rp", ["rpt", "me"])
+def test_a_member_that_comes_back_gets_the_next_packet(family: Family, rp: str) -> None:
+    stand = AsmStand(family, rp=rp, down=(2,))
+    source = stand.near()
+    stand.data(source)
+    for _ in range(3):
+        stand.say("Join(*,G)")
+        assert stand.net.copies("down", stand.data(source)) == 1
+        stand.say("Prune(*,G)")
+        stand.run(4)
+        assert stand.net.copies("down", stand.data(source)) == 0
+
+
 # The tunnel goes, or does not come.
 
 
