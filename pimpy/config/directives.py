@@ -150,6 +150,8 @@ SWITCHES: dict[str, tuple[str, object]] = {
     "disable": ("enabled", False),
     "passive": ("passive", True),
     "bsr-border": ("bsr_border", True),
+    "hello-optional": ("hello_optional", True),
+    "require-ttl-1": ("require_ttl_1", True),
     "igmpv1": ("igmp_version", 1),
     "igmpv2": ("igmp_version", 2),
     "igmpv3": ("igmp_version", 3),

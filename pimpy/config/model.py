@@ -60,6 +60,10 @@ class Phyint:
     """Which groups, and sources, PIM neighbours may join; a family without any range: all."""
     bsr_border: bool = False
     """No Bootstrap message is sent or taken there (RFC 5059 6.3)."""
+    hello_optional: bool = False
+    """On a point-to-point link a router that never says Hello is a neighbour by its other messages (RFC 7761 4.3.1)."""
+    require_ttl_1: bool = False
+    """PIM messages to the group whose TTL is not 1 are dropped; who sends them is no neighbour on the link."""
     scoped: tuple[Prefix, ...] = ()
     """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
 
@@ -80,7 +84,16 @@ VALUES = (
     "immediate_leave",
 )
 """Fields of Phyint of which a later line's value replaces an earlier one's."""
-FLAGS = ("passive", "explicit_tracking", "on_link_reports_only", "require_router_alert", "mrdisc", "bsr_border")
+FLAGS = (
+    "passive",
+    "explicit_tracking",
+    "on_link_reports_only",
+    "require_router_alert",
+    "mrdisc",
+    "bsr_border",
+    "hello_optional",
+    "require_ttl_1",
+)
 """Fields of Phyint that are true if any line says so."""
 LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped")
 """Fields of Phyint to which each line adds."""

@@ -25,6 +25,7 @@ def model(text: str) -> Config:
         ("on-link-reports-only require-router-alert", {"on_link_reports_only": True, "require_router_alert": True}),
         ("oldest-igmp 2 oldest-mld 2", {"oldest_igmp": 2, "oldest_mld": 2}),
         ("mrdisc", {"mrdisc": True}),
+        ("hello-optional require-ttl-1", {"hello_optional": True, "require_ttl_1": True}),
         (
             "groups 239.0.0.0/8 ff3e::/32 232.1.1.1 mrdisc",
             {

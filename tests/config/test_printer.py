@@ -107,6 +107,8 @@ PHYINTS = st.builds(
     neighbor_filter=filters(of_hosts=True),
     join_filter=filters(of_hosts=False),
     bsr_border=st.booleans(),
+    hello_optional=st.booleans(),
+    require_ttl_1=st.booleans(),
     scoped=st.lists(st.one_of(*map(scopes, FAMILIES)), max_size=2, unique=True).map(tuple),
 )
 

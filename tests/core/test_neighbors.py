@@ -6,6 +6,7 @@ N1 to N6 and N12 to N14 stand in test_hello.py, N8 to N11 in test_dr.py.
 from __future__ import annotations
 
 import pytest
+from speakers import Channel, Peer
 from stand import US, Stand, lonely, secondaries
 
 from pimpy.config.model import Config, Phyint
@@ -333,6 +334,44 @@ def test_N21_TH21_join_prune_from_a_stranger_is_dropped_and_counted(family: Fami
     stranger.prune(stand.us(), channel)
     stand.run(10)
     assert stand.counted("jp_non_nbr") == 2 and stand.entry(channel) is not None
+
+
+def silent(family: Family, *, optional: bool = True, p2p: bool = True) -> tuple[Stand, Peer, Channel]:
+    """A router, and one on `down` that never says Hello."""
+    config = Config(phyints=(Phyint("down", hello_optional=optional),))
+    stand = Stand(family, down=(), config=config, p2p=p2p)
+    return stand, stand.peer("down", 3), stand.channel()
+
+
+def test_N21_on_a_point_to_point_link_a_join_may_stand_for_a_hello(family: Family) -> None:
+    stand, stranger, channel = silent(family)
+    stand.mark()
+    stranger.join(stand.us(), channel)
+    stand.run(0)
+    assert stand.neighbors() == {3} and stand.forwards(channel) == {"down"} and stand.counted("jp_non_nbr") == 0
+    stand.run(60)
+    stranger.join(stand.us(), channel)
+    stand.run(104.99)
+    assert stand.neighbors() == {3}, "105 s, as by a Hello without options"
+    stand.run(0.01)
+    assert stand.neighbors() == set()
+
+
+def test_N21_who_says_hello_is_judged_by_its_hellos(family: Family) -> None:
+    stand, stranger, channel = silent(family)
+    stranger.hello(holdtime=30)
+    stand.run(29)
+    stranger.join(stand.us(), channel)
+    stand.run(1)
+    assert stand.neighbors() == set(), "its Join prolonged nothing"
+
+
+@pytest.mark.parametrize(("optional", "p2p"), [(False, True), (True, False)], ids=["off", "a LAN"])
+def test_N21_the_option_is_off_and_never_holds_on_a_lan(family: Family, optional: bool, p2p: bool) -> None:
+    stand, stranger, channel = silent(family, optional=optional, p2p=p2p)
+    stranger.join(stand.us(), channel)
+    stand.run(0)
+    assert stand.neighbors() == set() and stand.counted("jp_non_nbr") == 1 and stand.entry(channel) is None
 
 
 def test_N21_a_neighbour_on_another_link_is_a_stranger_here(family: Family) -> None:

@@ -271,6 +271,18 @@ def test_V4_TH4_a_larger_ttl_is_counted_and_taken(family: Family) -> None:
     assert stand.neighbors() == {2} and stand.counted("ttl_not_1", "hello") == 3
 
 
+def test_V4_TH4_a_larger_ttl_is_dropped_where_that_is_asked_for(family: Family) -> None:
+    stand = Stand(family, down=(), config=Config(phyints=(Phyint("down", require_ttl_1=True),)))
+    two = stand.peer("down", 2)
+    data = bytes(raw(stand, HELLO))
+    two.send_bytes(data, ttl=2)
+    stand.run(0)
+    assert stand.neighbors() == set() and stand.counted("ttl_not_1", "hello") == 1
+    two.send_bytes(data, ttl=1)
+    stand.run(0)
+    assert stand.neighbors() == {2}
+
+
 @pytest.mark.parametrize("own", ["primary", "other"])
 def test_V14_TH66_own_packets_are_dropped_without_a_log(family: Family, own: str) -> None:
     stand = Stand(family)

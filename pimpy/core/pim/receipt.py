@@ -30,13 +30,17 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
     except Malformed as bad:
         pim.refuse(interface.name, kind, bad.reason)
         return
+    if packet.ttl != 1 and pim.family.is_multicast(packet.destination):
+        pim.refuse(interface.name, kind, "ttl_not_1")  # counted, and taken all the same unless that is asked for (V4)
+        if interface.link.phyint.require_ttl_1:
+            return
+    if _stands_for_a_hello(interface, packet, message):
+        neighbor.receive_hello(interface, packet.source, wire.Hello())
     reason = _not_admitted(interface, packet, message)
     if reason is not None:
         pim.refuse(interface.name, kind, reason)
         return
     pim.counters.add(interface.name, "pim", "rx", kind)
-    if packet.ttl != 1:
-        pim.refuse(interface.name, kind, "ttl_not_1")  # counted, and taken all the same (V4)
     for note in message.notes if isinstance(message, (wire.Hello, JoinPrune)) else ():
         pim.refuse(interface.name, kind, note)
     _act_on(interface, packet, message)
@@ -88,6 +92,22 @@ def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Messa
         interface.pim.candidate_rp.receive(interface, message)
 
 
+def _stands_for_a_hello(interface: PimInterface, packet: PacketReceived, message: wire.Message) -> bool:
+    """Whether a message tells of a neighbour that never says Hello, on a point-to-point link where that is allowed.
+
+    "Some older PIM implementations incorrectly fail to send Hello messages on point-to-point interfaces" (4.3.1). What
+    it says lasts as long as a Hello without options; who has said a Hello is not spoken for.
+    """
+    if not interface.link.phyint.hello_optional or not interface.link.link.point_to_point:
+        return False
+    if not isinstance(message, (JoinPrune, wire.Assert, Bootstrap)):
+        return False
+    if _link_not_right(interface, packet) is not None:
+        return False
+    known = interface.neighbors.get(packet.source)
+    return known is None or known.hello == wire.Hello()
+
+
 def _look_for_a_double(interface: PimInterface, packet: PacketReceived) -> None:
     """A Hello from our address that we did not send: somebody else on the link has it (TH17)."""
     try:
@@ -116,17 +136,23 @@ def _not_admitted(interface: PimInterface, packet: PacketReceived, message: wire
         return _advertisement_not_admitted(interface, packet, message)
     if isinstance(message, Bootstrap):
         return pim.bootstrap.not_admitted(interface, packet.source, packet.destination, message)
-    if packet.destination != family.all_pim_routers:
-        return "bad_dest"
-    if not family.is_unicast(packet.source) or (family.size == 16 and not family.is_link_local(packet.source)):
-        return "bad_source"
-    if not interface.neighbor_filter.passes(packet.source):
-        return "nbr_filtered"
+    if (reason := _link_not_right(interface, packet)) is not None:
+        return reason
     if isinstance(message, JoinPrune) and packet.source not in interface.neighbors:
         return "jp_non_nbr"
     if isinstance(message, wire.Assert):
         return _assert_not_admitted(interface, packet.source, message)
     return None
+
+
+def _link_not_right(interface: PimInterface, packet: PacketReceived) -> str | None:
+    """Why a message is not one that a router on the link sends to all others there."""
+    family = interface.pim.family
+    if packet.destination != family.all_pim_routers:
+        return "bad_dest"
+    if not family.is_unicast(packet.source) or (family.size == 16 and not family.is_link_local(packet.source)):
+        return "bad_source"
+    return None if interface.neighbor_filter.passes(packet.source) else "nbr_filtered"
 
 
 def _advertisement_not_admitted(
