@@ -1,0 +1,165 @@
+"""RPs found by Bootstrap messages, with shortened intervals: election, failure, graceful leaving, streams meanwhile.
+
+src - a - c - d - h      x and y hang on c; x and y are candidate BSRs and candidate RPs
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from collections.abc import Iterable
+
+import pytest
+
+from .capture import assert_clean
+from .pimpyd import QUICK, Pimpyd, wait_neighbors
+from .shell import wait_until
+from .topology import Lab, Node
+from .traffic import Receiver, Sender
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6])
+PERIOD = 3
+"""BS_Period in these labs: a BSR counts as silent after 16 s, its messages are half a second apart at least."""
+COMMON = f"{QUICK}bsr-interval {PERIOD}\n"
+ANY = {4: "224.0.0.0/4", 6: "ff00::/8"}
+KIND = {4: "ipv4", 6: "ipv6"}
+
+
+def candidate(node: Node, towards: str, bsr: int | None, rp: int | None = 192) -> str:
+    """The lines of a candidate of both families with its addresses on a link."""
+    text = COMMON
+    for address in (node.port(towards).ipv4, node.port(towards).ipv6):
+        text += "" if bsr is None else f"bsr-candidate {address} priority {bsr}\n"
+        text += "" if rp is None else f"rp-candidate {address} priority {rp} interval 3\n"
+    return text
+
+
+def star(lab: Lab) -> dict[str, Node]:
+    """The network above."""
+    nodes = {name: lab.host(name) if name in ("src", "h") else lab.router(name) for name in ("src", "h", *"acdxy")}
+    for left, right in (("src", "a"), ("a", "c"), ("c", "d"), ("d", "h"), ("c", "x"), ("c", "y")):
+        lab.link(nodes[left], nodes[right])
+    lab.start()
+    return nodes
+
+
+def start(lab: Lab, nodes: dict[str, Node]) -> dict[str, Pimpyd]:
+    """pimpyd on all five, x the BSR and both RPs known everywhere, in both families."""
+    texts = {"x": candidate(nodes["x"], "c", 65), "y": candidate(nodes["y"], "c", 64)}
+    daemons = {name: Pimpyd(nodes[name], texts.get(name, COMMON)).launch() for name in "acdxy"}
+    for daemon in daemons.values():
+        daemon.wait_ready()
+    wait_neighbors(list(daemons.values()))
+    for family in (4, 6):
+        both = {nodes[name].port("c").address(family) for name in "xy"}
+        wait_until(lambda f=family, b=both: agreed(daemons.values(), f) == b, 40, "all know the RPs")  # type: ignore[misc]
+    return daemons
+
+
+def rps(daemon: Pimpyd, family: int) -> frozenset[str]:
+    """The RPs that it learned for all groups."""
+    rows = daemon.show("rp-set", family)
+    return frozenset(row["rp_address"] for row in rows if row["group_prefix"] == ANY[family])
+
+
+def bsr(daemon: Pimpyd, family: int) -> str | None:
+    """Whom it takes for the BSR."""
+    rows = daemon.show("bsr", family)
+    return next((row["bsr_address"] for row in rows if row["row"] == "zone" and row["zone"] == "global"), None)
+
+
+def agreed(daemons: Iterable[Pimpyd], family: int) -> set[str] | None:
+    """The RPs, if all know the same ones and the same BSR; else None."""
+    told = {(bsr(daemon, family), rps(daemon, family)) for daemon in daemons}
+    return set(told.pop()[1]) if len(told) == 1 else None
+
+
+def chosen(daemon: Pimpyd, groups: Iterable[str]) -> dict[str, str | None]:
+    """Each group's RP, asked of the daemon one by one over one connection."""
+    found: dict[str, str | None] = {}
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(daemon.socket))
+        with client.makefile("rwb") as stream:
+            for group in groups:
+                stream.write(json.dumps({"command": f"show rp {group}"}).encode() + b"\n")
+                stream.flush()
+                rows = json.loads(stream.readline())["rows"]
+                found[group] = next((row["rp_address"] for row in rows if row["is_selected"]), None)
+    return found
+
+
+def random_groups(family: int, count: int = 1000) -> list[str]:
+    """Groups outside the SSM ranges."""
+    draw = random.Random(1)
+    if family == 4:
+        return [
+            f"{draw.choice((225, 239))}.{draw.randrange(256)}.{draw.randrange(256)}.{draw.randrange(256)}"
+            for _ in range(count)
+        ]
+    return [f"ff1e::{draw.randrange(1, 65536):x}:{draw.randrange(1, 65536):x}" for _ in range(count)]
+
+
+@FAMILIES
+def test_all_routers_agree_on_the_rp_of_a_thousand_groups(lab: Lab, family: int) -> None:
+    nodes = star(lab)
+    lab.capture_all()
+    daemons = start(lab, nodes)
+    first, *others = [chosen(daemon, random_groups(family)) for daemon in daemons.values()]
+    assert all(other == first for other in others)
+    shares = [list(first.values()).count(rp) for rp in set(first.values())]
+    assert len(shares) == 2 and min(shares) > 10, "the hash spreads them"
+    text = daemons["d"].pimctl("show", "rp", next(iter(first)))
+    assert first[next(iter(first))] in text and "bsr" in text  # type: ignore[operator]
+    assert "elected" in daemons["x"].pimctl("show", "bsr")
+    assert_clean(lab, *(nodes[name] for name in "acdxy"))
+
+
+def stream(nodes: dict[str, Node], daemons: dict[str, Pimpyd], family: int, rp: str) -> tuple[Sender, Receiver, str]:
+    """A stream from src to h of a group whose RP is that one."""
+    group = next(g for g, found in chosen(daemons["d"], random_groups(family, 50)).items() if found == rp)
+    receiver = Receiver(nodes["h"].port("d"), [(None, group)])
+    sender = Sender(nodes["src"].port("a"), [group], rate=200)
+    receiver.wait_for(200, 30)
+    return sender, receiver, group
+
+
+@FAMILIES
+def test_bsr_and_rp_die_the_others_take_over_and_the_stream_goes_on(lab: Lab, family: int) -> None:
+    nodes = star(lab)
+    daemons = start(lab, nodes)
+    x, y = (nodes[name].port("c").address(family) for name in "xy")
+    sender, receiver, group = stream(nodes, daemons, family, x)
+    receiver.reset()
+    daemons.pop("x").kill()
+    wait_until(lambda: {bsr(daemon, family) for daemon in daemons.values()} == {y}, 16 + 23 + 30, "y is the BSR")
+    found = receiver.stream(sender.source, group)
+    assert found.lost == 0, "no stream stops while a BSR is elected"
+    wait_until(lambda: agreed(daemons.values(), family) == {y}, 60, "x is no RP any more")
+    late = Sender(nodes["src"].port("a"), [group], rate=200)
+    receiver.reset()
+    receiver.wait_for(400, 30)
+    late.stop()
+    sender.stop()
+
+
+@FAMILIES
+def test_bsr_and_rp_leave_gracefully(lab: Lab, family: int) -> None:
+    nodes = star(lab)
+    lab.capture_all()
+    daemons = start(lab, nodes)
+    x, y = (nodes[name].port("c").address(family) for name in "xy")
+    sender, receiver, group = stream(nodes, daemons, family, x)
+    receiver.reset()
+    assert daemons.pop("x").stop() == 0
+    wait_until(lambda: {rps(daemon, family) for daemon in daemons.values()} == {frozenset({y})}, 25, "x is no RP")
+    wait_until(lambda: {bsr(daemon, family) for daemon in daemons.values()} == {y}, 25, "y is the BSR")
+    wait_until(lambda: chosen(daemons["d"], [group]) == {group: y}, 25, "its groups have moved")
+    receiver.wait_for(200)
+    assert receiver.stream(sender.source, group).lost == 0
+    receiver.leave()
+    again = Receiver(nodes["h"].port("d"), [(None, group)])
+    again.wait_for(200, 30)
+    sender.stop()
+    assert_clean(lab, *(nodes[name] for name in "acdy"))
