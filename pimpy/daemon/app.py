@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pimpy")
 
 EXIT_CONFIG = 78
+BRIDGES = 10.0
+"""Seconds between two looks at snooping bridges."""
 ALIVE = 1.0
 """Seconds between two signs of life for the keeper."""
 LATE = 2.0
@@ -132,6 +134,7 @@ class Daemon:
         self._ready(null)
         await self._start_metrics()
         loop.call_later(INTERVAL, self._look_at_counters)
+        loop.call_later(BRIDGES, self._look_at_bridges)
         memory.tune_collector()
         await self._ended.wait()
         await self._stop()
@@ -219,6 +222,17 @@ class Daemon:
         if not self._ended.is_set():
             pause = max(INTERVAL, 200 * (time.monotonic() - began))
             asyncio.get_running_loop().call_later(pause, self._look_at_counters)
+
+    def _look_at_bridges(self) -> None:
+        """See who asks on the bridges below interfaces; as seldom as it takes little of the time."""
+        began = time.monotonic()
+        for family, driver in self.drivers.items():
+            with contextlib.suppress(OSError):
+                if events := self.adapters[family].look_at_bridges():
+                    driver.feed(events)
+        if not self._ended.is_set():
+            pause = max(BRIDGES, 200 * (time.monotonic() - began))
+            asyncio.get_running_loop().call_later(pause, self._look_at_bridges)
 
     def _notice_of(self, family: Family) -> Callable[[Notice], None]:
         def notice(effect: Notice) -> None:

@@ -192,6 +192,10 @@ class Adapter:
             return list(self._watch.receive())
         return self._notices(fd)
 
+    def look_at_bridges(self) -> list[Event]:
+        """What is different now about the snooping bridges below interfaces."""
+        return self._netlink.look_at_bridges()
+
     def apply(self, effects: Sequence[Effect]) -> list[Event]:
         """Carry effects out, in batches: what failed, and the answers to new ResolveRpf.
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from socket import socket
 
-from pimpy.core.engine.events import AddressesChanged, Event, LinkChanged, LinkGone
-from pimpy.kernel import _mroute, rtnl
+from pimpy.core.engine.events import AddressesChanged, BridgeChanged, Event, LinkChanged, LinkGone
+from pimpy.kernel import _mroute, bridges, rtnl
 from pimpy.kernel.routes import Lookup, Tracked, read_notice, unreachable
 from pimpy.kernel.sockets import open_notices
 from pimpy.wire.family import Address, Family
@@ -47,6 +47,7 @@ class Netlink:
         self._timer = _mroute.timer_open()
         self._lookup = Lookup(self._query, family)
         self._links: dict[int, LinkChanged] = {}
+        self._bridges: dict[int, BridgeChanged] = {}
         self._addresses: dict[int, tuple[tuple[Address, int], ...]] = {}
         self._tracked = Tracked()
         self._stale_addresses: set[int] = set()
@@ -95,6 +96,14 @@ class Netlink:
         if not known:
             self.forget(address)
         return event
+
+    def look_at_bridges(self) -> list[Event]:
+        """What is different now about snooping bridges; call it now and then, the kernel gives no notice."""
+        found = bridges.read(self._query.dump(rtnl.GETLINK, 0), self.family)
+        gone: list[Event] = [BridgeChanged(i, "") for i in self._bridges if i not in found and i in self._links]
+        changed: list[Event] = [bridge for i, bridge in found.items() if self._bridges.get(i) != bridge]
+        self._bridges = found
+        return gone + changed
 
     def forget(self, address: Address) -> None:
         """No longer interested in the route to `address`; nothing if nobody was."""

@@ -19,16 +19,16 @@ class Bridge:
     asks: bool
     """Whether the bridge is itself set to ask when nobody else does (mcast_querier)."""
     router_port: int | None
-    """For a port: multicast_router of the port, 0 never, 1 as heard, 2 always; None if not told."""
+    """Its multicast_router, of the port or of the bridge itself: 0 never, 1 as heard, 2 always; None if not told."""
 
     def warning(self) -> str | None:
         """What will go wrong, in words; None if nothing is known to."""
         if self.router_port == 0:
             return (
-                f"bridge {self.name} never sends reports to this port (multicast_router 0): "
-                "members will not be heard; set multicast_router 1 on the port"
+                f"bridge {self.name} never takes this {'host' if self.itself else 'port'} for a router's "
+                "(multicast_router 0): members and sources will not be heard; set multicast_router 1"
             )
-        if self.querier is None:
+        if self.querier is None and not self.asks:
             return (
                 f"bridge {self.name} snoops and has heard no querier: what works now will stop after some minutes; "
                 "let our queries reach it, or set mcast_querier 1 on the bridge"

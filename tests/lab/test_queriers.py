@@ -1,0 +1,67 @@
+"""Who asks on a link: what 0.0.0.0 says changes nothing, and FRR and ours take over from each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .frr import Frr
+from .helpers import eventually, querier
+from .pimpyd import Pimpyd, Row
+from .topology import Lab
+from .traffic import Receiver, Sender
+
+QUERY = Path(__file__).parent / "tools" / "query.py"
+TEXT = "triggered-hello-delay 0\nigmp-query-interval 2\n"
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+
+
+def _counted(daemon: Pimpyd, reason: str | None) -> int:
+    rows: list[Row] = daemon.show("counters", 4)
+    wanted = ("lan", "igmp", "rx", "query", reason)
+    keys = ("interface", "protocol", "direction", "type", "reason")
+    return sum(row["count"] for row in rows if tuple(row[key] for key in keys) == wanted)
+
+
+def test_a_query_from_0_0_0_0_elects_nobody(lab: Lab) -> None:
+    h, r = lab.host("h"), lab.router("r")
+    lab.lan("lan", h, r)
+    lab.start()
+    daemon = Pimpyd(r, TEXT).start()
+    own, lower = r.port("lan").ipv4, h.port("lan").ipv4
+    eventually(daemon, lambda: querier(daemon, 4, "lan") == own, "ours asks")
+    h.run("python3", str(QUERY), "lan", "0.0.0.0")
+    eventually(daemon, lambda: _counted(daemon, "query_src_zero") == 1, "it is counted")
+    assert querier(daemon, 4, "lan") == own
+    h.run("python3", str(QUERY), "lan", "198.51.100.1")
+    eventually(daemon, lambda: _counted(daemon, "igmp_src_subnet") == 1, "so is one from elsewhere")
+    assert querier(daemon, 4, "lan") == own
+    h.run("python3", str(QUERY), "lan", lower)
+    eventually(daemon, lambda: querier(daemon, 4, "lan") == lower, "a lower address of the link wins")
+
+
+@pytest.mark.usefixtures("frr", "pimpyd")
+@FAMILIES
+def test_frr_asks_and_ours_takes_over_when_it_ends(lab: Lab, family: int) -> None:
+    """Ours, the DR, learns all members from answers to FRR's queries, and goes on with them when FRR is gone."""
+    src, f, r, h = lab.host("src"), lab.router("f"), lab.router("r"), lab.host("h")
+    lab.link(src, r)
+    lab.lan("lan", f, r, h)
+    lab.start()
+    gmp = "igmp" if family == 4 else "mld"
+    ip = "ip" if family == 4 else "ipv6"
+    lines = [f"{ip} {gmp} query-max-response-time 10", f"{ip} {gmp} query-interval 2"]
+    frr = Frr(f, members={"lan"}, families=(family,), lines={family: lines}).start()
+    daemon = Pimpyd(r, TEXT).start()
+    theirs, own = f.port("lan").pim_address(family), r.port("lan").pim_address(family)
+    eventually(daemon, lambda: querier(daemon, family, "lan") == theirs, "FRR, which has the lower address, asks", 60)
+    group = "232.1.0.9" if family == 4 else "ff3e::8000:9"
+    sender = Sender(src.port("r"), [group], rate=200)
+    receiver = Receiver(h.port("lan"), [(sender.source, group)])
+    receiver.wait_for(200, 60)
+    frr.stop()
+    eventually(daemon, lambda: querier(daemon, family, "lan") == own, "ours asks", 60)
+    receiver.reset()
+    receiver.wait_for(1000, 60)
+    assert receiver.stream(sender.source, group).lost == 0
