@@ -197,10 +197,15 @@ class Daemon:
         self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
         if self.recorder is not None:
             self.recorder.begins(router, seed)
+        began = time.monotonic()
         adopted = adapter.adopt() if self.given.adopts else []
         driver.feed([Configured(self.config), *adopted, *adapter.start()])
         driver.catch_up()
         adapter.begin()
+        if adopted:
+            took = (time.monotonic() - began) * 1000
+            text = "%s: %d entries of an earlier worker taken over in %.0f ms"
+            log.info(text, family.name, router.health.adopted, took, extra={"reason": "taken_over"})
         for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
         loop = asyncio.get_running_loop()

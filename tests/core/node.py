@@ -332,7 +332,7 @@ class Node:
     def receive_unicast(self, link: str, packet: Packet) -> None:
         """A PIM message to this host; what is in a Register comes in again by the register tunnel."""
         port = self.ports.get(link)
-        if port is None or not port.running or self.router is None:
+        if port is None or not port.running or (self.router is None and self.waiting is None):
             return
         self.receive(port, packet)
         tunnel = self.kernel.vif_of(REGISTER_DEVICE)

@@ -284,6 +284,7 @@ def test_a_source_specific_stream_loses_nothing(family: Family, router: str, gap
         net.nodes[router].die()
         net.stream(source, group, gap)
         net.nodes[router].resume()
+        net.run(0)
         net.stream(source, group, 100)
     assert_all_once(net, range(first, net.sent + 1))
 
@@ -308,7 +309,33 @@ def test_an_any_source_stream_loses_nothing(family: Family, router: str, rp: str
         net.nodes[router].die()
         net.stream(source, group, 0.5)
         net.nodes[router].resume()
+        net.run(0)
         net.stream(source, group, 120, 0.2)
+    assert_all_once(net, range(first, net.sent + 1))
+
+
+@pytest.mark.parametrize("router", ["r1", "r2", "r3"])
+def test_registers_under_way_are_late_and_not_lost(family: Family, router: str) -> None:
+    """The RP never joins towards the source: all of the stream goes in Registers, by way of the daemon at r1."""
+    net, source = chain(family)
+    group = parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
+    rp = net.address("b", net.nodes["r2"].number)
+    for node in net.nodes.values():
+        node.config = Config(rp_addresses=(StaticRp(rp, family.multicast),), spt_threshold="infinity")
+    host = net.host("lan")
+    net.start()
+    net.run(40)
+    host.want_any(group)
+    net.run(5)
+    net.stream(source, group, 20)
+    first = net.sent + 1
+    for _ in range(2):
+        net.nodes[router].die()
+        net.stream(source, group, 0.5)
+        net.nodes[router].resume()
+        net.run(0)
+        net.stream(source, group, 60, 0.2)
+    net.run(1)
     assert_all_once(net, range(first, net.sent + 1))
 
 

@@ -53,6 +53,17 @@ def wait_restarted(daemon: Pimpyd, before: int, timeout: float = 30) -> None:
     wait_until(look, timeout, f"another worker serves at {daemon.node}", daemon.process.check_alive)
 
 
+def wait_other_worker(daemon: Pimpyd, before: int, timeout: float = 30) -> None:
+    """Until another worker than the process `before` serves."""
+
+    def look() -> bool:
+        with contextlib.suppress(LabError):
+            return worker(daemon) != before and daemon.answers()
+        return False
+
+    wait_until(look, timeout, f"another worker serves at {daemon.node}", daemon.process.check_alive)
+
+
 def kill_worker(daemon: Pimpyd, number: int = signal.SIGKILL) -> None:
     """Ends the worker with a signal, and waits until the next one serves."""
     before = restarts(daemon)
@@ -78,7 +89,7 @@ class Service(Pimpyd):
         """As `systemctl restart` does: SIGTERM, and another start with what was kept."""
         before = worker(self)
         print("restart", file=self.process.stdin, flush=True)
-        self.wait_for(lambda one: one.answers() and worker(one) != before, 30, "it is started again")
+        wait_other_worker(self, before)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """As `systemctl stop` does."""

@@ -15,7 +15,7 @@ from .helpers import footprint, in_a_row
 from .kernel import mfc, vifs
 from .paths import PIMPYD
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .service import Service, keeper, kill_worker, restarts, wait_restarted, worker
+from .service import Service, keeper, kill_worker, restarts, wait_other_worker, wait_restarted, worker
 from .shell import run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Stream, ssm_group
@@ -66,9 +66,9 @@ def upgrade(daemon: Service) -> None:
 
 
 def pimctl_restart(daemon: Service) -> None:
-    before = restarts(daemon)
+    before = worker(daemon)
     daemon.pimctl("restart")
-    wait_restarted(daemon, before)
+    wait_other_worker(daemon, before)
 
 
 def kill_keeper(daemon: Service) -> None:

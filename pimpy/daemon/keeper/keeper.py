@@ -32,6 +32,8 @@ LEAVING = 5.0
 """Seconds that a worker has to leave, with good-byes or without."""
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_AGAIN = 75
+"""The service manager is to start us again: it keeps the sockets."""
 
 
 class Ended(Exception):
@@ -84,6 +86,7 @@ class Keeper:
         self._start_at: float | None = None
         self._next_ping = 0.0
         self._program: list[str] | None = None
+        self._again = False
         self._signals, wake = socket.socketpair()
         for end in (self._signals, wake):
             end.setblocking(False)
@@ -284,6 +287,8 @@ class Keeper:
             raise Ended(0 if code == 0 else EXIT_FAILED)
         if self._program is not None:
             self._execute()
+        if self._again:
+            raise Ended(EXIT_AGAIN)
         if not self.was_ready and not self.adopted:
             if code < 0:
                 print(f"pimpyd: it was ended by {_signal_name(-code)} before it was ready", file=sys.stderr)
@@ -304,7 +309,10 @@ class Keeper:
 
     def restart(self, program: str) -> None:
         """Execute `program` (empty: what we were started as) once the worker has left; Refused if not."""
-        self._program = next_program(program)
+        if self.manager.keeps and not program:
+            self._again = True  # the service manager starts what it finds, whatever that is by now
+        else:
+            self._program = next_program(program)
         if self.worker is not None:
             self.worker.signal(signal.SIGUSR1)
 
@@ -361,7 +369,7 @@ class Keeper:
         if self.worker is not None:
             self.worker.ending = True
             self._end_worker(signal.SIGTERM)
-        if not self.manager.keeps or code != 0 or not self.kept:
+        if not self.manager.keeps or code not in (0, EXIT_AGAIN) or not self.kept:
             self.forget_all()
             if self.opening is not None:
                 self.opening.remove_files()

@@ -58,11 +58,20 @@ def _entry(user: str | None) -> pwd.struct_passwd | None:
     return None
 
 
+def _be_taken_first() -> None:
+    """When memory runs out, it is the worker that goes, not the keeper, whose value it inherited."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+        if int(file.read()) < 0:
+            file.seek(0)
+            file.write("0")
+
+
 def become_worker(parent: int) -> str | None:
     """Give up everything a worker does not need, for good; what of it this kernel cannot do, in words.
 
     `parent` is the keeper: with it, the worker ends. What is to be imported has to be by then.
     """
+    _be_taken_first()
     user, group = os.getresuid()[0], os.getresgid()[0]
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)

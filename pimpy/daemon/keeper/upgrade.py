@@ -32,8 +32,18 @@ def next_program(path: str) -> list[str]:
             raise Refused(f"{name}: {error.strerror}") from None
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise Refused(f"{name}: others than root can change it")
+    if _no_new_privileges():
+        raise Refused(
+            f"{path}: no program can be root here (NoNewPrivileges): name it in the unit, restart the service"
+        )
     _try(path)
     return [path, *sys.argv[1:]]
+
+
+def _no_new_privileges() -> bool:
+    """Whether what this process executes cannot be root any more: its real user is the worker's."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return "NoNewPrivs:\t1" in file.read() and os.getuid() != os.geteuid()
 
 
 def _own_program() -> str:
