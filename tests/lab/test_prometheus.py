@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import pytest
 
 from . import needs
 from .helpers import Flow, eventually, in_a_row, start_flow
-from .paths import PROMETHEUS, PROMTOOL
+from .paths import PROMETHEUS, PROMTOOL, ROOT
 from .pimpyd import FAMILIES as NAMES
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import LabError, Process, wait_until
@@ -91,6 +92,8 @@ def test_prometheus_knows_what_pimpyd_knows(lab: Lab, family: int) -> None:
     assert (up["metric"]["interface"], up["metric"]["neighbor"]) == ("r2", r2.port("r1").pim_address(family))
     assert_counted(prometheus, streams, af)
     assert_well_formed(fetch(r1, f"http://{listen}/metrics"))
+    if family == 4:
+        assert_dashboard(prometheus)
     streams[0].receiver.leave()
     prometheus.wait_for(f'pimpy_state_entries{{{af},kind="sg"}}', 2)
     below.stop()
@@ -101,6 +104,16 @@ def test_prometheus_knows_what_pimpyd_knows(lab: Lab, family: int) -> None:
     assert_well_formed(fetch(r1, f"http://{listen}/metrics"))
     assert daemon.stop() == 0
     prometheus.wait_for("up", 0)
+
+
+def assert_dashboard(prometheus: Prometheus) -> None:
+    """That every query of the shipped dashboard gives data here."""
+    dashboard = json.loads((ROOT / "contrib" / "grafana" / "pimpy.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", ()):
+            query = target["expr"].replace("$job", "pimpyd").replace("$__rate_interval", "10s")
+            query = query.replace("$instance", ".*").replace("$interface", ".*")
+            wait_until(partial(prometheus.query, query), 30, f"{panel['title']}: {query} gives data")
 
 
 def entries(daemon: Pimpyd) -> list[dict[str, Any]]:
