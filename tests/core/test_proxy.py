@@ -497,3 +497,18 @@ def _apply(mfc: dict[tuple[bytes, bytes], tuple[int, int]], router: Router) -> N
             mfc[effect.source, effect.group] = effect.iif, effect.oifs
         elif isinstance(effect, DelMfc):
             mfc.pop((effect.source, effect.group), None)
+
+
+def test_quick_leave(family: Family) -> None:
+    """As the last known host leaves, the group is left upstream at once; else after the querier asked."""
+    for quick in (False, True):
+        stand = ProxyStand(family, {"quick_leave": quick})
+        g = stand.group()
+        stand.host("d1").want_any(g)
+        stand.run(20)
+        stand.forget()
+        stand.host("d1").want_no_more(g)
+        stand.run(0.1)
+        assert bool(stand.records()) == quick
+        stand.run(5)
+        assert ("CHANGE_TO_INCLUDE_MODE", g, set()) in stand.records()
