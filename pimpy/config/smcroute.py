@@ -102,7 +102,7 @@ class _Reader:
                     return
                 threshold = int(value)
             elif word.startswith("mrdisc"):
-                self.note(path, number, word, "mrdisc is known, but not built yet: it has no effect")
+                self.note(path, number, word, "mrdisc: pimpyd advertises where it is querier or PIM router only")
             elif not word.startswith(("enable", "disable")):
                 self.note(path, number, word, f"{quote(word)} has no meaning here and is passed over")
         if threshold is not None:

@@ -79,6 +79,8 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
     interval = float(config.igmp_query_interval if igmp else config.mld_query_interval or config.igmp_query_interval)
     robustness = config.igmp_robustness if igmp else config.mld_robustness or config.igmp_robustness
     names = {interface.name, *interface.texts()}
+    proxy = router.proxies.names(interface.name)
+    quick = phyint.immediate_leave == "tracked" or (proxy is not None and proxy.quick_leave)
     of_family = [address for address in phyint.querier_addresses if len(address) == router.family.size]
     return GmpSettings(
         version=version,
@@ -91,8 +93,8 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
         on_link_only=phyint.on_link_reports_only,
         require_router_alert=phyint.require_router_alert,
         oldest_version=(phyint.oldest_igmp if igmp else phyint.oldest_mld) or 1,
-        tracking=phyint.explicit_tracking or phyint.immediate_leave == "tracked",
-        immediate_leave=phyint.immediate_leave == "tracked",
+        tracking=phyint.explicit_tracking or quick,
+        immediate_leave=quick,
         forced_leave=phyint.immediate_leave == "forced",
         allowed=tuple(prefix for prefix in phyint.groups if family_of(prefix.network) is router.family),
         static=tuple(

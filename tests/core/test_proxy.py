@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from proxy_stand import ProxyStand
+from speakers import CODECS
 
 from pimpy.config.model import Phyint
 from pimpy.config.proxies import AddressRange, Filter, FilterRule, Proxy, ProxyInterface
+from pimpy.core.engine.effects import DelMfc, SetMfc
+from pimpy.core.engine.events import AddressesChanged, Configured, PacketReceived, TableFound
+from pimpy.core.router import Router
 from pimpy.wire.family import Family, Prefix
-from pimpy.wire.membership import Query, RecordType
+from pimpy.wire.membership import Query, Record, RecordType, Report
 
 
 def one(address: bytes) -> AddressRange:
@@ -435,3 +441,74 @@ def test_versions_of_our_queries(family: Family) -> None:
     stand.run(130)
     versions = {message.version for _, message in stand.sent("d1") if isinstance(message, Query)}
     assert versions == {2 if family.size == 4 else 1}
+
+
+def test_a_thousand_groups_fill_few_reports(family: Family) -> None:
+    """And each is said upstream at once."""
+    stand = ProxyStand(family)
+    records = [Record(RecordType.ALLOW_NEW_SOURCES, stand.group(n), (stand.source(),)) for n in range(1, 201)]
+    for start in range(0, 200, 50):
+        stand.host("d1").send(Report(tuple(records[start : start + 50])))
+    stand.run(0.01)
+    assert {group for _, group, _ in stand.records()} == {stand.group(n) for n in range(1, 201)}
+    assert len(stand.sent()) <= 12
+
+
+def test_a_new_run_takes_over_and_loses_nothing(family: Family) -> None:
+    """What an earlier run left goes on until members have answered; where it comes in is the proxy's business."""
+    stand = ProxyStand(family)
+    g, h, s = stand.group(1), stand.group(2), stand.source()
+    for group in (g, h):
+        stand.host("d1").want_any(group)
+    stand.run(5)
+    for group in (g, h):
+        assert stand.data(s, group) == {"d1"}
+    left = stand.r1.kernel
+    vifs = tuple((vif, ifindex) for vif, (ifindex, _) in left.vifs.items())
+    entries = tuple((source, group, iif, oifs) for (source, group), (iif, oifs) in left.mfc.items())
+    router = Router(family, Random(3))
+    router.handle(Configured(stand.r1.config), 5000.0)
+    router.handle(TableFound(entries=entries, vifs=vifs, register_vif=False), 5000.0)
+    for port in stand.r1.ports.values():
+        router.handle(port.link_changed(), 5000.0)
+        router.handle(AddressesChanged(port.ifindex, port.addresses), 5000.0)
+    router.advance(5000.0)
+    mfc = dict(left.mfc)
+    _apply(mfc, router)
+    assert mfc == left.mfc, "nothing changes"
+    report = CODECS[family.gmp].encode(Report((Record(RecordType.MODE_IS_EXCLUDE, g, ()),)))
+    host = stand.host("d1").address
+    packet = PacketReceived(family.gmp, stand.r1.ports["d1"].ifindex, host, family.all_reports, 1, True, report)
+    router.handle(packet, 5002.0)
+    _apply(mfc, router)
+    assert mfc == left.mfc
+    now = 5002.0
+    while (deadline := router.next_deadline()) is not None and deadline < 5100.0:
+        now = max(now, deadline)
+        router.advance(now)
+    _apply(mfc, router)
+    assert mfc[s, g] == left.mfc[s, g], "confirmed"
+    assert mfc.get((s, h), (0, 0))[1] == 0, "nobody has answered for it: given up"
+
+
+def _apply(mfc: dict[tuple[bytes, bytes], tuple[int, int]], router: Router) -> None:
+    for effect in router.drain():
+        if isinstance(effect, SetMfc):
+            mfc[effect.source, effect.group] = effect.iif, effect.oifs
+        elif isinstance(effect, DelMfc):
+            mfc.pop((effect.source, effect.group), None)
+
+
+def test_quick_leave(family: Family) -> None:
+    """As the last known host leaves, the group is left upstream at once; else after the querier asked."""
+    for quick in (False, True):
+        stand = ProxyStand(family, {"quick_leave": quick})
+        g = stand.group()
+        stand.host("d1").want_any(g)
+        stand.run(20)
+        stand.forget()
+        stand.host("d1").want_no_more(g)
+        stand.run(0.1)
+        assert bool(stand.records()) == quick
+        stand.run(5)
+        assert ("CHANGE_TO_INCLUDE_MODE", g, set()) in stand.records()

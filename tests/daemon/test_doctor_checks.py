@@ -17,6 +17,7 @@ from pimpy.cli.doctor import findings, gather
 from pimpy.cli.doctor.case import Case
 from pimpy.cli.render import Style
 from pimpy.cli.sentences import diagnosis
+from pimpy.core.rows import StaticRow
 from pimpy.daemon.rows import AnyRow, as_json
 from pimpy.kernel.firewall import Probe, drops
 from pimpy.kernel.host import BridgeFacts, HostFacts, LinkFacts
@@ -171,3 +172,15 @@ def test_rules_are_followed(text: str, dropped: str) -> None:
     rules = json.loads(done.stdout)["nftables"]
     found = {verdict.probe for verdict in drops(rules, PROBES.values())}
     assert {name for name, probe in PROBES.items() if probe in found} == set(dropped.split())
+
+
+def test_mdns_cannot_be_routed_and_ssdp_needs_a_route_each_way() -> None:
+    def static(group: str) -> StaticRow:
+        return StaticRow("mroute", "ipv4", "a1", None, group, "a2", False, 0)
+
+    assert checks(case(static=[static("224.0.0.251/32")])) == {"discovery"}
+    assert checks(case(static=[static("239.255.255.250/32")])) == set()
+    unwanted = mroute(group="239.255.255.250", mode="negative", incoming_interface="a1")
+    (finding,) = findings(case(mroute=[unwanted]))
+    assert finding.check == "discovery"
+    assert "mroute from a1 group 239.255.255.250 to IF, and one back" in finding.remedy

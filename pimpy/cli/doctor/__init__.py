@@ -18,7 +18,7 @@ LOOK = 1.0
 CHECKS = (*host_checks.CHECKS, *firewall_checks.CHECKS, *stream_checks.CHECKS)
 """All checks, in the order in which their findings are told."""
 
-TABLES = ("status", "interfaces", "neighbors", "mroute", "igmp", "mld", "counters")
+TABLES = ("status", "interfaces", "neighbors", "mroute", "igmp", "mld", "static", "counters")
 
 
 def findings(case: Case) -> list[Finding]:

@@ -47,6 +47,28 @@ def link_scope(case: Case) -> Iterator[Finding]:
             yield Finding("link_scope_group", "warning", heard.group, text, evidence, remedy)
 
 
+SSDP = "239.255.255.250"
+
+
+def discovery(case: Case) -> Iterator[Finding]:
+    """mDNS and SSDP: the one stays on its link whatever is configured, the other needs a route each way and a TTL."""
+    for row in case.table("static"):
+        group = row["group_prefix"].partition("/")[0]
+        if is_link_scope(group):
+            text = f"a static {row['kind']} names {group}, which no router may forward"
+            remedy = "let a reflector repeat it on the other links (avahi-daemon with enable-reflector=yes for mDNS)"
+            yield Finding("discovery", "warning", group, text, f"show static: {row['interface']}", remedy)
+    for row in case.entries():
+        if row["group"] == SSDP and row["mode"] == "negative":
+            subject = f"({row['source_address']},{SSDP})"
+            text = f"SSDP of {row['source_address']} goes no further than {row['incoming_interface']}"
+            remedy = (
+                f"a route each way: mroute from {row['incoming_interface']} group {SSDP} to IF, and one back;"
+                " its answers are unicast and need a route too"
+            )
+            yield Finding("discovery", "warning", subject, text, "show mroute: nobody wants it", remedy)
+
+
 def no_rp(case: Case) -> Iterator[Finding]:
     """Groups with members and without an RP."""
     wanted = {row["group"] for row in case.entries() if row["mode"] == "pim_asm" and row["rp_address"] is None}
@@ -138,6 +160,7 @@ def register_mtu(case: Case) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     ttl_1,
     link_scope,
+    discovery,
     no_rp,
     routes,
     wrong_interface,

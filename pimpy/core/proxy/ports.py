@@ -10,9 +10,27 @@ from pimpy.core.gmp.host import Host
 from pimpy.core.gmp.interface import Membership
 from pimpy.core.interface import Interface
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.membership import Record
 
 if TYPE_CHECKING:
     from pimpy.core.proxy.instance import Instance
+
+
+@define(eq=False)
+class Speaker(Host):
+    """The host side, which puts the records of one batch of events into as few reports as the MTU allows."""
+
+    records: list[Record] = field(init=False, factory=list)
+
+    def report(self, records: list[Record]) -> None:
+        """See Host; sent by `flush`."""
+        self.records += records
+
+    def flush(self) -> None:
+        """Send what has come together."""
+        if self.records:
+            records, self.records = self.records, []
+            super().report(records)
 
 
 @define(eq=False)
@@ -22,7 +40,7 @@ class Port:
     interface: Interface
     address: Address
     """What our messages come from."""
-    host: Host | None = None
+    host: Speaker | None = None
     """What we say upstream; None if it is nobody's upstream."""
     membership: Membership | None = None
     """What the members downstream want; None if it is nobody's downstream."""

@@ -11,12 +11,11 @@ from pimpy.core.engine.effects import Effect, JoinGroup, LeaveGroup, SendPacket
 from pimpy.core.engine.events import PacketReceived
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.forwarding import Forwarding
-from pimpy.core.gmp.host import Host
 from pimpy.core.gmp.interface import Membership
 from pimpy.core.interface import Interface
 from pimpy.core.proxy.instance import Instance
 from pimpy.core.proxy.merge import merged
-from pimpy.core.proxy.ports import Port
+from pimpy.core.proxy.ports import Port, Speaker
 from pimpy.core.proxy.streams import Streams
 from pimpy.wire.family import Address, Family
 
@@ -172,9 +171,10 @@ class Proxies:
         if reachable:
             for group in list(host.groups):
                 host.listen(group, False)
+        host.flush()
         host.stop()
 
-    def _host(self, port: Port) -> Host:
+    def _host(self, port: Port) -> Speaker:
         name, ifindex = port.name, port.interface.ifindex
 
         def send(destination: Address, data: bytes) -> None:
@@ -184,7 +184,7 @@ class Proxies:
         def count(kind: str, reason: str) -> None:
             self.counters.add(name, self.family.gmp, "rx", kind, reason)
 
-        return Host(self.family, self.heap, self.random, send, count, self.robustness, port.interface.link.mtu)
+        return Speaker(self.family, self.heap, self.random, send, count, self.robustness, port.interface.link.mtu)
 
     # What members want.
 
@@ -206,16 +206,15 @@ class Proxies:
             if port.membership is not None and port.membership.link.is_querier != port.was_querier:
                 port.was_querier = port.membership.link.is_querier
                 self.streams.refresh_all()
-        if not self._touched:
-            return
         touched, self._touched = self._touched, {}
-        hosts = [port for port in self.ports.values() if port.host is not None]
+        hosts = [(port, port.host) for port in self.ports.values() if port.host is not None]
         for group in touched:
-            for port in hosts:
-                assert port.host is not None
+            for port, host in hosts:
                 state = merged(one.wish(port, group) for one in port.users if one.said.is_upstream(port.name))
-                port.host.listen(group, state.excludes, tuple(state.sources))
+                host.listen(group, state.excludes, tuple(state.sources))
             self.streams.refresh(group)
+        for _, host in hosts:
+            host.flush()
 
     # What comes in.
 

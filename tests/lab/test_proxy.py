@@ -1,0 +1,287 @@
+"""Proxying seen working: igmpproxy and ours from one file, chains, LANs, hosts of every version, links that fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .helpers import eventually, in_a_row
+from .kernel import mfc
+from .pimpyd import Pimpyd
+from .proxies import Program
+from .shell import wait_until
+from .topology import Lab, Node
+from .traffic import Receiver, Sender, Watcher, reports
+
+pytestmark = pytest.mark.usefixtures("pimpyd")
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+QUICK = "no phyint\n"
+
+
+def group(family: int, number: int = 1) -> str:
+    return f"239.1.1.{number}" if family == 4 else f"ff0e::1:{number:x}"
+
+
+def star(lab: Lab, *names: str) -> list[Node]:
+    """A router and hosts around it."""
+    r = lab.router("r")
+    hosts = [lab.host(name) for name in names]
+    for host in hosts:
+        lab.link(host, r)
+    lab.start()
+    return [r, *hosts]
+
+
+def arrived(receiver: Watcher) -> list[str]:
+    return sorted({found for _, found in receiver.streams()})
+
+
+# igmpproxy
+
+
+FILE = """
+quickleave
+phyint src upstream ratelimit 0 threshold 1
+    altnet 10.77.0.0/16
+phyint a downstream ratelimit 0 threshold 1
+    whitelist 239.1.1.0/24
+phyint b downstream
+phyint c disabled
+"""
+
+
+def run_igmpproxy(daemon: Program, nodes: list[Node]) -> dict[str, object]:
+    """Streams through it: what arrives where, and what it is a member of upstream."""
+    r, src, a, b, c = nodes
+    daemon.start("-n", "/run/igmpproxy.conf", interfaces=3)
+    wanted = [(None, "239.1.1.1"), (None, "239.2.2.2")]
+    receivers = [Receiver(node.port("r"), wanted) for node in (a, b, c)]
+    sender = Sender(src.port("r"), ["239.1.1.1", "239.1.1.2", "239.2.2.2"], rate=150)
+    receivers[0].wait_for(30)
+    wait_until(lambda: len(arrived(receivers[1])) == 2, 20, "both at b")
+    told: dict[str, object] = {"arrived": [arrived(receiver) for receiver in receivers]}
+    receivers[1].leave()
+    receivers[1].wait_silent(1.0, 40)
+    receivers[0].wait_for(20)
+    if daemon.ours:
+        wait_until(lambda: _ways_out(r, "239.1.1.1") == [frozenset({"a"})], 20, "b has left")
+    sender.stop()
+    assert daemon.stop() == 0
+    for receiver in receivers:
+        receiver.stop()
+    return told
+
+
+def _ways_out(node: Node, group: str) -> list[frozenset[str]]:
+    return [entry.oifs for (_, found), entry in mfc(node, 4).items() if found == group]
+
+
+def test_igmpproxy_the_same_file_does_the_same(lab: Lab, igmpproxy: None) -> None:
+    nodes = star(lab, "src", "a", "b", "c")
+    ours = run_igmpproxy(Program(nodes[0], "igmpproxy", FILE), nodes)
+    theirs = run_igmpproxy(Program(nodes[0], "igmpproxy", FILE, ours=False), nodes)
+    assert ours["arrived"] == theirs["arrived"] == [["239.1.1.1"], ["239.1.1.1", "239.2.2.2"], []]
+
+
+@pytest.mark.parametrize(
+    ("args", "text", "code"),
+    [
+        ((), "", 1),
+        (("-x",), "", 1),
+        (("-h",), "", 0),
+        (("-n", "FILE"), "phyint a bogus", 255),
+        (("-n", "FILE"), "", 255),
+    ],
+)
+def test_igmpproxy_exit_codes(tmp_path: Path, args: tuple[str, ...], text: str, code: int) -> None:
+    import subprocess
+
+    from .paths import PIMPYD
+
+    (tmp_path / "igmpproxy").symlink_to(PIMPYD)
+    file = tmp_path / "f.conf"
+    file.write_text(text)
+    argv = [str(tmp_path / "igmpproxy"), *(arg.replace("FILE", str(file)) for arg in args)]
+    assert subprocess.run(argv, capture_output=True, timeout=20).returncode == code
+
+
+# Chains, and sources downstream.
+
+
+@FAMILIES
+def test_two_proxies_in_a_chain_and_a_source_downstream(lab: Lab, family: int) -> None:
+    src, p1, p2, h = in_a_row(lab, "src", "p1", "p2", "h")
+    Pimpyd(p1, QUICK + "proxy one upstream src downstream p2\n").start()
+    Pimpyd(p2, QUICK + "proxy two upstream p1 downstream h\n").start()
+    far = Receiver(h.port("p2"), [(None, group(family)), (src.port("p1").address(family), group(family, 2))])
+    sender = Sender(src.port("p1"), [group(family), group(family, 2)], rate=200)
+    wait_until(lambda: arrived(far) == sorted([group(family), group(family, 2)]), 30, "both streams arrive")
+    far.reset()
+    far.wait_for(200)
+    for stream in far.streams().values():
+        assert (stream.lost, stream.duplicates, stream.ttls) == (0, 0, (14,)), stream
+    near = Watcher(src.port("p1"), family)
+    back = Sender(h.port("p2"), [group(family, 3)], rate=100)
+    near.wait_for(50)
+    assert near.stream(group=group(family, 3)).duplicates == 0
+    back.stop()
+    far.leave()
+    far.wait_silent()
+    watcher = Watcher(p2.port("p1"), family)
+    watcher.wait_silent()
+    sender.stop()
+
+
+# Hosts of every version.
+
+
+def test_members_of_every_version(lab: Lab) -> None:
+    """EXCLUDE and INCLUDE hosts; a host of an older version can only want a group."""
+    r, src, v3, v2, v1 = star(lab, "src", "v3", "v2", "v1")
+    v2.sysctl(ipv4__conf__all__force_igmp_version=2, ipv6__conf__all__force_mld_version=1)
+    v1.sysctl(ipv4__conf__all__force_igmp_version=1, ipv6__conf__all__force_mld_version=1)
+    Pimpyd(r, QUICK + "proxy tv upstream src downstream v3 v2 v1\n").start()
+    senders, receivers = [], []
+    for family in (4, 6):
+        source = src.port("r").address(family)
+        names = [group(family, number) for number in range(1, 5)]
+        senders.append(Sender(src.port("r"), names, rate=200))
+        receivers.append((Receiver(v3.port("r"), [(source, names[0]), (None, names[1])]), names[:2]))
+        receivers.append((Receiver(v2.port("r"), [(None, names[2])]), [names[2]]))
+        receivers.append((Receiver(v1.port("r"), [(None, names[3])]), [names[3]]))
+    for receiver, wanted in receivers:
+        wait_until(lambda one=receiver, all_=wanted: arrived(one) == all_, 30, f"{wanted}")  # type: ignore[misc]
+    for receiver, _ in receivers:
+        receiver.leave()
+    for receiver, _ in receivers[:2]:
+        receiver.wait_silent(1.0, 30)
+    for sender in senders:
+        sender.stop()
+
+
+# Links that fail, daemons that are restarted.
+
+
+@FAMILIES
+def test_upstream_down_and_up(lab: Lab, family: int) -> None:
+    """The members stay, and the stream is back with the link."""
+    src, r, h = lab.host("src"), lab.router("r"), lab.host("h")
+    up = lab.lan("up", src, r)
+    lab.link(r, h)
+    lab.start()
+    daemon = Pimpyd(r, QUICK + "proxy tv upstream up downstream h\n").start()
+    receiver = Receiver(h.port("r"), [(None, group(family))])
+    sender = Sender(src.port(up), [group(family)], rate=200)
+    receiver.wait_for(50)
+    r.port(up).set_carrier(False)
+    receiver.wait_silent(0.5)
+    before = daemon.show("igmp groups" if family == 4 else "mld groups", family)
+    assert group(family) in [row["group_address"] for row in before if row["row"] == "group"]
+    r.port(up).set_carrier(True)
+    receiver.wait_for(50, 30)
+    sender.stop()
+
+
+def test_two_proxies_on_one_lan_send_nothing_twice(lab: Lab) -> None:
+    src, p1, p2, h = lab.host("src"), lab.router("p1"), lab.router("p2"), lab.host("h")
+    lab.lan("up", src, p1, p2)
+    lab.lan("down", p1, p2, h)
+    lab.start()
+    daemons = [Pimpyd(p, QUICK + "proxy tv upstream up downstream down\n").start() for p in (p1, p2)]
+    for daemon in daemons:
+        eventually(daemon, lambda one=daemon: _querier(one) == p1.port("down").ipv4, "the lower address queries")  # type: ignore[misc]
+    receivers = [Receiver(h.port("down"), [(None, group(family))]) for family in (4, 6)]
+    senders = [Sender(src.port("up"), [group(family)], rate=200) for family in (4, 6)]
+    for receiver in receivers:
+        receiver.wait_for(50)
+        receiver.reset()
+        receiver.wait_for(200)
+        assert (receiver.stream().duplicates, receiver.stream().lost) == (0, 0), receiver.stream()
+    watcher = Watcher(src.port("up"), 4)
+    back = Sender(h.port("down"), [group(4, 9)], rate=100)
+    watcher.wait_for(100)
+    assert watcher.stream(group=group(4, 9)).duplicates == 0
+    for sender in (*senders, back):
+        sender.stop()
+
+
+def _querier(daemon: Pimpyd) -> str | None:
+    rows = [row for row in daemon.show("igmp interfaces", 4) if row["interface"] == "down"]
+    return str(rows[0]["querier"]) if rows else None
+
+
+def test_a_thousand_groups_at_once(lab: Lab, captures: None) -> None:
+    """Reported upstream within seconds (mcproxy needs up to two minutes)."""
+    r, src, h = star(lab, "src", "h")
+    daemon = Pimpyd(r, QUICK + "proxy tv upstream src downstream h\n").start()
+    capture = src.port("r").link.capture("igmp")
+    began = reports(h.port("r"), src.port("r").ipv4, "232.1.0.1", 1000, times=1, pause=0.0)
+
+    def told() -> bool:
+        rows = [row for row in daemon.show("counters", 4) if (row["interface"], row["type"]) == ("src", "report")]
+        return sum(row["count"] for row in rows if row["direction"] == "tx") > 1000
+
+    wait_until(told, 30, "all is said, and once more each")
+    rows = capture.fields("igmp.type == 0x22", "frame.time_epoch", "igmp.maddr")
+    seen: dict[str, float] = {}
+    for when, addresses in rows:
+        for address in addresses.split(","):
+            seen.setdefault(address, float(when))
+    assert len(seen) == 1000
+    assert max(seen.values()) - began < 20
+
+
+# Everything in one daemon.
+
+
+def test_pim_a_proxy_and_a_static_route_in_one_daemon(lab: Lab) -> None:
+    """A studio with PIM inside, a provider's link proxied, and a static route for a device that speaks nothing."""
+    r, r2 = lab.router("r"), lab.router("r2")
+    names = ("mic", "isp", "tv", "cam", "rec")
+    mic, isp, tv, cam, rec = (lab.host(name) for name in names)
+    studio = lab.host("studio")
+    for host in (mic, isp, tv, cam, rec):
+        lab.link(host, r)
+    lab.link(r, r2), lab.link(r2, studio)
+    lab.start()
+    text = (
+        "hello-interval 5\ntriggered-hello-delay 0\n"
+        "proxy tv upstream isp downstream tv\n"
+        "mroute from cam group 239.9.9.9 to rec\nmroute from cam group ff0e::9:9 to rec\n"
+    )
+    daemon = Pimpyd(r, text).start()
+    Pimpyd(r2).start()
+    for family in (4, 6):
+        _everything(daemon, (mic, isp, tv, cam, rec, studio), family)
+
+
+def _everything(daemon: Pimpyd, hosts: tuple[Node, ...], family: int) -> None:
+    mic, isp, tv, cam, rec, studio = hosts
+    channel = "232.1.1.1" if family == 4 else "ff3e::8000:1"
+    fixed = "239.9.9.9" if family == 4 else "ff0e::9:9"
+    source = mic.port("r").address(family)
+    receivers = [
+        Receiver(studio.port("r2"), [(source, channel)]),
+        Receiver(tv.port("r"), [(None, group(family))]),
+        Watcher(rec.port("r"), family),
+    ]
+    senders = [
+        Sender(mic.port("r"), [channel], rate=200),
+        Sender(isp.port("r"), [group(family)], rate=200),
+        Sender(cam.port("r"), [fixed], rate=200),
+    ]
+    for receiver in receivers:
+        receiver.wait_for(100, 60)
+        receiver.reset()
+        receiver.wait_for(200)
+        stream = receiver.stream()
+        assert (stream.lost, stream.duplicates) == (0, 0), stream
+    rows = {row["group"]: row for row in daemon.show("mroute", family) if row["row"] == "entry"}
+    assert (rows[channel]["mode"], rows[group(family)]["mode"], rows[fixed]["mode"]) == ("pim_ssm", "proxy", "static")
+    assert {row["interface"]: row["mode"] for row in daemon.show("interfaces", family)}["isp"] == "proxy"
+    for sender in senders:
+        sender.stop()
+    for receiver in receivers:
+        receiver.stop()
