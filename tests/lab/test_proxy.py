@@ -221,7 +221,8 @@ def test_a_thousand_groups_at_once(lab: Lab, captures: None) -> None:
 
     def told() -> bool:
         rows = [row for row in daemon.show("counters", 4) if (row["interface"], row["type"]) == ("src", "report")]
-        return sum(row["count"] for row in rows if row["direction"] == "tx") > 1000
+        counts: list[int] = [row["count"] for row in rows if row["direction"] == "tx"]
+        return sum(counts) > 1000
 
     wait_until(told, 30, "all is said, and once more each")
     rows = capture.fields("igmp.type == 0x22", "frame.time_epoch", "igmp.maddr")
