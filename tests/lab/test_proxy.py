@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,25 @@ def test_upstream_down_and_up(lab: Lab, family: int) -> None:
     r.port(up).set_carrier(True)
     receiver.wait_for(50, 30)
     sender.stop()
+
+
+@FAMILIES
+def test_restart_of_the_worker_loses_nothing(lab: Lab, family: int) -> None:
+    r, src, h = star(lab, "src", "h")
+    daemon = Pimpyd(r, QUICK + "igmp-query-interval 8\nproxy tv upstream src downstream h\n").start()
+    receiver = Receiver(h.port("r"), [(None, group(family))])
+    sender = Sender(src.port("r"), [group(family)], rate=500)
+    receiver.wait_for(100)
+    worker = daemon.pids()[1]
+    os.kill(worker, signal.SIGKILL)
+    eventually(daemon, lambda: daemon.answers() and worker not in daemon.pids(), "another worker")
+    started = time.monotonic()
+    while time.monotonic() - started < 4:
+        receiver.wait_for(100)
+    eventually(daemon, lambda: daemon.entry(src.port("r").address(family), group(family)) is not None, "the entry")
+    sender.stop()
+    stream = receiver.stream()
+    assert (stream.lost, stream.duplicates) == (0, 0), stream
 
 
 def test_two_proxies_on_one_lan_send_nothing_twice(lab: Lab) -> None:
