@@ -1,4 +1,4 @@
-"""`python -m bench [joins|move ...]`: runs the benches one after the other and prints their tables."""
+"""`python -m bench [joins|move|upcalls ...]`: runs the benches one after the other and prints their tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.shell import LabError
 
-from . import joins, move
+from . import joins, move, upcalls
 
 
 def say(text: str) -> None:
@@ -20,14 +20,15 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Figures of pimpy beside FRR, in namespaces.")
-    parser.add_argument("what", nargs="*", choices=["joins", "move", []], help="joins, move; default: both")
+    parser.add_argument("what", nargs="*", choices=["joins", "move", "upcalls", []], help="default: all")
     parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
     parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 20000], help="(S,G)s to join")
     parser.add_argument("--moves", type=int, default=10, help="moves of the route")
+    parser.add_argument("--routes", nargs="+", type=int, default=[10, 1000, 10000], help="static routes (upcalls)")
     parser.add_argument("--json", type=Path, help="write all figures there, too")
     options = parser.parse_args()
-    what = options.what or ["joins", "move"]
+    what = options.what or ["joins", "move", "upcalls"]
     pairs = [(kind, family) for family in options.families for kind in options.kinds]
     joined: list[joins.Joined] = []
     moved: list[move.Moves] = []
@@ -42,13 +43,24 @@ def main() -> int:
     for kind, family in pairs if "move" in what else []:
         say(f"{kind}, IPv{family}: the route moves {options.moves} times under {move.RATE} packets/s")
         moved.append(move.measure(kind, family, options.moves))
+    static: list[upcalls.Upcalls] = []
+    for rules in options.routes if "upcalls" in what else []:
+        for kind in ("pimpy", "smcroute"):
+            say(f"{kind}: {upcalls.STREAMS} streams by {rules} static routes")
+            static.append(upcalls.measure(kind, rules))
     if joined:
         print("\nSSM joins (FRR: its pimd or pim6d, and zebra)\n" + joins.table(joined))
         print("\n".join(joins.growth(joined)))
     if moved:
         print("\nThe route to the source moves\n" + move.table(moved))
+    if static:
+        print("\nStreams by static routes\n" + upcalls.table(static))
     if options.json:
-        figures = {"joins": [asdict(run) for run in joined], "moves": [asdict(run) for run in moved]}
+        figures = {
+            "joins": [asdict(run) for run in joined],
+            "moves": [asdict(run) for run in moved],
+            "upcalls": [asdict(run) for run in static],
+        }
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     for line in failed:
         say(f"FAILED: {line}")

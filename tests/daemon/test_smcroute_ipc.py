@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -70,7 +71,7 @@ def answers(server: Server, data: bytes, pieces: Sequence[int] = ()) -> bytes:
 
         task = asyncio.ensure_future(server.serve(b"", ours, Writer()))  # type: ignore[arg-type]
         places = [0, *sorted(place for place in pieces if place <= len(data)), len(data)]
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in pairwise(places):
             ours.feed_data(data[start:end])
             await asyncio.sleep(0)
         ours.feed_eof()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +187,25 @@ def test_upstream_down_and_up(lab: Lab, family: int) -> None:
     sender.stop()
 
 
+@FAMILIES
+def test_restart_of_the_worker_loses_nothing(lab: Lab, family: int) -> None:
+    r, src, h = star(lab, "src", "h")
+    daemon = Pimpyd(r, QUICK + "igmp-query-interval 8\nproxy tv upstream src downstream h\n").start()
+    receiver = Receiver(h.port("r"), [(None, group(family))])
+    sender = Sender(src.port("r"), [group(family)], rate=500)
+    receiver.wait_for(100)
+    worker = daemon.pids()[1]
+    os.kill(worker, signal.SIGKILL)
+    eventually(daemon, lambda: daemon.answers() and worker not in daemon.pids(), "another worker")
+    started = time.monotonic()
+    while time.monotonic() - started < 4:
+        receiver.wait_for(100)
+    eventually(daemon, lambda: daemon.entry(src.port("r").address(family), group(family)) is not None, "the entry")
+    sender.stop()
+    stream = receiver.stream()
+    assert (stream.lost, stream.duplicates) == (0, 0), stream
+
+
 def test_two_proxies_on_one_lan_send_nothing_twice(lab: Lab) -> None:
     src, p1, p2, h = lab.host("src"), lab.router("p1"), lab.router("p2"), lab.host("h")
     lab.lan("up", src, p1, p2)
@@ -221,7 +243,8 @@ def test_a_thousand_groups_at_once(lab: Lab, captures: None) -> None:
 
     def told() -> bool:
         rows = [row for row in daemon.show("counters", 4) if (row["interface"], row["type"]) == ("src", "report")]
-        return sum(row["count"] for row in rows if row["direction"] == "tx") > 1000
+        counts: list[int] = [row["count"] for row in rows if row["direction"] == "tx"]
+        return sum(counts) > 1000
 
     wait_until(told, 30, "all is said, and once more each")
     rows = capture.fields("igmp.type == 0x22", "frame.time_epoch", "igmp.maddr")

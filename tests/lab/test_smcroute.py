@@ -336,3 +336,29 @@ def test_ten_thousand_routes_by_batch(nodes: tuple[Node, Node, Node, Node]) -> N
     sender.stop()
     stream = receiver.stream()
     assert (stream.lost, stream.duplicates) == (0, 0), (stream, took)
+
+
+def test_restart_of_the_worker_loses_nothing(nodes: tuple[Node, Node, Node, Node]) -> None:
+    """Streams of exact routes and of rules go on, and it is a member of the same groups afterwards."""
+    src, r, a, _ = nodes
+    daemon = Smcroute(r, True, FILE).start()
+    groups = ["225.1.1.1", "225.1.2.1"]
+    receiver = Receiver(a.port("r"), [(None, group) for group in groups])
+    sender = Sender(src.port("r"), groups, rate=500)
+    receiver.wait_for(200)
+    before = daemon.show("groups")
+    (worker,) = (int(pid) for pid in _children(daemon.process.pid))
+    os.kill(worker, signal.SIGKILL)
+    r.lab.wait(lambda: _children(daemon.process.pid) not in ([], [str(worker)]), 20, "another worker")
+    r.lab.wait(lambda: daemon.ctl("show", "interfaces").code == 0, 20, "it answers")
+    receiver.wait_for(2000)
+    assert daemon.show("groups") == before
+    assert "(10.0.1.1, 225.1.2.1) src a b" in daemon.show("routes")
+    sender.stop()
+    for group in groups:
+        stream = receiver.stream(group=group)
+        assert (stream.lost, stream.duplicates) == (0, 0), stream
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

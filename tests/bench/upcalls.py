@@ -1,0 +1,67 @@
+"""What a stream costs that a static route makes an entry for, beside Debian's smcroute, by the number of routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.kernel import mfc
+from lab.smcroute import Smcroute
+from lab.topology import Lab
+from lab.traffic import Sender
+
+from .measure import use
+
+STREAMS = 500
+
+
+@dataclass(frozen=True)
+class Upcalls:
+    """Processor time for each stream, in microseconds, and memory in bytes."""
+
+    kind: str
+    rules: int
+    cost: float
+    memory: int
+    reload: float
+    """Seconds of processor time for reading the same file again."""
+
+
+def routes(count: int) -> str:
+    """So many routes, each of a range of 256 groups."""
+    lines = (f"mroute from src group 225.{number >> 8}.{number & 255}.0/24 to h\n" for number in range(count))
+    return "".join(lines)
+
+
+def groups(rules: int) -> list[str]:
+    """Groups of the last routes, each stream another one."""
+    found = []
+    for number in range(STREAMS):
+        rule = rules - 1 - number % rules
+        found.append(f"225.{rule >> 8}.{rule & 255}.{1 + number // rules}")
+    return found
+
+
+def measure(kind: str, rules: int) -> Upcalls:
+    """One run, `kind` being `pimpy` or `smcroute`."""
+    with Lab() as lab:
+        src, r, h = lab.host("src"), lab.router("r"), lab.host("h")
+        lab.link(src, r), lab.link(r, h)
+        lab.start()
+        daemon = Smcroute(r, kind == "pimpy", routes(rules), ("-c", "0")).start()
+        pids = [daemon.process.pid]
+        before = use(pids)
+        sender = Sender(src.port("r"), groups(rules), rate=1000, count=STREAMS)
+        lab.wait(lambda: len(mfc(r, 4)) >= STREAMS, 60, "an entry of each stream")
+        cost = use(pids).since(before).cpu / STREAMS
+        sender.stop()
+        memory, before = use(pids).memory, use(pids)
+        daemon.reconfigure(daemon.text)
+        return Upcalls(kind, rules, cost * 1e6, memory, use(pids).since(before).cpu)
+
+
+def table(runs: list[Upcalls]) -> str:
+    """The figures as text."""
+    lines = [f"{'':10}{'routes':>8}{'us of CPU a stream':>20}{'MB':>8}{'s of CPU a reload':>20}"]
+    for run in runs:
+        lines.append(f"{run.kind:10}{run.rules:>8}{run.cost:>20.0f}{run.memory / 1e6:>8.1f}{run.reload:>20.3f}")
+    return "\n".join(lines)
