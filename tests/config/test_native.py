@@ -235,7 +235,6 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 NOTES = [
     ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
-    ("Proxy one upstream eth0", "proxy is known, but not built yet: this line has no effect"),
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
     (

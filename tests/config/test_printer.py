@@ -218,7 +218,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(CONFIGS)
 def test_what_is_printed_reads_back_as_the_same(config: Config) -> None:
     text = print_config(config)

@@ -14,7 +14,7 @@ from fake_daemon import FakeDaemon
 
 from pimpy.cli import pimctl
 from pimpy.cli.pimpyd import parser
-from pimpy.config.directives import DIRECTIVES
+from pimpy.config.native import DIRECTIVES
 from pimpy.daemon.commands import SHOW
 from pimpy.daemon.metrics import MetricsServer
 

@@ -11,8 +11,7 @@ from typing import TypeVar
 import click
 
 from pimpy.cli.common import Settings, common, print_text
-from pimpy.cli.traffic import run, sockets
-from pimpy.cli.traffic.stream import PORT
+from pimpy.cli.traffic import PORT
 
 T = TypeVar("T")
 
@@ -34,6 +33,8 @@ def _address(text: str, multicast: bool) -> str:
 
 
 def _try(action: Callable[[], T]) -> T:
+    from pimpy.cli.traffic import sockets
+
     try:
         return action()
     except sockets.NoInterfaceError as error:
@@ -61,6 +62,8 @@ def join(
     count: int | None,
 ) -> None:
     """Join GROUP, of SOURCE or of anybody, and tell what arrives: loss, order, delay, rate. Needs no daemon."""
+    from pimpy.cli.traffic import run, sockets
+
     group, origin = _address(group, True), None if source is None else _address(source, False)
 
     def work() -> bool:
@@ -93,6 +96,8 @@ def send(
     count: int | None,
 ) -> None:
     """Send numbered packets to GROUP until interrupted. Needs no daemon."""
+    from pimpy.cli.traffic import run, sockets
+
     group = _address(group, True)
     sent = _try(lambda: run.send(group, sockets.index_of(interface, group), port, ttl, rate, size, seconds, count))
     print_text(json.dumps({"group": group, "sent": sent}) + "\n" if settings.json else f"{sent} packets to {group}\n")
@@ -122,6 +127,8 @@ def ping(
 
     HOST runs `pimctl ping --answer`, or ssmpingd. Needs no daemon. Exit code 1: no multicast came back.
     """
+    from pimpy.cli.traffic import run, sockets
+
     if answer:
         index = None if interface is None else _try(lambda: sockets.index_of(interface, ""))
         _try(lambda: run.answer(index, ttl, count, print_text))

@@ -12,7 +12,8 @@ from ipaddress import ip_address
 
 from attrs import frozen
 
-PORT = 4321
+from pimpy.cli.traffic import PORT as PORT
+
 SSM_GROUPS = {socket.AF_INET: "232.43.211.234", socket.AF_INET6: "ff3e::4321:1234"}
 ASK, ANSWER = b"Q", b"A"
 CLIENT, SEQUENCE, TIME, GROUP = 1, 2, 3, 4

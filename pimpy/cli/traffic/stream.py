@@ -9,7 +9,6 @@ from attrs import define, field
 PACKET = struct.Struct("!4sQd")
 """Magic word, sequence number, time of sending (seconds since 1970)."""
 MAGIC = b"pmpy"
-PORT = 4321
 WINDOW = 1024
 """So far back a late packet can be told from one that came twice."""
 
