@@ -1,4 +1,6 @@
-"""Registers at the first hop: processor time per packet and packets delivered, beside FRR and beside a bare loop in C.
+"""Registers at the first hop, beside FRR and beside a bare loop in C: `python -m bench.registers`.
+
+Processor time per packet, and packets delivered.
 
     src - r1 - rp
 
@@ -9,8 +11,10 @@ and nothing else: what it needs, nobody can do without who takes the packets by 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,3 +132,27 @@ def table(runs: list[Registered]) -> str:
         figures = f"{one.rate:10}{one.sent:10}{one.delivered:11}{lost:9.3f}{one.cpu_us:15.2f}{ratio}"
         lines.append(f"{one.kind:8}{'IPv' + str(one.family):8}{figures}")
     return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.registers", description="Registers of one stream at the first hop.")
+    parser.add_argument("--kinds", nargs="+", choices=["bare", "pimpy", "frr"], default=["bare", "pimpy", "frr"])
+    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
+    parser.add_argument("--rates", nargs="+", type=int, default=[50_000, 75_000], help="packets a second")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
+    options = parser.parse_args()
+    runs = []
+    for family in options.families:
+        for rate in options.rates:
+            for kind in options.kinds:
+                print(f"{kind}, IPv{family}: {rate} packets/s of {SIZE} bytes", flush=True)
+                try:
+                    runs.append(measure(kind, family, rate, options.seconds))
+                except LabError as error:
+                    print(f"FAILED: {error}", flush=True)
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

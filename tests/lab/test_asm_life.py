@@ -71,12 +71,12 @@ def test_a_source_that_was_silent_longer_than_its_entries_live(lab: Lab, family:
 
 @FAMILIES
 def test_the_dr_of_the_source_dies_and_returns(lab: Lab, family: int) -> None:
-    """src and two routers on a LAN; the RP behind both. The higher one is the DR."""
+    """src and two routers on a LAN; the RP behind both. The higher one is the DR, and on the shorter way."""
     src, h = lab.host("src"), lab.host("h")
     low, high, rp = (lab.router(name) for name in ("low", "high", "rp"))
     lab.lan("lan", src, low, high)
-    for left, right in ((low, rp), (high, rp), (rp, h)):
-        lab.link(left, right)
+    lab.link(low, rp, cost=2), lab.link(rp, h)
+    way = lab.link(high, rp)
     lab.start()
     lab.capture_all()
     address = rp.port("h")
@@ -87,13 +87,13 @@ def test_the_dr_of_the_source_dies_and_returns(lab: Lab, family: int) -> None:
     sender = Sender(src.port("lan"), [group(family)], rate=200)
     receiver.wait_for(400)
     second.kill()
-    for name in ("lan", "rp"):
-        high.port(name).set_up(False)
-    lab.reroute()
+    high.port("lan").set_up(False)
+    way.set_up(False)
+    lab.reroute(low, rp, src)
     first.wait_for(lambda one: one.entry(sender.source, group(family)) is not None, 30, "the other one is the DR")
     receiver.wait_for(400, 40)
-    for name in ("lan", "rp"):
-        high.port(name).set_up(True)
+    high.port("lan").set_up(True)
+    way.set_up(True)
     lab.reroute()
     second.start()
     wait_neighbors([first, second, third])

@@ -36,7 +36,7 @@ static struct held *detach(struct registers *registers, struct held **place)
     struct held *held = *place;
 
     *place = held->next;
-    registers->holding--;
+    __atomic_fetch_sub(&registers->holding, 1, __ATOMIC_RELAXED);
     registers->kept -= held->bytes;
     return held;
 }
@@ -85,7 +85,7 @@ void hold_stream(struct registers *registers, const struct message *message, uin
     if (registers->tunnel >= 0 && registers->holding < STREAMS_MAX && *place == NULL) {
         tunnel = registers->tunnel;
         *place = held;
-        registers->holding++;
+        __atomic_fetch_add(&registers->holding, 1, __ATOMIC_RELAXED);
         held = NULL;
     }
     pthread_mutex_unlock(&registers->lock);

@@ -190,6 +190,12 @@ static int register_packet(struct registers *registers, const struct message *me
     return 1;
 }
 
+/* Streams come to be held by this thread alone, so it may look without the lock: at worst one has just been released. */
+static int holds(const struct registers *registers)
+{
+    return __atomic_load_n(&registers->holding, __ATOMIC_RELAXED) > 0;
+}
+
 /* 1 if it was a packet for the register tunnel, and is dealt with. */
 static int handle(struct registers *registers, unsigned i, uint64_t now)
 {
@@ -202,7 +208,7 @@ static int handle(struct registers *registers, unsigned i, uint64_t now)
         return 0;
     }
     if (message.kind == UPCALL + UPCALL_WHOLEPKT) {
-        if (keep_packet(registers, &message))
+        if (holds(registers) && keep_packet(registers, &message))
             return 0;
         if (register_packet(registers, &message, now))
             return 1;
@@ -266,16 +272,6 @@ static int goes_on(struct registers *registers, int error)
     }
     poll(NULL, 0, AFTER_ERROR);
     return 1;
-}
-
-static int holds(struct registers *registers)
-{
-    int found;
-
-    pthread_mutex_lock(&registers->lock);
-    found = registers->holding > 0;
-    pthread_mutex_unlock(&registers->lock);
-    return found;
 }
 
 static void *run(void *argument)
