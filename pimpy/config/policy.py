@@ -101,7 +101,15 @@ def _register_guard(builder: Builder, line: Line) -> None:
 
 STATE_LIMITS = {"neighbors": 100_000, "sg": 10_000_000, "groups": 10_000_000}
 """What `state-limit` limits, with the highest limit."""
-MESSAGES = ("hello", "register", "register-stop", "join-prune", "assert")
+MESSAGES = (
+    "hello",
+    "register",
+    "register-stop",
+    "join-prune",
+    "bootstrap",
+    "assert",
+    "candidate-rp-advertisement",
+)
 """What `message-limit` limits."""
 MAX_RATE = 10_000_000
 

@@ -102,7 +102,8 @@ def test_register_source_is_an_interface_or_an_address() -> None:
         ("message-limit hello", "message-limit hello needs a number from 0 to 10000000"),
         (
             "message-limit graft 5",
-            "message-limit: 'graft' is none of hello, register, register-stop, join-prune, assert",
+            "message-limit: 'graft' is none of hello, register, register-stop, join-prune, bootstrap, assert, "
+            "candidate-rp-advertisement",
         ),
     ],
 )

@@ -27,7 +27,7 @@ from asm_stand import AsmStand
 from datagrams import Datagram
 from speakers import CODECS
 
-from pimpy.config.model import Config, StaticRp
+from pimpy.config.model import BsrCandidate, Config, StaticRp
 from pimpy.core.engine.events import NoCache, PacketReceived, WrongVif
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.wire import pim
@@ -87,6 +87,7 @@ class Fuzzer:
             rp_addresses=(StaticRp(stand.rp, parse_prefix(ours)), StaticRp(other, parse_prefix(theirs))),
             message_limits=tuple((kind, 0) for kind in ("hello", "join-prune", "assert", "register", "register-stop")),
             register_limit=0,
+            bsr_candidates=(BsrCandidate(priority=200),),
         )
         self.groups = [parse_address(text) for text in GROUPS[self.family.size]]
         self.strange_groups = [parse_address(text) for text in STRANGE_GROUPS[self.family.size]]
@@ -108,7 +109,7 @@ class Fuzzer:
         for group in self.groups[:3]:
             stand.data((self.sources[0], group), "up")
             stand.data((self.sources[4], group), "src")
-        stand.run(5)
+        stand.run(200)  # until we are the BSR
 
     # Chance.
 

@@ -119,6 +119,19 @@ def test_threats_dropped_is_unchanged(family: Family, threat: Threat) -> None:
     assert digest(stand.router) != before and stand.counted(threat.reason, threat.kind) == 3
 
 
+@pytest.mark.parametrize("threat", THREATS, ids=lambda threat: threat.id)
+def test_TH2_TH3_what_others_should_not_send_is_told_once_a_minute(family: Family, threat: Threat) -> None:
+    stand = Stand(family)
+    two = stand.peer("down", 2)
+    stand.channel()
+    told = threat.reason in ("bad_version", "unsupported_type", "bad_dest")
+    for count in (1, 2):
+        for _ in range(5):
+            threat.bad(stand, two)
+        stand.run(61)
+        assert stand.r1.reasons().count(threat.reason) == (count if told else 0)
+
+
 def truncations(stand: Stand) -> Iterator[bytes]:
     """A Hello and a Join/Prune, cut at every offset and sealed again."""
     for message in (HELLO, joining(stand)):

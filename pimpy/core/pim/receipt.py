@@ -28,7 +28,7 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
     try:
         message = wire.decode(pim.family, packet.source, packet.destination, packet.data)
     except Malformed as bad:
-        pim.refuse(interface.name, kind, bad.reason)
+        _refuse(interface, packet, kind, bad.reason)
         return
     if packet.ttl != 1 and pim.family.is_multicast(packet.destination):
         pim.refuse(interface.name, kind, "ttl_not_1")  # counted, and taken all the same unless that is asked for (V4)
@@ -38,12 +38,28 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
         neighbor.receive_hello(interface, packet.source, wire.Hello())
     reason = _not_admitted(interface, packet, message)
     if reason is not None:
-        pim.refuse(interface.name, kind, reason)
+        _refuse(interface, packet, kind, reason)
         return
     pim.counters.add(interface.name, "pim", "rx", kind)
     for note in message.notes if isinstance(message, (wire.Hello, JoinPrune)) else ():
         pim.refuse(interface.name, kind, note)
     _act_on(interface, packet, message)
+
+
+TOLD = {
+    "bad_version": "it is of another version of PIM",
+    "unsupported_type": "this type is not spoken here",
+    "bad_dest": "it may not be sent there",
+}
+"""What is said of messages that others should not send (4.9; TH2, TH3)."""
+
+
+def _refuse(interface: PimInterface, packet: PacketReceived, kind: str, reason: str) -> None:
+    pim = interface.pim
+    pim.refuse(interface.name, kind, reason)
+    if (why := TOLD.get(reason)) is not None:
+        whence, to = format_address(packet.source), format_address(packet.destination)
+        pim.warn(interface.name, reason, f"a PIM message of {whence} to {to} is dropped: {why}")
 
 
 MESSAGE_RATES = {
