@@ -156,6 +156,8 @@ class Forwarding:
     def expect_wrong_vif(self, source: Address, group: Address) -> None:
         """The next packet from a wrong interface matters: data goes to a further one, where it may be already (4.6.1),
         or is to come by its own tree (4.2.2). The kernel, which may just have told of another, tells of it at once."""
+        if not self._told_wrong:
+            return  # most of the time
         key = source + group
         told = self._told_wrong.pop(key, None)
         if told is not None and self.heap.now < told + WRONG_VIF_PACE:

@@ -1,9 +1,9 @@
 """One router, and everything that can happen to it in any order (reliability.md, G2 and G10).
 
-Hypothesis draws stories of Hellos, Joins, reports, routes, failing links, changed addresses and configurations and
-passing time. After every event the invariants hold, nothing is raised, and the fake kernel has no complaint. In
-the end everybody falls silent, and the router is as it was: no state is left of all that. `make test` tells the same
-stories each time, `make soak` thousands of new ones.
+Hypothesis draws stories of Hellos, Joins, Asserts, Registers, reports, data, routes, failing links, changed addresses,
+RPs and configurations and passing time. After every event the invariants hold, nothing is raised, and the fake kernel
+has no complaint. In the end everybody falls silent, and the router is as it was: no state is left of all that. `make
+test` tells the same stories each time, `make soak` thousands of new ones.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from collections.abc import Callable
 
 import pytest
 from attrs import field, frozen
+from datagrams import Datagram
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from speakers import Channel, Peer, group_sets
+from speakers import Channel, Packet, Peer, group_sets
 from stand import Stand
 
-from pimpy.config.model import Config, Phyint
+from pimpy.config.model import Config, Phyint, StaticRp
 from pimpy.core import drift
 from pimpy.core.engine.events import EffectFailed, NoCache, VifGone, WrongVif
+from pimpy.wire import pim
 from pimpy.wire.family import FAMILIES, Address, Family, parse_address, parse_prefix
 from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune
 from pimpy.wire.membership import Record, Report
-from pimpy.wire.pim import Hello, LanPruneDelay
+from pimpy.wire.pim import Assert, Hello, LanPruneDelay
 
 LINKS = ("up", "down", "side")
 PEERS = (2, 3, 9)
@@ -55,12 +57,23 @@ class Story:
         ]
         any_source = parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
         self.groups = [self.stand.group(1), self.stand.group(2), any_source]
+        self.rps = [self.net.address("side", 9), self.stand.channel(9)[0], self.net.address("down", 5)]
+        """Behind a neighbour on `side`, behind one on `up`, and the router itself."""
+        self.base = Config()
+        self.have_rp(0, "immediate")
 
     def peer(self, link: str, number: int) -> Peer:
         return self.stand.peer(link, number)
 
     def channel(self, picked: tuple[int, int]) -> Channel:
         return self.sources[picked[0]], self.groups[picked[1]]
+
+    def have_rp(self, number: int | None, threshold: str) -> None:
+        """All any-source groups have this RP from now on, or none."""
+        static = () if number is None else (StaticRp(self.rps[number], self.stand.family.multicast),)
+        self.base = Config(rp_addresses=static, spt_threshold=threshold)
+        self.stand.r1.config = self.base
+        self.stand.r1.configure()
 
     def us(self, link: str) -> Address:
         port = self.stand.r1.ports.get(link)
@@ -120,6 +133,74 @@ def shared_tree_entries(draw: st.DrawFn) -> Act:
         story.peer(link, number).send(JoinPrune(upstream, 210, (sets,)))
 
     return Act("shared_tree_entries", (link, number, source, group, flags, to, prune), act)
+
+
+@st.composite
+def shared_trees(draw: st.DrawFn) -> Act:
+    """Joins and Prunes of the any-source group as routers say them: (*,G) with its (S,G,rpt) entries."""
+    link, number, holdtime = draw(links), draw(peers), draw(st.sampled_from((5, 105, 210)))
+    join, rp = draw(st.sampled_from((True, True, False, None))), draw(st.integers(0, 2))
+    joined, pruned = draw(st.sets(st.integers(0, 4), max_size=2)), draw(st.sets(st.integers(0, 4), max_size=3))
+    to = draw(st.sampled_from((0, 0, 0, *PEERS)))
+
+    def act(story: Story) -> None:
+        upstream = story.us(link) if to == 0 else story.peer(link, to).address
+        star = () if join is None else ((story.rps[rp], STAR_G),)
+        joins, prunes = ([(story.sources[n], SG_RPT) for n in sorted(some)] for some in (joined - pruned, pruned))
+        sets = GroupSet(story.groups[2], (*(star if join else ()), *joins), (*(() if join else star), *prunes))
+        story.peer(link, number).send(JoinPrune(upstream, holdtime, (sets,)))
+
+    return Act("shared_trees", (link, number, holdtime, join, rp, joined, pruned, to), act)
+
+
+@st.composite
+def asserts(draw: st.DrawFn) -> Act:
+    link, number, (source, group) = draw(links), draw(peers), draw(channels)
+    metric = draw(st.sampled_from(((0, 0), (101, 0), (200, 5), (0x7FFFFFFF, 0xFFFFFFFF))))
+    rpt, star = draw(st.booleans()), draw(st.booleans())
+
+    def act(story: Story) -> None:
+        named = story.stand.family.any if star else story.sources[source]
+        story.peer(link, number).send(Assert(story.groups[group], named, rpt or star, *metric))
+
+    return Act("asserts", (link, number, source, group, metric, rpt, star), act)
+
+
+@st.composite
+def data(draw: st.DrawFn) -> Act:
+    """A packet on a link: where the source is, where it could come from, or where it cannot."""
+    link, picked = draw(links), draw(channels)
+
+    def act(story: Story) -> None:
+        story.stand.data(story.channel(picked), link)
+
+    return Act("data", (link, picked), act)
+
+
+@st.composite
+def registers(draw: st.DrawFn) -> Act:
+    """A Register or Register-Stop comes in, from wherever, to one of our addresses."""
+    link, picked, what = draw(links), draw(channels), draw(st.sampled_from(("data", "null", "stop", "stop all")))
+    sender, to = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+
+    def act(story: Story) -> None:
+        family, (source, group) = story.stand.family, story.channel(picked)
+        message: pim.Message = pim.RegisterStop(group, family.any if what == "stop all" else source)
+        if what in ("data", "null"):
+            inner = pim.dummy_header(family, source, group) if what == "null" else Datagram(source, group, 1).to_bytes()
+            message = pim.Register(False, what == "null", inner)
+        target = story.rps[2] if to == 0 else story.net.address(LINKS[to], 5)
+        encoded = pim.encode(family, story.rps[sender], target, message)
+        if story.stand.r1.owns(target):
+            story.stand.r1.receive_unicast(link, Packet("pim", story.rps[sender], target, encoded, 60, False))
+
+    return Act("registers", (link, picked, what, sender, to), act)
+
+
+@st.composite
+def rps(draw: st.DrawFn) -> Act:
+    number, threshold = draw(st.sampled_from((0, 1, 2, 2, None))), draw(st.sampled_from(("immediate", "infinity")))
+    return Act("rps", (number, threshold), lambda story: story.have_rp(number, threshold))
 
 
 @st.composite
@@ -196,7 +277,7 @@ def configurations(draw: st.DrawFn) -> Act:
             "ssm_ranges4": tuple(map(parse_prefix, ("232.0.0.0/8", "239.0.0.0/8")[: 1 + wide])),
             "ssm_ranges6": tuple(map(parse_prefix, ("ff3e::/32", "ff1e::/32")[: 1 + wide])),
         }
-        story.stand.r1.config = Config()
+        story.stand.r1.config = story.base
         story.stand.r1.configure(phyints=(Phyint(link, **line),), join_prune_interval=interval, **ranges)  # type: ignore[arg-type]
 
     return Act("configurations", (link, line, interval, wide), act)
@@ -247,6 +328,14 @@ acts = st.one_of(
     joins_and_prunes(),
     st.builds(restarts),
     shared_tree_entries(),
+    shared_trees(),
+    shared_trees(),
+    asserts(),
+    asserts(),
+    data(),
+    data(),
+    registers(),
+    rps(),
     reports(),
     reports(),
     routes(),
@@ -276,6 +365,8 @@ def end(story: Story) -> None:
             peer.hello()
             for upstream in [story.us(link)]:
                 peer.prune(upstream, *everything)
+                tree = GroupSet(story.groups[2], (), ((story.rps[0], STAR_G),))
+                peer.send(JoinPrune(upstream, 210, (tree,)))
             peer.hello(holdtime=0)
     story.stand.run(800)
     router = story.stand.router

@@ -40,17 +40,15 @@ class Row:
         return f"rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
 
 
-def make_row(lab: Lab, role: str) -> Row:
-    """The lab, started, with a capture of control messages on each link."""
+def make_row(lab: Lab, role: str, suffix: str = "") -> Row:
+    """A row of a lab that is not started yet; `suffix` tells its nodes' names from another row's."""
     place, rp = ROLES[role]
-    src = lab.host("src")
-    routers = [lab.router(name) for name in "abc"]
-    host = lab.host("h")
+    src = lab.host(f"src{suffix}")
+    routers = [lab.router(name + suffix) for name in "abc"]
+    host = lab.host(f"h{suffix}")
     nodes = [src, *routers, host]
     for left, right in pairwise(nodes):
         lab.link(left, right)
-    lab.start()
-    lab.capture_all()
     return Row(lab, src, routers, host, routers[place], routers[rp].port(nodes[rp].name))
 
 
@@ -60,7 +58,7 @@ class Stream:
     def __init__(self, row: Row, family: int, number: int) -> None:
         self.row, self.family = row, family
         self.group = ASM_GROUPS[family].format(number)
-        self.source = row.src.port("a").address(family)
+        self.source = row.src.port(row.routers[0]).address(family)
         self.sender: Sender
         self.receiver: Receiver
         self.began: Found
@@ -71,10 +69,10 @@ class Stream:
         return self.source, self.group
 
     def send(self) -> None:
-        self.sender = Sender(self.row.src.port("a"), [self.group], rate=RATE)
+        self.sender = Sender(self.row.src.port(self.row.routers[0]), [self.group], rate=RATE)
 
     def join(self) -> None:
-        self.receiver = Receiver(self.row.host.port("c"), [(None, self.group)])
+        self.receiver = Receiver(self.row.host.port(self.row.routers[-1]), [(None, self.group)])
 
     def wait_arrives(self, timeout: float = 60) -> None:
         """Until a second's worth of it has come."""
@@ -82,7 +80,7 @@ class Stream:
 
     def wait_natively(self, timeout: float = 30) -> None:
         """Until each router's kernel forwards it to the next and nowhere else."""
-        names = [*(node.name for node in self.row.routers[1:]), "h"]
+        names = [*(node.name for node in self.row.routers[1:]), self.row.host.name]
 
         def native() -> bool:
             found = [forwards(node, *self.key) - {"pimreg"} for node in self.row.routers]  # pimd registers on and on

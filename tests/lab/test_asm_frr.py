@@ -51,6 +51,8 @@ def start(row: Row, family: int) -> tuple[Frr, list[Pimpyd]]:
 @pytest.mark.parametrize("role", list(ROLES))
 def test_frr_in_each_place(lab: Lab, family: int, role: str) -> None:
     row = make_row(lab, role)
+    lab.start()
+    lab.capture_all()
     frr, daemons = start(row, family)
 
     def agrees(stream: Stream) -> bool:

@@ -1,0 +1,208 @@
+"""Where the RP is, and what happens when that changes: beside the way, on a loopback, gone, back, another one.
+
+    near, src - r1 - r2 - r3 - h         near and src share r1's LAN
+                     |
+                     r4                  on a stick: the RP of 239.1/16 and ff0e:1::/32
+
+The RP of 239.2/16 and ff0e:2::/32 is a loopback address of r2.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from . import needs
+from .scenes import AT_ONCE, FAMILIES, Net
+from .shell import wait_until
+from .topology import Lab, Node
+from .traffic import Receiver, Sender
+
+RATE = 500
+TEXT = "hello-interval 1\ntriggered-hello-delay 0\nigmp-query-interval 4\n"
+LOOPBACK = {4: "10.99.0.1", 6: "fd99::1"}
+RANGES = {4: "239.{}.0.0/16", 6: "ff0e:{}::/32"}
+STICK, ON_LOOPBACK, LATER = 1, 2, 3
+"""The ranges of groups: that of r4, that of the loopback, and one without an RP at first."""
+
+
+class Places:
+    """The network above."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.src, self.near, self.h = (lab.host(name) for name in ("src", "near", "h"))
+        self.r1, self.r2, self.r3, self.r4 = (lab.router(f"r{number}") for number in range(1, 5))
+        lab.lan("edge", self.src, self.near, self.r1)
+        for one, other in ((self.r1, self.r2), (self.r2, self.r3), (self.r3, self.h)):
+            lab.link(one, other)
+        self.stick = lab.link(self.r2, self.r4)
+        self.routers = (self.r4, self.r2, self.r3, self.r1)
+        """In the order in which they are configured anew: who does not know yet that it is an RP stops Registers."""
+        self.net = Net(lab, dict.fromkeys(self.routers, self.text()))
+        for prefix in self.loopbacks().values():
+            self.r2.ip("address", "add", prefix, "dev", "lo")
+        self.reroute()
+        self.groups = itertools.count(1)
+
+    def loopbacks(self) -> dict[int, str]:
+        return {family: f"{address}/{32 if family == 4 else 128}" for family, address in LOOPBACK.items()}
+
+    def reroute(self) -> None:
+        """Lays all routes as the links are now."""
+        self.lab.reroute()
+        for family, prefix in self.loopbacks().items():
+            for router in (self.r1, self.r3, *([self.r4] if self.stick.up else [])):
+                router.route(family, prefix, self.r2.port(router))
+
+    def stick_rp(self, family: int) -> str:
+        return self.r4.port("r2").address(family)
+
+    def text(self, *more: str) -> str:
+        """The configuration of all routers: the two RPs, and further lines."""
+        lines = [
+            f"rp-address {rp} {RANGES[family].format(number)}"
+            for family in (4, 6)
+            for number, rp in ((STICK, self.stick_rp(family)), (ON_LOOPBACK, LOOPBACK[family]))
+        ]
+        return TEXT + "\n".join([*lines, *more]) + "\n"
+
+    def configure(self, text: str, *nodes: Node) -> None:
+        for node in nodes or self.routers:
+            daemon = self.net.daemons[node]
+            if daemon.config.read_text() != text:
+                daemon.config.write_text(text)
+                daemon.pimctl("reload")
+
+
+class Flow:
+    """A stream from src to a new group of a range, and its receivers."""
+
+    def __init__(self, places: Places, family: int, number: int) -> None:
+        self.places, self.family = places, family
+        last = next(places.groups)
+        self.group = f"239.{number}.0.{last}" if family == 4 else f"ff0e:{number}::{last:x}"
+        self.source = places.src.port("edge").address(family)
+        self.tools: list[Receiver | Sender] = []
+
+    def join(self, host: Node) -> Receiver:
+        (port,) = host.ports.values()
+        self.tools.append(receiver := Receiver(port, [(None, self.group)]))
+        return receiver
+
+    def send(self) -> None:
+        self.tools.append(Sender(self.places.src.port("edge"), [self.group], rate=RATE))
+
+    def state(self, node: Node, source: str, field: str) -> object:
+        entry = self.places.net.daemons[node].entry(source, self.group)
+        return None if entry is None else entry[field]
+
+    def wait_state(self, node: Node, source: str, field: str, value: object) -> None:
+        wait_until(lambda: self.state(node, source, field) == value, 20, f"{node}: {field} is {value}")
+
+    def stop(self) -> None:
+        for tool in self.tools:
+            tool.stop()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    needs.need_lab()
+    with Lab() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def places(lab: Lab) -> Iterator[Places]:
+    scene = Places(lab)
+    yield scene
+    scene.net.assert_clean()
+
+
+@pytest.fixture
+def flows(places: Places) -> Iterator[list[Flow]]:
+    """Filled by a test; ended after it. The configuration is the first one again."""
+    made: list[Flow] = []
+    yield made
+    for flow in made:
+        flow.stop()
+    places.configure(places.text())
+
+
+def assert_steady(receiver: Receiver, packets: int = RATE) -> None:
+    receiver.reset()
+    receiver.wait_for(packets)
+    stream = receiver.stream()
+    assert (stream.lost, stream.duplicates) == (0, 0), stream
+
+
+@FAMILIES
+@pytest.mark.parametrize("number", [STICK, ON_LOOPBACK], ids=["on a stick", "on a loopback"])
+def test_the_rp_is_beside_the_way_or_on_a_loopback(places: Places, flows: list[Flow], family: int, number: int) -> None:
+    flows.append(flow := Flow(places, family, number))
+    rp = {STICK: places.r4, ON_LOOPBACK: places.r2}[number]
+    receiver = flow.join(places.h)
+    flow.wait_state(rp, "*", "upstream_state", "joined")
+    flow.send()
+    receiver.wait_for(RATE)
+    assert receiver.stream().first_seq == 0, "the first packet of a new source arrives"
+    flow.wait_state(places.r1, flow.source, "register_state", "prune")
+    assert_steady(receiver)
+    for router in (places.r1, places.r3):
+        assert flow.state(router, flow.source, "rp_address") == (
+            places.stick_rp(family) if rp is places.r4 else LOOPBACK[family]
+        )
+
+
+@FAMILIES
+def test_source_and_receiver_on_one_link(places: Places, flows: list[Flow], family: int) -> None:
+    flows.append(flow := Flow(places, family, STICK))
+    near, far = flow.join(places.near), flow.join(places.h)
+    flow.wait_state(places.r4, "*", "upstream_state", "joined")
+    flow.send()
+    for receiver in (near, far):
+        receiver.wait_for(RATE)
+    assert_steady(far)
+    found = near.stream()
+    assert (found.lost, found.duplicates, found.ttls) == (0, 0, (16,)), "as it is on the link, and nothing comes back"
+
+
+@FAMILIES
+def test_the_rp_is_cut_off_and_comes_back(places: Places, flows: list[Flow], family: int) -> None:
+    places.configure(places.text("spt-threshold infinity"), places.r3, places.r4)
+    flows.append(flow := Flow(places, family, STICK))
+    receiver = flow.join(places.h)
+    flow.wait_state(places.r4, "*", "upstream_state", "joined")
+    flow.send()
+    receiver.wait_for(RATE)
+    places.stick.set_up(False)
+    places.reroute()
+    receiver.wait_silent(1)
+    places.stick.set_up(True)
+    places.reroute()
+    receiver.wait_for(RATE, 30)
+    assert_steady(receiver)
+
+
+@FAMILIES
+def test_an_rp_is_added_changed_and_removed(places: Places, flows: list[Flow], family: int) -> None:
+    prefix = RANGES[family].format(LATER)
+    flows.append(flow := Flow(places, family, LATER))
+    receiver = flow.join(places.h)
+    flow.send()
+    receiver.wait_silent(0.5)
+    assert receiver.received() == 0, "no RP"
+    places.configure(places.text(f"rp-address {places.stick_rp(family)} {prefix}"))
+    receiver.wait_for(RATE)
+    assert_steady(receiver)
+    receiver.reset()
+    places.configure(places.text(f"rp-address {LOOPBACK[family]} {prefix}"))
+    flow.wait_state(places.r3, "*", "rp_address", LOOPBACK[family])
+    receiver.wait_for(int(RATE * AT_ONCE))
+    stream = receiver.stream()
+    assert stream.lost == 0, f"the source's own tree goes on: {stream}"
+    places.configure(places.text())
+    flow.wait_state(places.r3, "*", "rp_address", None)
+    assert_steady(receiver)
