@@ -113,6 +113,10 @@ def test_all_routers_agree_on_the_rp_of_a_thousand_groups(lab: Lab, family: int)
     text = daemons["d"].pimctl("show", "rp", next(iter(first)))
     assert first[next(iter(first))] in text and "bsr" in text  # type: ignore[operator]
     assert "elected" in daemons["x"].pimctl("show", "bsr")
+    x = nodes["x"].port("c").address(family)
+    (way,) = daemons["a"].show(f"rpf {x}", family)
+    assert (way["rpf_interface"], way["rpf_state"]) == ("c", "neighbor"), way
+    assert way["rpf_neighbor"] == nodes["c"].port("a").pim_address(family)
     assert_clean(lab, *(nodes[name] for name in "acdxy"))
 
 
