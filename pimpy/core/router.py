@@ -83,6 +83,7 @@ class Router:
         self.pim.bootstrap = BootstrapRouting(self.pim)
         self.pim.candidate_rp = CandidateRp(self.pim, self.pim.bootstrap)
         self.pim.bootstrap.new_bsr = self.pim.candidate_rp.new_bsr
+        self.pim.bootstrap.zone_gone = self.pim.candidate_rp.zone_gone
 
     def handle(self, event: events.Event, now: float) -> None:
         """Let `event` happen at `now`. Never raises for anything that came from outside."""

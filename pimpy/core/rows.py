@@ -428,6 +428,7 @@ class OfferRow:
     zone: str
     rp_address: str
     priority: int
+    holdtime: float
     group_prefixes: str
     """Blank-separated."""
     advertisement_expiration: float | None

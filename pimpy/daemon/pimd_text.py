@@ -20,6 +20,7 @@ from pimpy.core.rows import (
     InterfaceRow,
     MrouteRow,
     NeighborRow,
+    OfferRow,
     Row,
     RpSetRow,
 )
@@ -157,7 +158,7 @@ def _mrt(backend: Backend, families: tuple[str, ...]) -> str:
         if row.packets is not None:
             flags.append("CACHE")
         flags.append("SG")
-        rp = "SSM" if row.mode == "pim_ssm" else "NULL"
+        rp = "SSM" if row.mode == "pim_ssm" else row.rp_address or "NULL"
         lines.append(f"{row.source_address:<15}   {row.group:<15}  {rp:<15}  {' '.join(flags)}")
     cached = sum(row.packets is not None for row in rows)
     lines += [
@@ -230,26 +231,38 @@ def _rp(backend: Backend, families: tuple[str, ...]) -> str:
     return _text(lines)
 
 
+def _bsr_status(backend: Backend, families: tuple[str, ...]) -> list[str]:
+    """The blocks of the BSR, and of what we are candidate for; pimd writes N/A for a priority of 0."""
+    zones = [row for row in _rows(backend, "bsr", BsrRow, families) if row.zone == "global"]
+    zone = next(iter(zones), None)
+    offer = next(iter(_rows(backend, "bsr", OfferRow, families)), None)
+    left = None if zone is None or zone.bsr_address is None else zone.bootstrap_expiration
+    ours = None if zone is None else zone.candidate_address
+    return [
+        "Elected BSR",
+        f"    Address          : {(zone and zone.bsr_address) or '0.0.0.0'}",
+        f"    Expiry Time      : {'N/A' if left is None else duration(left)}",
+        f"    Priority         : {(zone and zone.bsr_priority) or 'N/A'}",
+        f"    Hash Mask Length : {(zone and zone.hash_mask_length) or 0}",
+        "Candidate BSR",
+        f"    State            : {'Enabled' if ours else 'Disabled'}",
+        f"    Address          : {ours or '0.0.0.0'}",
+        f"    Priority         : {(zone and zone.candidate_priority) or 'N/A'}",
+        "Candidate RP",
+        f"    State            : {'Enabled' if offer else 'Disabled'}",
+        f"    Address          : {offer.rp_address if offer else '0.0.0.0'}",
+        f"    Priority         : {offer.priority if offer else 0}",
+        f"    Holdtime         : {offer.holdtime if offer else 0:.0f} sec",
+    ]
+
+
 def _status(backend: Backend, families: tuple[str, ...]) -> str:
     status = backend.status()
     querier = status.igmp_robustness * status.igmp_query_interval + 10 / 2
     return _text(
         [
             "PIM Daemon Status=",
-            "Elected BSR",
-            "    Address          : 0.0.0.0",
-            "    Expiry Time      : N/A",
-            "    Priority         : N/A",
-            "    Hash Mask Length : 0",
-            "Candidate BSR",
-            "    State            : Disabled",
-            "    Address          : 0.0.0.0",
-            "    Priority         : N/A",
-            "Candidate RP",
-            "    State            : Disabled",
-            "    Address          : 0.0.0.0",
-            "    Priority         : 0",
-            "    Holdtime         : 0 sec",
+            *_bsr_status(backend, families),
             f"Join/Prune Interval  : {status.join_prune_interval:.0f} sec",
             f"Hello Interval       : {status.hello_interval:.0f} sec",
             f"Hello Holdtime       : {int(3.5 * status.hello_interval)} sec",

@@ -122,7 +122,7 @@ def test_K5_a_dr_that_registers_with_our_own_address_is_told_to_stop_and_we_say_
     stand = AnycastStand(family)
     channel = stand.far()
     for _ in range(3):
-        stand.registered(channel, stand.dr, stand.mine)
+        stand.registered(channel, stand.dr, stand.mine, null=True)  # data the kernel takes out whatever we say (TH40)
     assert stand.entry(channel) is None and stand.copies() == []
     assert stand.counted("reg_not_rp", "register") == 3 and stand.stops_to() == [(stand.mine, stand.dr)] * 3
     assert stand.r1.reasons().count("reg_not_anycast") == 1

@@ -399,3 +399,54 @@ def test_messages_wait_for_the_way_to_their_bsr_in_order_and_within_a_limit(fami
     assert stand.refused("bsm_limit") == 5 and not stand.router.pim.bootstrap.held
     known = stand.router.rpf.paths
     assert list(known) == [stand.bsr()], "only the way to the BSR is kept up"
+
+
+def test_V15_TH65_reserved_bits_of_a_message_are_ignored(family: Family) -> None:
+    stand, bsr, rps = ready(family)
+    other, _, _ = ready(family)
+    data, places = raw_message(stand, bsr, rps), offsets(family)
+    data[1] = 0x7F  # all flag bits but N
+    data[places["group"] - 2] |= 0x7E
+    data[places["count"] + 2] = data[places["count"] + 3] = 0xFF
+    data[places["rp"] + family.size + 3] = 0xFF
+    for each, content in ((stand, data), (other, raw_message(other, bsr, rps))):
+        each.peer("up", 9).send_bytes(sealed(each, content, source=each.nine))
+        each.run(0)
+    assert stand.mapped() == other.mapped() != {} and len(stand.bsms()) == 1
+
+
+def test_3f_a_message_without_change_looks_at_no_group_and_a_change_at_those_that_move(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pimpy.core.pim.rp_set import Choice, RpSet
+
+    stand, bsr, rps = ready(family)
+    stand.net.checker.on = False
+    texts = [(f"239.{n}.0.0/16", f"ff1e:{n}::/32") for n in range(1, 6)]
+    ranges = [stand.range(*text) for text in texts]
+    listed = [stand.listed(prefix, *((rp, 5) for rp in rps)) for prefix in ranges]
+    stand.hear(bsr, *listed)
+    host = stand.net.host("down")
+    for prefix in ranges:
+        for number in range(40):
+            host.want_any(prefix.network[:-1] + bytes((number * 4 + 1,)))
+    stand.run(5)
+    trees = stand.router.pim.tib.groups
+    assert len(trees) == 200
+    looked: list[bytes] = []
+    choose = RpSet.choose
+
+    def spy(self: RpSet, group: bytes) -> Choice:
+        looked.append(group)
+        return choose(self, group)
+
+    monkeypatch.setattr(RpSet, "choose", spy)
+    stand.hear(bsr, *listed)
+    assert looked == []
+    failing = max(rps, key=lambda rp: sum(tree.rp == rp for tree in trees.values()))
+    moving = {group for group, tree in trees.items() if tree.rp == failing and ranges[0].covers(group)}
+    assert 0 < len(moving) < 40
+    less = stand.listed(ranges[0], *((rp, 5) for rp in rps if rp != failing))
+    stand.hear(bsr, less, *listed[1:])
+    assert set(looked) == moving
+    assert all(trees[group].rp not in (failing, None) for group in moving)

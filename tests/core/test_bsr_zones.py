@@ -277,3 +277,20 @@ def test_zones_of_ipv6_are_scopes_whatever_the_flags() -> None:
     assert zone.holds(parse_address("ff75::1")) and not zone.holds(parse_address("ff18::1"))
     assert len(zone.ranges()) == 16 and zone.contains(parse_prefix("ff35::/96"))
     assert not zone.contains(parse_prefix("ff00::/8"))
+
+
+def test_B18_a_zone_whose_bsr_has_no_rp_yet_keeps_its_groups_from_wider_ones(family: Family) -> None:
+    stand = BsrStand(family)
+    stand.hear(stand.behind(9), stand.listed(stand.everything, stand.behind(20)))
+    assert stand.rp_of(stand.inside()) == stand.behind(20)
+    stand.hear(stand.behind(10), head(stand))
+    assert stand.rp_of(stand.inside()) is None and stand.rp_of() == stand.behind(20)
+
+
+def test_T21_a_zone_that_is_gone_is_told_of_no_candidate_any_more(family: Family) -> None:
+    stand = BsrStand(family)
+    stand.offer_ourselves(group_prefixes=(stand.scope,))
+    stand.hear(stand.behind(10), head(stand, stand.behind(20)))
+    assert stand.router.pim.candidate_rp.advertisers
+    stand.run(130 + 1300)
+    assert stand.state(stand.scope) == "no_info" and not stand.router.pim.candidate_rp.advertisers

@@ -353,7 +353,7 @@ def network() -> dict[str, list[Row]]:
             ),
         ],
         "bsr": [
-            OfferRow("offer", "ipv4", "global", "10.0.1.1", 192, "224.0.0.0/4", 12.0),
+            OfferRow("offer", "ipv4", "global", "10.0.1.1", 192, 150.0, "224.0.0.0/4", 12.0),
             CandidateRpRow("candidate_rp", "ipv4", "global", "225.0.0.0/8", "10.0.12.2", "pim_sm", 20, 75.0, 75.4, 9.0),
             BsrRow("zone", "ipv6", "global", "accept_any", None, None, None, None, 5.0, None, None),
             BsrRow("zone", "ipv4", "global", "elected", "10.0.1.1", 64, 30, 40.0, 100.0, "10.0.1.1", 64),

@@ -144,3 +144,41 @@ def test_log() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_status_of_bsr_and_candidates() -> None:
+    lines = ask("show status")
+    assert lines[1:15] == [
+        "Elected BSR",
+        "    Address          : 10.0.1.1",
+        "    Expiry Time      : 0h0m40s",
+        "    Priority         : 64",
+        "    Hash Mask Length : 30",
+        "Candidate BSR",
+        "    State            : Enabled",
+        "    Address          : 10.0.1.1",
+        "    Priority         : 64",
+        "Candidate RP",
+        "    State            : Enabled",
+        "    Address          : 10.0.1.1",
+        "    Priority         : 192",
+        "    Holdtime         : 150 sec",
+    ]
+    empty = ask("show status", FakeDaemon({}))
+    assert empty[2:5] == ["    Address          : 0.0.0.0", "    Expiry Time      : N/A", "    Priority         : N/A"]
+
+
+def test_crp_and_rp() -> None:
+    assert [line.rstrip() for line in ask("show crp")] == [
+        "PIM Candidate Rendez-Vous Point Table_",
+        "Group Address     RP Address       Prio  Holdtime  Expires =",
+        "225.0.0.0/8       10.0.12.2          20        75  0h1m15s",
+        "",
+        "Current BSR address: 10.0.1.1",
+        "",
+    ]
+    assert [line.rstrip() for line in ask("show rp")][2:] == [
+        "224.0.0.0/4       10.0.1.1            1   Forever  Static",
+        "225.0.0.0/8       10.0.12.2          20        75  Dynamic",
+        "",
+    ]

@@ -49,6 +49,8 @@ class BootstrapRouting:
     pim: Pim
     new_bsr: Callable[[BsrZone], None] = field(default=lambda zone: None)
     """Called when a zone has another BSR."""
+    zone_gone: Callable[[BsrZone], None] = field(default=lambda zone: None)
+    """Called when a zone is no more."""
     times: BsrTimes = field(factory=BsrTimes)
     started: float | None = None
     """When the router began, seconds of the core's clock."""
@@ -72,10 +74,16 @@ class BootstrapRouting:
             found.hash_mask = self.pim.rp_set.hash_mask
         return found
 
+    def know(self, zone: BsrZone) -> None:
+        """The zone has a BSR: its groups take no mapping of a wider one from now on (1.3; conformance B18)."""
+        self.pim.rp_set.zone(zone.zone)
+        trees.remap(self.pim)
+
     def remove_zone(self, zone: BsrZone) -> None:
         """Remove scope zone state (3.1.5): its groups are in a wider zone now."""
         zone.close()
         del self.zones[zone.zone]
+        self.zone_gone(zone)
         self.pim.rp_set.forget_zone(zone.zone)
         trees.remap(self.pim)
 

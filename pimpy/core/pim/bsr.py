@@ -288,6 +288,7 @@ class BsrZone:
         self.accepted = True
         self.heard = self.now
         self.szt.cancel()
+        self.routing.know(self)
         self.forward()
         self.routing.store(self, received.message, received.data)
         self.set_current(received.weight)
@@ -311,6 +312,7 @@ class BsrZone:
         self._to(State.ELECTED)
         if newly:
             self.accepted = True
+            self.routing.know(self)
             self.set_current(self.mine.weight)
         self.routing.originate(self)
         self.bst.at(self.now + self.routing.times.period)

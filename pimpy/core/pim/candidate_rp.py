@@ -87,10 +87,14 @@ class CandidateRp:
 
     def new_bsr(self, zone: BsrZone) -> None:
         """A zone has a new BSR: up to three advertisements soon (3.2)."""
+        self.zone_gone(zone)
+        self._begin(zone)
+
+    def zone_gone(self, zone: BsrZone) -> None:
+        """Nobody in the zone is told any more."""
         for advertiser in [each for each in self.advertisers if each.zone is zone]:
             advertiser.crpt.close()
             self.advertisers.remove(advertiser)
-        self._begin(zone)
 
     def _begin(self, zone: BsrZone) -> None:
         known = [each.candidacy for each in self.advertisers if each.zone is zone]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pimpy.core.engine.events import RouteResolved
 from pimpy.core.pim import macros
+from pimpy.core.pim.candidate_rp import HOLDTIME_FACTOR
 from pimpy.core.pim.rp_set import Choice, Learned, Static, hash_value
 from pimpy.core.rows import BsrRow, CandidateRpRow, OfferRow, RpChoiceRow, RpfRow, RpRow, RpSetRow
 from pimpy.core.rpf import Path
@@ -119,6 +120,7 @@ def bsr(router: Router) -> Iterator[BsrRow | CandidateRpRow | OfferRow]:
             zone=str(each.zone.zone),
             rp_address=format_address(each.candidacy.rp),
             priority=each.candidacy.priority,
+            holdtime=HOLDTIME_FACTOR * each.candidacy.period,
             group_prefixes=" ".join(map(str, each.candidacy.ranges)),
             advertisement_expiration=each.crpt.left(router.heap.now),
         )
