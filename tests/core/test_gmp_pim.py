@@ -177,3 +177,18 @@ def test_clear_asks_and_the_answers_bring_members_back(family: Family) -> None:
     assert stand.entry(channel) is None
     stand.run(1.5)
     assert stand.forwards(channel) == {"down"}
+
+
+def test_TH14_state_limit_members_counts_all_interfaces(family: Family) -> None:
+    stand = Stand(family, config=Config(state_limits=(("members", 2),)))
+    source = stand.channel()[0]
+    for number, link in ((1, "down"), (2, "up"), (3, "down")):
+        stand.host(link).join(stand.group(number), source)
+    stand.run(2)
+    rows = [row for row in stand.rows("gmp_groups") if row.row == "group"]
+    assert {row.interface for row in rows} == {"down", "up"}
+    assert len(rows) == 2
+    stand.r1.configure(state_limits=(("members", 3),))
+    stand.host("down").join(stand.group(3), stand.channel(2)[0])
+    stand.run(2)
+    assert len([row for row in stand.rows("gmp_groups") if row.row == "group"]) == 3
