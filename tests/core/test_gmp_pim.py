@@ -11,7 +11,7 @@ from stand import Stand
 from pimpy.config.model import Config, Phyint, StaticMember
 from pimpy.core.engine.events import ClearMembership
 from pimpy.wire.family import IPV4, Address, Family, parse_address
-from pimpy.wire.membership import Record, RecordType, Report
+from pimpy.wire.membership import OldReport, Record, RecordType, Report
 
 IS_EX = RecordType.MODE_IS_EXCLUDE
 
@@ -192,3 +192,20 @@ def test_TH14_state_limit_members_counts_all_interfaces(family: Family) -> None:
     stand.host("down").join(stand.group(3), stand.channel(2)[0])
     stand.run(2)
     assert len([row for row in stand.rows("gmp_groups") if row.row == "group"]) == 3
+
+
+@pytest.mark.parametrize("passive", [False, True], ids=["pim", "passive"])
+def test_I23_M8_every_interface_listens_where_reports_go(family: Family, passive: bool) -> None:
+    """The routers' groups are joined; reports of older versions come to the group itself, which is not."""
+    stand = Stand(family, config=Config(phyints=(Phyint("down", passive=passive),)))
+    ifindex = stand.r1.ports["down"].ifindex
+    joined = {group for index, group in stand.r1.kernel.joined if index == ifindex}
+    assert {family.all_reports, family.all_routers} <= joined
+    assert (family.all_pim_routers in joined) is not passive
+    group = parse_address("239.1.1.1" if family is IPV4 else "ff1e::1")
+    sender = stand.host("down", 77)
+    data = CODECS[family.gmp].encode(OldReport(2 if family is IPV4 else 1, group))
+    sender.link.transmit(sender, Packet(family.gmp, sender.address, group, data))
+    stand.run(0)
+    assert group not in {joined for _, joined in stand.r1.kernel.joined}
+    assert [row.filter_mode for row in stand.rows("gmp_groups")] == ["exclude"]
