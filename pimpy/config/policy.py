@@ -99,7 +99,14 @@ def _register_guard(builder: Builder, line: Line) -> None:
         builder.set(line, "register_guard", True)
 
 
-STATE_LIMITS = {"neighbors": 100_000, "sg": 10_000_000, "groups": 10_000_000}
+STATE_LIMITS = {
+    "neighbors": 100_000,
+    "sg": 10_000_000,
+    "groups": 10_000_000,
+    "members": 10_000_000,
+    "member-sources": 10_000_000,
+    "member-hosts": 10_000_000,
+}
 """What `state-limit` limits, with the highest limit."""
 MESSAGES = (
     "hello",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pimpy.config.model import Config
+from pimpy.core.gmp import Totals
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import data, downstream, downstream_rpt, neighbor, register
 from pimpy.core.pim.filters import filter_of, join_filter_of
@@ -30,6 +31,10 @@ def follow(router: Router, config: Config) -> None:
         distance=config.route_distance,
         metric=config.route_metric,
     )
+    totals, own = router.gmp_totals, Totals()
+    totals.max_groups = limits.get("members", own.max_groups)
+    totals.max_sources = limits.get("member-sources", own.max_sources)
+    totals.max_hosts = limits.get("member-hosts", own.max_hosts)
     _limit_messages(router, {kind.replace("-", "_"): rate for kind, rate in config.message_limits})
     pim.spt_threshold = threshold(config.spt_threshold, config.spt_threshold_number, config.spt_threshold_interval)
     pim.registers.sources = filter_of(family, config.register_accept)

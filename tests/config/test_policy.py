@@ -8,6 +8,8 @@ from pimpy.config.model import Config
 from pimpy.config.native import parse
 from pimpy.wire.family import parse_prefix
 
+LIMITED = "neighbors, sg, groups, members, member-sources, member-hosts"
+
 
 def model(text: str) -> Config:
     """The model of a text that needs no remark."""
@@ -95,8 +97,8 @@ def test_register_source_is_an_interface_or_an_address() -> None:
         ("register-guard on", "register-guard: 'on' is too much"),
         ("register-limit", "register-limit needs a number from 0 to 10000000"),
         ("register-limit 5 6", "register-limit: '6' is too much"),
-        ("state-limit", "state-limit needs a kind and a number; the kinds are neighbors, sg, groups"),
-        ("state-limit sgs 5", "state-limit: 'sgs' is none of neighbors, sg, groups; did you mean 'sg'?"),
+        ("state-limit", f"state-limit needs a kind and a number; the kinds are {LIMITED}"),
+        ("state-limit sgs 5", f"state-limit: 'sgs' is none of {LIMITED}; did you mean 'sg'?"),
         ("state-limit sg 0", "state-limit sg 0 is out of range: 1 to 10000000"),
         ("state-limit sg 5 6", "state-limit: '6' is too much"),
         ("message-limit hello", "message-limit hello needs a number from 0 to 10000000"),

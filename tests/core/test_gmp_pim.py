@@ -11,7 +11,7 @@ from stand import Stand
 from pimpy.config.model import Config, Phyint, StaticMember
 from pimpy.core.engine.events import ClearMembership
 from pimpy.wire.family import IPV4, Address, Family, parse_address
-from pimpy.wire.membership import Record, RecordType, Report
+from pimpy.wire.membership import OldReport, Record, RecordType, Report
 
 IS_EX = RecordType.MODE_IS_EXCLUDE
 
@@ -177,3 +177,35 @@ def test_clear_asks_and_the_answers_bring_members_back(family: Family) -> None:
     assert stand.entry(channel) is None
     stand.run(1.5)
     assert stand.forwards(channel) == {"down"}
+
+
+def test_TH14_state_limit_members_counts_all_interfaces(family: Family) -> None:
+    stand = Stand(family, config=Config(state_limits=(("members", 2),)))
+    source = stand.channel()[0]
+    for number, link in ((1, "down"), (2, "up"), (3, "down")):
+        stand.host(link).join(stand.group(number), source)
+    stand.run(2)
+    rows = [row for row in stand.rows("gmp_groups") if row.row == "group"]
+    assert {row.interface for row in rows} == {"down", "up"}
+    assert len(rows) == 2
+    stand.r1.configure(state_limits=(("members", 3),))
+    stand.host("down").join(stand.group(3), stand.channel(2)[0])
+    stand.run(2)
+    assert len([row for row in stand.rows("gmp_groups") if row.row == "group"]) == 3
+
+
+@pytest.mark.parametrize("passive", [False, True], ids=["pim", "passive"])
+def test_I23_M8_every_interface_listens_where_reports_go(family: Family, passive: bool) -> None:
+    """The routers' groups are joined; reports of older versions come to the group itself, which is not."""
+    stand = Stand(family, config=Config(phyints=(Phyint("down", passive=passive),)))
+    ifindex = stand.r1.ports["down"].ifindex
+    joined = {group for index, group in stand.r1.kernel.joined if index == ifindex}
+    assert {family.all_reports, family.all_routers} <= joined
+    assert (family.all_pim_routers in joined) is not passive
+    group = parse_address("239.1.1.1" if family is IPV4 else "ff1e::1")
+    sender = stand.host("down", 77)
+    data = CODECS[family.gmp].encode(OldReport(2 if family is IPV4 else 1, group))
+    sender.link.transmit(sender, Packet(family.gmp, sender.address, group, data))
+    stand.run(0)
+    assert group not in {joined for _, joined in stand.r1.kernel.joined}
+    assert [row.filter_mode for row in stand.rows("gmp_groups")] == ["exclude"]

@@ -394,3 +394,12 @@ def test_settings_that_cannot_be() -> None:
     with pytest.raises(ValueError):
         bench.m.reconfigure(GmpSettings(version=3))
     assert bench.interface_row().version == 2
+
+
+@both
+def test_T26_the_query_response_interval_is_told_and_shorter_than_the_query_interval(family: Family) -> None:
+    bench = Bench(family, GmpSettings(query_response_interval=7.0), start=False)
+    bench.m.start(bench.US)
+    assert bench.take_sent()[0].max_response == 7.0
+    with pytest.raises(ValueError, match="shorter than the query interval"):
+        GmpSettings(query_interval=10.0, query_response_interval=10.0)

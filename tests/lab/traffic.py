@@ -231,12 +231,19 @@ class Sender:
 
 
 def reports(
-    port: Port, source: str, first: str, count: int, join: bool = True, times: int = 2, pause: float = 0.002
+    port: Port,
+    source: str,
+    first: str,
+    count: int,
+    join: bool = True,
+    times: int = 2,
+    pause: float = 0.002,
+    of_one_group: bool = False,
 ) -> float:
     """Reports from `port` that `count` groups from `first` on are wanted of `source`, or no longer. Nothing is joined.
 
-    As a host does, the whole is said `times` times, a second apart. Gives the time at which it began; it goes on by
-    itself.
+    With `of_one_group` it is so many sources from `source` on, of the group `first`. As a host does, the whole is said
+    `times` times, a second apart. Gives the time at which it began; it goes on by itself.
     """
     family = family_of(first)
     spec = {
@@ -249,5 +256,6 @@ def reports(
         "count": count,
         "times": times,
         "pause": pause,
+        "of_one_group": of_one_group,
     }
     return float(_Tool(port.node, "reports", spec, TOOL.with_name("reports.py")).first["began"])

@@ -20,12 +20,12 @@ IPV6_HOPOPTS = 54
 ALLOW, BLOCK = 5, 6
 
 
-def records(kind: int, source: str, first: str, count: int) -> Iterator[bytes]:
-    """A record with one source for each of `count` groups from `first` on."""
-    packed = ipaddress.ip_address(source).packed
-    start = ipaddress.ip_address(first)
+def records(kind: int, source: str, first: str, count: int, of_one_group: bool) -> Iterator[bytes]:
+    """A record with one source for each of `count` groups from `first` on; or of one group, for each source."""
+    start, sources = ipaddress.ip_address(first), ipaddress.ip_address(source)
     for number in range(count):
-        yield struct.pack("!BBH", kind, 0, 1) + (start + number).packed + packed
+        group, named = (start, sources + number) if of_one_group else (start + number, sources)
+        yield struct.pack("!BBH", kind, 0, 1) + group.packed + named.packed
 
 
 def checksum(data: bytes) -> int:
@@ -34,10 +34,10 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def packets(family: int, kind: int, source: str, first: str, count: int) -> Iterator[bytes]:
+def packets(family: int, kind: int, source: str, first: str, count: int, of_one_group: bool = False) -> Iterator[bytes]:
     """Whole reports that fit an Ethernet frame. The kernel fills in the checksum of ICMPv6."""
     size, code = (122, 0x22) if family == 4 else (40, 143)
-    rows = list(records(kind, source, first, count))
+    rows = list(records(kind, source, first, count, of_one_group))
     for start in range(0, count, size):
         part = rows[start : start + size]
         body = struct.pack("!HH", 0, len(part)) + b"".join(part)
@@ -69,7 +69,7 @@ def main() -> None:
     family = spec["family"]
     sock, target = open_socket(family, spec["interface"], spec["address"])
     kind = ALLOW if spec["do"] == "join" else BLOCK
-    ready = list(packets(family, kind, spec["source"], spec["first"], spec["count"]))
+    ready = list(packets(family, kind, spec["source"], spec["first"], spec["count"], spec.get("of_one_group", False)))
     began = time.time()
     print(json.dumps({"began": began, "packets": len(ready)}), flush=True)
     for turn in range(spec["times"]):
