@@ -239,6 +239,14 @@ def restart(settings: Settings, program: str | None) -> None:
 
 
 @cli.command()
+@common
+@click.pass_obj
+def audit(settings: Settings) -> None:
+    """Compare the kernel's table with what it should be now, as is done each minute, and put it right."""
+    _simple(settings, "audit")
+
+
+@cli.command()
 @click.argument("level", required=False)
 @common
 @click.pass_obj

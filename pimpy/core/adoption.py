@@ -8,6 +8,7 @@ members answer (RFC 9776 4.2.1, 8.6). When all is confirmed or given up, this en
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -117,20 +118,24 @@ def begin(router: Router, found: TableFound) -> None:
         if vif >= USABLE_VIFS:
             router.emit(DelVif(vif))
     usable = sum(1 << vif for vif in vifs.values()) | (REGISTER_MASK if found.register_vif else 0)
+    follow = partial(_follow, router)
     for source, group, iif, oifs in found.entries:
-        _take_over(router, source, group, iif if iif is not None and usable >> iif & 1 else None, oifs & usable)
+        known = iif if iif is not None and usable >> iif & 1 else None
+        _take_over(router, source, group, known, oifs & usable, follow)
     adoption.known.at(router.heap.now)
     adoption.sweep.at(router.heap.now + members_answer(router))
 
 
-def _take_over(router: Router, source: Address, group: Address, iif: int | None, oifs: int) -> None:
+def _take_over(
+    router: Router, source: Address, group: Address, iif: int | None, oifs: int, follow: Callable[[Held], None]
+) -> None:
     forwarding = router.forwarding
     if iif is not None:
         oifs &= ~(1 << iif)
     if not router.family.is_unicast(source) or not router.ssm.usable(group):
         forwarding.put_right([source + group])
     elif oifs:
-        held = Held(source, group, iif, oifs, partial(_follow, router))
+        held = Held(source, group, iif, oifs, not router.ssm.holds(group), follow)
         held.path = router.rpf.track(source, held)
         forwarding.held.add(held)
     elif iif is not None:
@@ -154,7 +159,7 @@ def _follow(router: Router, held: Held) -> None:
     if interface is None or interface.vif is None:
         return
     if held.iif is None or held.from_source is None:
-        held.from_source = held.iif is None or router.ssm.holds(held.group) or held.iif == interface.vif
+        held.from_source = held.iif is None or not held.any_source or held.iif == interface.vif
     if held.from_source:
         router.forwarding.held.move(held, interface.vif)
 
@@ -183,12 +188,15 @@ def _interfaces_known(adoption: Adoption) -> None:
 
 def _look_again(router: Router, entries: list[Held]) -> None:
     """Of streams that the kernel knows it does not ask: those outside the SSM range may be of interest here (4.2)."""
+    if router.pim.takes_over:
+        return  # that is done for all of them when all interfaces are known
+    others = bool(router.static.rules or router.proxies.ports)
     for held in entries:
-        if held.iif is None or upcalls.is_claimed(router, held.iif, held.source, held.group):
+        if held.iif is None or not (held.any_source or others):
             continue
-        if router.ssm.holds(held.group):
+        if others and upcalls.is_claimed(router, held.iif, held.source, held.group):
             continue
-        if upcalls.is_of_interest(router, held.iif, held.source, held.group):
+        if held.any_source and upcalls.is_of_interest(router, held.iif, held.source, held.group):
             sg = trees.obtain_limited(router.pim, held.source, held.group, trees.DATA)
             if sg is not None and sg.flow is None:
                 data.arrives(sg, held.iif)

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
-from pimpy.core.held import HeldEntries
+from pimpy.core.held import Held, HeldEntries
 from pimpy.wire.family import Address, Prefix
 
 STATIC = 0
@@ -65,7 +65,7 @@ class Forwarding:
         self._changed: dict[bytes, tuple[Address, Address]] = {}
         """What has to be told to the kernel: (source, group) by key."""
         self._negatives: dict[bytes, Negative] = {}
-        self.held = HeldEntries(lambda held: self._touch(held.key))
+        self.held = HeldEntries(self._held_changed)
         """What an earlier run of this daemon left, until it is confirmed or given up."""
         self._told_wrong: dict[bytes, float] = {}
         """When the kernel last told of a packet from a wrong interface, of entries that it has."""
@@ -294,6 +294,9 @@ class Forwarding:
                 self._emit(DelMfc(source, group))
             else:
                 self._emit(SetMfc(source, group, *entry, key in anew))
+
+    def _held_changed(self, held: Held) -> None:
+        self._changed[held.key] = held.source, held.group
 
     def _touch(self, key: bytes) -> None:
         half = len(key) // 2

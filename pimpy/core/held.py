@@ -20,17 +20,19 @@ class Held:
     """Its incoming vif; None while that is not known, and the kernel has no entry."""
     oifs: int
     """The outgoing vifs that nobody has confirmed yet."""
+    any_source: bool
+    """Whether it may be of a shared tree: its group is not in the SSM range."""
     follow: Callable[[Held], None]
     """Called when the way towards the source is another one."""
+    key: bytes = field(init=False)
+    """Source and group, as entries are found by."""
     path: Path | None = None
     """The way towards the source."""
     from_source: bool | None = None
     """Whether it comes from there, and not from the RP; None until it is known where that is."""
 
-    @property
-    def key(self) -> bytes:
-        """Source and group, as entries are found by."""
-        return self.source + self.group
+    def __attrs_post_init__(self) -> None:
+        self.key = self.source + self.group
 
     def path_changed(self) -> None:
         """The way towards the source is another one."""

@@ -19,7 +19,10 @@ class SsmRanges:
 
     def holds(self, group: Address) -> bool:
         """Whether `group` lies in the SSM range."""
-        return any(prefix.covers(group) for prefix in self.prefixes)
+        for prefix in self.prefixes:  # noqa: SIM110  (asked of every entry: an any() would cost as much again)
+            if prefix.covers(group):
+                return True
+        return False
 
     def usable(self, group: Address) -> bool:
         """Whether state may be made for `group`: it may cross a router, and is not reserved by RFC 4607 4.3 (S9)."""

@@ -18,7 +18,7 @@ from pimpy import __version__
 from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
-from pimpy.core.engine.events import ClearMembership, Configured, Event, RouteResolved, Shutdown
+from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
 from pimpy.core.explain import ExplainRow, explain
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
@@ -382,7 +382,7 @@ class Daemon:
         return found
 
     def command(self, name: str, args: Sequence[str]) -> str:
-        """`reload`, `restart [PROGRAM]`, `kill`, `log [LEVEL]`."""
+        """`reload`, `restart [PROGRAM]`, `audit`, `kill`, `log [LEVEL]`."""
         if name == "kill":
             self.keeping.tell("ending")
             self._ended.set()
@@ -391,6 +391,10 @@ class Daemon:
             return self.restart(args[0] if args else "")
         if name == "reload":
             return self.reload()
+        if name == "audit":
+            for driver in self.drivers.values():
+                driver.feed([EntryGone(None, None)])
+            return "the kernel's table is compared with what it should be; differences are put right (show status)"
         if name == "clear":
             return self._clear(args[0], parse_address(args[1]))
         if name == "log":

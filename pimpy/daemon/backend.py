@@ -60,7 +60,9 @@ class Backend(Protocol):
         """The core's counters of messages for each address family (`ipv4`, `ipv6`); they never fall."""
 
     def command(self, name: str, args: Sequence[str]) -> str:
-        """Do `reload`, `kill`, `log LEVEL` or `clear igmp|mld GROUP`; in a line what was done, or nothing.
+        """Do `audit`, `reload`, `restart [PROGRAM]`, `kill`, `log LEVEL` or `clear igmp|mld GROUP`.
+
+        Says in a line what was done, or nothing.
 
         `log` without an argument tells the level. `kill` only asks the daemon to end: the answer is still
         sent. Raises `commands.RefusedError` with the cause and the remedy.

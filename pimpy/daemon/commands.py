@@ -45,7 +45,7 @@ SHOW: dict[str, tuple[str, ...]] = {
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
 
-COMMANDS = ("clear", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
+COMMANDS = ("audit", "clear", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),

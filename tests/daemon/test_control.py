@@ -115,7 +115,7 @@ def test_words_and_filters(path: str, command: str, count: int) -> None:
         (
             "shw",
             2,
-            "no such command: 'shw'; known are clear, explain, kill, log, monitor, reload, restart,",
+            "no such command: 'shw'; known are audit, clear, explain, kill, log, monitor, reload, restart,",
         ),
         ("show", 2, "show what?"),
         ("show i", 2, "show command 'i' is ambiguous: igmp, interfaces"),
