@@ -1,4 +1,4 @@
-"""Called as `pimd`: 3.0's command line, or with `--dialect pimd2` that of 2.3.2, which means other things by some flags.
+"""Called as `pimd`: 3.0's command line, or with `--dialect pimd2` that of 2.3.2, where some flags mean other things.
 
 2.3.2's -f is "foreground" and -s the log level; -l, -q and -r speak to a daemon that runs.
 """
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 RUN = "/run"
@@ -34,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _is_old(words: Sequence[str]) -> bool:
-    pairs = zip(words, words[1:], strict=False)
-    return f"--dialect={OLD}" in words or ("--dialect", OLD) in pairs
+    return f"--dialect={OLD}" in words or ("--dialect", OLD) in pairwise(words)
 
 
 def _parser() -> argparse.ArgumentParser:
