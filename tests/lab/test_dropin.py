@@ -32,8 +32,6 @@ igmp-query-interval 12
 rp-address {rp} 224.0.0.0/4
 spt-threshold packets 0 interval 10
 """
-SLACK = 3.0
-"""Seconds by which ours may be later than pimd on a machine that is busy otherwise."""
 
 
 @dataclass
@@ -134,7 +132,7 @@ def test_the_same_files_give_the_same_streams_and_tables(lab: Lab, name: str) ->
     assert _entries(found) >= {entry for entry in _entries(expected) if entry == (port.ipv4, GROUP)}
     _assert_3_0(_said(daemon, "show mrt"), port.ipv4, network.rp)
     print(f"{name}: pimd {their_time:.1f} s, pimpyd {our_time:.1f} s")
-    assert our_time < their_time + SLACK
+    assert our_time < their_time, "some 10 s against 20 to 40: pimd takes no Join in its first 20 s"
 
 
 def _until_all_arrive(receivers: list[Receiver], began: float) -> float:
