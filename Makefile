@@ -4,6 +4,7 @@
 #   make run     the daemon here, with conf/pimpyd.conf
 #   make demo    three routers in namespaces forward a stream; KEEP=1 leaves them standing, DOWN=1 takes them down
 #   make test    lint and all tests        make lint    ruff and mypy --strict
+#   make deb     a Debian package, in dist/
 #   make soak    the long random tests     make bench   figures beside FRR
 #   make fuzz    a million messages at the core (FUZZ='--seed 7 --family ipv6')
 #   make mutants changes the core in a sample of places and sees whether tests fail (MUTANTS='--sample 300')
@@ -27,7 +28,7 @@ EXTENSION := $(wildcard pimpy/kernel/_mroute*.so)
 
 export PYTHONPATH := tests
 
-.PHONY: all build run demo test lint soak fuzz mutants bench clean prepare-build always
+.PHONY: all build run demo test lint soak fuzz mutants bench deb clean prepare-build always
 .DELETE_ON_ERROR:
 
 all: build
@@ -81,6 +82,9 @@ fuzz: build
 mutants: build
 	@$(PIP) install 'cosmic-ray>=8.3'
 	@cd tests && ../$(PYTHON) -m mutants $(MUTANTS)
+
+deb: build
+	@contrib/debian/build dist
 
 bench:
 	@tests/prepare test

@@ -43,7 +43,14 @@ def _pim6stat() -> NoReturn:
     stat()
 
 
+def _pimd() -> NoReturn:
+    from pimpy.cli.pimd import main
+
+    main()
+
+
 _PROGRAMS: dict[str, Callable[[], NoReturn]] = {
+    "pimd": _pimd,
     "smcrouted": _smcrouted,
     "smcroutectl": _smcroutectl,
     "igmpproxy": _igmpproxy,

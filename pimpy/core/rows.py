@@ -64,6 +64,10 @@ class InterfaceRow:
     suppression: bool
     """Whether join suppression is on."""
     mtu: int
+    subnet: str | None = None
+    """`address` with the length of its prefix."""
+    ttl_threshold: int = 1
+    """IPv4 packets leave with a larger TTL only."""
 
 
 @frozen

@@ -397,6 +397,8 @@ class Daemon:
             return "the kernel's table is compared with what it should be; differences are put right (show status)"
         if name == "clear":
             return self._clear(args[0], parse_address(args[1]))
+        if name == "debug":
+            return logs.debugged(args[0] if args else None)
         if name == "log":
             return logs.set_level(args[0]) if args else logs.level()
         raise RefusedError(f"{name!r} is not built")

@@ -328,6 +328,17 @@ def install(handler: Handler, level: str, debugged: Iterable[str] = ()) -> Handl
     return handler
 
 
+def debugged(words: str | None = None) -> str:
+    """Debug these subsystems from now on (`none`: no one), and say which are. RefusedError for one there is not."""
+    if words is not None:
+        try:
+            set_debug(() if words.lower() == "none" else subsystems(words))
+        except ValueError as error:
+            raise RefusedError(f"{error}; known are {', '.join(SUBSYSTEMS)}", USAGE) from None
+    wanted = [n for n in SUBSYSTEMS if logging.getLogger(f"pimpy.debug.{n}").level == logging.DEBUG]
+    return "all" if "all" in wanted or len(wanted) == len(SUBSYSTEMS) else ", ".join(wanted) or "none"
+
+
 def level() -> str:
     """The level that is logged, one of LEVEL_WORDS."""
     return _NAMES.get(logging.getLogger("pimpy").level, "notice")

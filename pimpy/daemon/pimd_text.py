@@ -18,12 +18,12 @@ from pimpy.core.rows import (
     GmpInterfaceRow,
     GmpSourceRow,
     InterfaceRow,
-    MrouteRow,
     NeighborRow,
     OfferRow,
     Row,
     RpSetRow,
 )
+from pimpy.daemon import logs, pimd_mrt
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.commands import USAGE, RefusedError
 from pimpy.daemon.rows import sort_key
@@ -31,6 +31,7 @@ from pimpy.daemon.rows import sort_key
 R = TypeVar("R", bound=Row)
 
 HELP = (
+    ("debug [? | none | SYS]", "Show or set the subsystems that are debugged"),
     ("help", "This help text"),
     ("kill", "Kill the running daemon"),
     ("log [? | none | LEVEL]", "Show or set the log level"),
@@ -40,11 +41,12 @@ HELP = (
     ("show status", "Show the status of the daemon"),
     ("show igmp", "Show IGMP interfaces and group memberships"),
     ("show interface", "Show the PIM interface table"),
-    ("show mrt", "Show the multicast routing table"),
+    ("show mrt [detail]", "Show the multicast routing table"),
     ("show neighbor", "Show the PIM neighbor table"),
     ("show rp", "Show the set of rendezvous points"),
     ("show crp", "Show the candidate rendezvous points"),
-    ("show pim", "Show the PIM tables, one after the other"),
+    ("show pim [detail]", "Show the PIM tables, one after the other"),
+    ("show compat [detail]", "Show the tables of pimd 2.x"),
     ("show", ""),
 )
 """Every command, with pimd's argument notation; pimd's client expands abbreviations by this list."""
@@ -59,7 +61,7 @@ def answer(backend: Backend, line: str) -> str:
     words = line.replace("\0", " ").split()
     if not words:
         raise RefusedError(_UNKNOWN, USAGE)
-    name = _match(words[0], ("help", "kill", "log", "reload", "restart", "version", "show"))
+    name = _match(words[0], ("debug", "help", "kill", "log", "reload", "restart", "version", "show"))
     if name == "help":
         return "".join(f"{command}\t{text}\n" for command, text in HELP)
     if name == "version":
@@ -67,9 +69,18 @@ def answer(backend: Backend, line: str) -> str:
         return f"{status.ident} version {status.version}"
     if name == "show":
         return _show(backend, words[1:])
+    if name == "debug":
+        return _debug(backend, words[1:])
     if name == "log":
         return LOG_WORDS if words[1:] == ["?"] else backend.command("log", words[1:2])
     return backend.command(name, [])
+
+
+def _debug(backend: Backend, words: Sequence[str]) -> str:
+    """`debug`, `debug ?`, `debug none` and `debug SYS,SYS`."""
+    if words[:1] in (["?"], ["all"]):
+        return ", ".join(logs.SUBSYSTEMS)
+    return backend.command("debug", words[:1])
 
 
 def _match(word: str, known: Sequence[str]) -> str:
@@ -93,6 +104,7 @@ def _show(backend: Backend, words: Sequence[str]) -> str:
         "rp": _rp,
         "crp": _crp,
         "pim": _pim,
+        "compat": _compat,
     }
     asked = [word.lower() for word in words]
     families: tuple[str, ...] = ("ipv4",)
@@ -101,17 +113,52 @@ def _show(backend: Backend, words: Sequence[str]) -> str:
         asked.pop()
     if not asked:
         return _pim(backend, families)
-    if len(asked) > 1:
+    detail = len(asked) == 2 and "detail".startswith(asked[1])
+    if len(asked) > 1 and not (detail and "mrt mroute pim compat".find(asked[0]) >= 0):
         raise RefusedError(_UNKNOWN, USAGE)
+    if asked[0] == "dump":
+        return pimd_mrt.dump(backend)
     exact = [name for name in tables if name == asked[0]]
     found = {tables[name] for name in exact or [name for name in tables if name.startswith(asked[0])]}
     if len(found) != 1:
         raise RefusedError(_UNKNOWN, USAGE)
-    return found.pop()(backend, families)
+    table = found.pop()
+    if detail and table in _DETAILED:
+        return _DETAILED[table](backend, families, True)
+    return table(backend, families)
 
 
-def _pim(backend: Backend, families: tuple[str, ...]) -> str:
-    return "".join(table(backend, families) for table in (_interface, _neighbor, _mrt, _crp, _rp))
+def _pim(backend: Backend, families: tuple[str, ...], detail: bool = False) -> str:
+    before, after = (_interface, _neighbor), (_crp, _rp)
+    parts = [table(backend, families) for table in before]
+    return "".join([*parts, pimd_mrt.mrt(backend, families, detail), *(table(backend, families) for table in after)])
+
+
+def _mrt(backend: Backend, families: tuple[str, ...], detail: bool = False) -> str:
+    return pimd_mrt.mrt(backend, families, detail)
+
+
+def _compat(backend: Backend, families: tuple[str, ...], detail: bool = False) -> str:
+    """The tables of pimd 2.x; the RPs last."""
+    lines = ["", "RP address       Incoming  Group Prefix        Priority  Holdtime="]
+    last = ""
+    for row in _rows(backend, "rp_set", RpSetRow, families):
+        if row.rp_address != last:
+            kind = "Static" if row.info_source == "static" else "Dynamic"
+            lines.append(f"{row.rp_address:<15}  {32:<8}{'':32}{kind}")
+        last = row.rp_address
+        holdtime = "Forever" if row.holdtime is None else f"{row.holdtime:.0f}"
+        lines.append(f"{'':27}{row.group_prefix:<18}  {row.priority:<8}  {holdtime}")
+    zones = _rows(backend, "bsr", BsrRow, families)
+    bsr = next((row.bsr_address for row in zones if row.zone == "global" and row.bsr_address), "0.0.0.0")
+    return pimd_mrt.compat(backend, families, detail) + _text([*lines, "", f"Current BSR address: {bsr}"])
+
+
+_DETAILED: dict[Callable[[Backend, tuple[str, ...]], str], Callable[[Backend, tuple[str, ...], bool], str]] = {
+    _pim: _pim,
+    _mrt: _mrt,
+    _compat: _compat,
+}
 
 
 def _interface(backend: Backend, families: tuple[str, ...]) -> str:
@@ -145,27 +192,6 @@ def _neighbor(backend: Backend, families: tuple[str, ...]) -> str:
         times = f"{duration(row.up_time)}/{'Never' if row.expiration is None else duration(row.expiration)}"
         mode = "DR" if row.is_dr else ""
         lines.append(f"{row.interface:<16}  {row.address:<15}  {priority}  {mode:<4}  {times:<28}")
-    return _text(lines)
-
-
-def _mrt(backend: Backend, families: tuple[str, ...]) -> str:
-    lines = ["Multicast Routing Table_", "Source            Group            RP Address       Flags ="]
-    rows = [row for row in _rows(backend, "mroute", MrouteRow, families) if row.mode != "negative"]
-    for row in rows:
-        flags = ["SPT"] if row.is_spt and row.mode != "pim_ssm" else []
-        if not row.outgoing_count:
-            flags.append("NULL_OIF")
-        if row.packets is not None:
-            flags.append("CACHE")
-        flags.append("SG")
-        rp = "SSM" if row.mode == "pim_ssm" else row.rp_address or "NULL"
-        lines.append(f"{row.source_address:<15}   {row.group:<15}  {rp:<15}  {' '.join(flags)}")
-    cached = sum(row.packets is not None for row in rows)
-    lines += [
-        "",
-        f"Number of Groups        : {len({row.group for row in rows})}",
-        f"Number of Cache MIRRORs : {cached}",
-    ]
     return _text(lines)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fake_daemon import FakeDaemon, gmp_source, interface, mroute, neighbor
+from fake_daemon import FakeDaemon, gmp_source, interface, mroute, neighbor, outgoing
 
+from pimpy.core.rows import Row
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.pimd_text import HELP, answer, duration
 
@@ -55,6 +56,108 @@ def test_mrt_flags() -> None:
     assert ask("show mrt", FakeDaemon({"mroute": rows}))[2] == (
         "10.0.0.1          239.1.1.1        NULL             SPT NULL_OIF SG"
     )
+
+
+def router() -> FakeDaemon:
+    """The router of the reference: two interfaces, a neighbour, a shared tree and a source's."""
+    rows: dict[str, list[Row]] = {
+        "interfaces": [
+            interface("a2", "10.0.12.2", vif=0, neighbor_count=1, subnet="10.0.12.2/24"),
+            interface("b2", "10.0.3.2", vif=1, subnet="10.0.3.2/24"),
+        ],
+        "neighbors": [neighbor("a2", "10.0.12.1", is_dr=False)],
+        "mroute": [
+            mroute("*", "225.1.2.3", is_rpt=True, mode="pim_asm", rp_address="10.0.12.2", packets=None, is_spt=False),
+            mroute(
+                "10.0.1.10",
+                "225.1.2.3",
+                mode="pim_asm",
+                rp_address="10.0.12.2",
+                is_spt=False,
+                incoming_interface="a2",
+                keepalive_expiration=210.0,
+                join_expiration=55.0,
+            ),
+            outgoing("10.0.1.10", "225.1.2.3", "b2"),
+        ],
+        "igmp_groups": [gmp_source("232.1.1.1", "10.0.1.10")],
+    }
+    return FakeDaemon(rows)
+
+
+def test_mrt_detail() -> None:
+    assert ask("show mrt", router())[2:4] == [
+        "ANY               225.1.2.3        10.0.12.2        WC RP",
+        "10.0.1.10         225.1.2.3        10.0.12.2        CACHE SG",
+    ]
+    lines = ask("sh m d", router())
+    start = lines.index("10.0.1.10         225.1.2.3        10.0.12.2        CACHE SG") - 1
+    assert lines[start : start + 14] == [
+        "Source            Group            RP Address       Flags =",
+        "10.0.1.10         225.1.2.3        10.0.12.2        CACHE SG",
+        "Joined   oifs: ...                 ",
+        "Pruned   oifs: ...                 ",
+        "Leaves   oifs: ..l                 ",
+        "Asserted oifs: ...                 ",
+        "Outgoing oifs: ..o                 ",
+        "Incoming     : .I.                 ",
+        "",
+        "TIMERS       :  Entry    JP    RS  Assert  VIFS:  0  1  2",
+        "                  210    55     0       0         0  0  0",
+        "",
+        "Number of Groups        : 1",
+        "Number of Cache MIRRORs : 1",
+    ]
+
+
+def test_compat() -> None:
+    lines = ask("show compat", router())
+    assert lines[:7] == [
+        "VIF  Local Address    Subnet              Thresh  Flags      Neighbors=",
+        "  0  10.0.12.2        pimreg                   1 ",
+        "  1  10.0.12.2        10.0.12.0/24             1  DR PIM     10.0.12.1      ",
+        "  2  10.0.3.2         10.0.3.0/24              1  DR NO-NBR",
+        "",
+        " VIF  SSM Group        Sources             =",
+        "   2  232.1.1.1       10.0.1.10 ",
+    ]
+    assert "TIMERS:  Entry    JP    RS  Assert VIFS:  0  1  2" in lines
+    assert "           210    55     0       0        0  0  0" in lines
+    assert lines[-3:] == ["", "Current BSR address: 0.0.0.0", ""]
+    detailed = ask("show compat detail", router())
+    assert [line for line in detailed if line.endswith(("Table", "Set"))] == [
+        *("Virtual Interface Table", "Multicast Routing Table", "Rendezvous-Point Set")
+    ]
+
+
+def test_dump_of_2_3_2() -> None:
+    lines = ask("show dump", router())
+    assert lines[:9] == [
+        "Virtual Interface Table ======================================================",
+        "Vif  Local Address    Subnet              Thresh  Flags      Neighbors",
+        "---  ---------------  ------------------  ------  ---------  -----------------",
+        "  0  10.0.12.2        10.0.12/24               1  DR PIM     10.0.12.1      ",
+        "  1  10.0.3.2         10.0.3/24                1  DR NO-NBR",
+        "  2  10.0.12.2        register_vif0            1 ",
+        "",
+        " Vif  SSM Group        Sources             ",
+        "   1  232.1.1.1       10.0.1.10 ",
+    ]
+    assert "----------------------------------- (*,G) ------------------------------------" in lines
+    assert "INADDR_ANY       225.1.2.3        10.0.12.2        WC RP" in lines
+    assert lines[-6:-2] == [
+        "--------------------------------- (*,*,G) ------------------------------------",
+        "Number of Groups: 1",
+        "Number of Cache MIRRORs: 1",
+        "-" * 78,
+    ]
+
+
+def test_debug() -> None:
+    daemon = FakeDaemon()
+    assert answer(daemon, "debug ?").startswith("all, asserts, bsr, ")
+    answer(daemon, "debug igmp,rpf")
+    assert daemon.asked[-1] == ("debug", "igmp,rpf")
 
 
 def test_igmp() -> None:
@@ -116,7 +219,9 @@ def test_words_may_be_short_and_in_any_case(line: str) -> None:
     assert ask("show neighbors") == ask("show neighbor")
 
 
-@pytest.mark.parametrize("line", ["", " ", "bogus", "show bogus", "show i", "show mrt detail", "show mrt ipv6 x", "\0"])
+@pytest.mark.parametrize(
+    "line", ["", " ", "bogus", "show bogus", "show i", "show igmp detail", "show mrt ipv6 x", "\0"]
+)
 def test_unknown_commands_are_refused(line: str) -> None:
     with pytest.raises(RefusedError, match="No such command, see 'help'"):
         answer(FakeDaemon(), line)

@@ -64,6 +64,8 @@ def _idle_interface(router: Router, link: Interface) -> InterfaceRow:
         override_interval=router.pim.settings.override_interval,
         suppression=True,
         mtu=link.link.mtu,
+        subnet=_subnet(link),
+        ttl_threshold=link.phyint.ttl_threshold or 1,
     )
 
 
@@ -88,7 +90,14 @@ def _pim_interface(router: Router, link: Interface, pim: PimInterface) -> Interf
         override_interval=pim.effective_override_interval(),
         suppression=pim.suppression_enabled(),
         mtu=link.link.mtu,
+        subnet=_subnet(link),
+        ttl_threshold=link.phyint.ttl_threshold or 1,
     )
+
+
+def _subnet(link: Interface) -> str | None:
+    own = link.address()
+    return next((f"{format_address(a)}/{length}" for a, length in link.addresses if a == own), None)
 
 
 def by_name(interface: Interface | PimInterface) -> str:
