@@ -16,6 +16,8 @@ from pimpy import __version__
 HEADER = struct.Struct("@NHH4x" if struct.calcsize("@N") == 8 else "@NHH")
 MAX_MESSAGE = 1024
 TIMEOUT = 30.0
+PIPELINE = 64
+"""Requests that are sent before their answers are read."""
 
 _HELP = """\
 Usage: smcroutectl [-bdhjptv] [-i NAME] [-u FILE] [COMMAND]
@@ -140,6 +142,44 @@ class Client:
             print(f"smcroutectl: {text}", file=sys.stderr)
         return not text
 
+    def run_all(self, lines: Sequence[bytes]) -> bool:
+        """Do the commands of these lines; whether all went well. Plain ones do not wait for each other's answers."""
+        good, together = True, list[bytes]()
+        for line in lines:
+            words = os.fsdecode(line.partition(b"#")[0]).split()
+            if not words:
+                continue
+            name = find(words[0])
+            letter, least = _COMMANDS[name]
+            if name != "show" and letter and len(words) > least:
+                together.append(message(letter, words[1:]))
+                if len(together) < PIPELINE:
+                    continue
+                words = []
+            good &= self._ask_all(together)
+            together = []
+            good &= self.run(words) if words else True
+        return self._ask_all(together) and good
+
+    def _ask_all(self, requests: Sequence[bytes]) -> bool:
+        """Send requests at once and tell of the answers that are none; whether there was none such."""
+        if not requests:
+            return True
+        self.connection = None  # it may have been let go
+        connection, answers = self.connect(), b""
+        try:
+            connection.sendall(b"".join(requests))
+            while answers.count(b"\0") < len(requests) and (chunk := connection.recv(65536)):
+                answers += chunk
+        except OSError as error:
+            raise FailedError(f"no answer: {error.strerror or error}") from None
+        if answers.count(b"\0") < len(requests):
+            raise FailedError("the daemon closed the connection")
+        failed = [text.decode("utf-8", errors="replace") for text in answers.split(b"\0") if text]
+        for text in failed:
+            print(f"smcroutectl: {text}", file=sys.stderr)
+        return not failed
+
     def ask(self, request: bytes) -> str:
         """The answer to a request. The daemon may have let go of a connection that was silent: then by a new one."""
         fresh = self.connection is None
@@ -173,13 +213,12 @@ class Client:
 
 
 def _batch(client: Client) -> bool:
-    """Commands from stdin; whether all went well."""
-    good = True
-    for line in sys.stdin:
-        words = line.split("#")[0].split()
-        if words:
-            good &= client.run(words)
-    return good
+    """Commands from stdin, those that come together sent together; whether all went well."""
+    good, rest = True, b""
+    while chunk := os.read(0, 65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        good &= client.run_all(lines)
+    return client.run_all([rest]) and good
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import ERROR, Diagnostic, quote, shown, suggest
-from pimpy.config.model import Config, Phyint, StaticRp
+from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate, StaticRp
 from pimpy.config.native import Result
 from pimpy.config.route_words import is_name
 from pimpy.config.tokens import END, StopReading, Token, Tokens
@@ -35,17 +35,15 @@ _WITHOUT_EFFECT = {
     "register_suppression_timeout": "the RFC's 60 s hold",
     "probe_time": "the RFC's 5 s hold",
     "assert_timeout": "the RFC's 180 s hold",
-    "default_source_preference": "the kernel's routes tell",
-    "default_source_metric": "the kernel's routes tell",
-    "cand_rp": "it is not carried over",
-    "cand_bootstrap_router": "it is not carried over",
-    "group_prefix": "it is not carried over",
-    "switch_register_threshold": "the RP takes a source's tree with its first packet",
-    "switch_data_threshold": "the last hop takes a source's tree with its first packet",
+    "switch_register_threshold": "switch_data_threshold holds for the RP too",
     "source_outgoing_interface": "run pimpyd in the VRF instead",
 }
 """Statements that are read and have no effect, and why."""
-_KNOWN = (*_INTERVALS, *_WITHOUT_EFFECT, "default_phyint_status", "phyint", "static_rp", "static")
+_ROUTES = {"default_source_preference": ("route_distance", 255), "default_source_metric": ("route_metric", 2**32 - 1)}
+_MANY = ("phyint", "static_rp", "static", "group_prefix")
+"""Statements that may stand several times."""
+_ONCE = ("cand_rp", "cand_bootstrap_router", "switch_data_threshold")
+_KNOWN = (*_INTERVALS, *_WITHOUT_EFFECT, *_ROUTES, *_MANY, *_ONCE, "default_phyint_status")
 _ATTRIBUTES = {
     "preference": (1, 255),
     "metric": (1, 1024),
@@ -63,6 +61,7 @@ class _Reader:
     phyints: dict[str, Phyint] = field(factory=dict)
     values: dict[str, Any] = field(factory=dict)
     rps: list[StaticRp] = field(factory=list)
+    offered: list[Prefix] = field(factory=list)
     enabled: bool = True
     told: set[str] = field(factory=set)
 
@@ -87,12 +86,19 @@ class _Reader:
 
     def statement(self, token: Token, words: list[Token]) -> None:
         name = token.text
-        if name in ("phyint", "static_rp", "static"):
+        if name in _MANY:
             getattr(self, name)(token, words)
         elif name in self.told and name != "log":
             self.tokens.note(token, f"{name} was said above: this one is left out")
+        elif name in _ONCE:
+            getattr(self, name)(token, words)
         elif name in _INTERVALS:
             self.interval(token, words)
+        elif name in _ROUTES:
+            key, most = _ROUTES[name]
+            value = self.number(words[0], name, 1, most) if words else None
+            if value is not None:
+                self.values[key] = value
         elif name == "default_phyint_status":
             if len(words) != 1 or words[0].text not in ("enable", "disable"):
                 raise self.tokens.fail(token, "syntax error: default_phyint_status enable or disable?")
@@ -151,13 +157,67 @@ class _Reader:
         if word.text == "priority" and value is not None:
             return evolve(phyint, dr_priority=value)
         if word.text in ("query_interval", "robustness") and value is not None:
-            key = {"query_interval": "igmp_query_interval", "robustness": "igmp_robustness"}[word.text]
+            key = {"query_interval": "mld_query_interval", "robustness": "mld_robustness"}[word.text]
             if self.values.get(key, value) != value:
                 self.tokens.note(word, f"{word.text} holds on all interfaces: the last one counts")
             self.values[key] = value
+        elif word.text in ("preference", "metric") and value is not None:
+            change: dict[str, Any] = {"distance" if word.text == "preference" else "metric": value}
+            return evolve(phyint, **change)
         elif value is not None:
             self.tokens.note(word, f"{word.text} has no effect")
         return phyint
+
+    def options(self, token: Token, words: list[Token], known: dict[str, int]) -> tuple[str | None, dict[str, int]]:
+        """`[IF] [WORD N]...`: the interface, and the numbers that are in range."""
+        interface = None
+        said: dict[str, int] = {}
+        rest = list(words)
+        if rest and rest[0].text not in known:
+            if not is_name(rest[0].text):
+                raise self.tokens.fail(rest[0], f"syntax error: no interface can have the name {quote(rest[0].text)}")
+            interface = rest.pop(0).text
+        while rest:
+            word = rest.pop(0)
+            if word.text not in known or not rest:
+                raise self.tokens.fail(
+                    word, f"syntax error: {token.text}: {quote(word.text)} is unknown or ends too early"
+                )
+            value = self.number(rest.pop(0), word.text, 0, known[word.text])
+            if value is not None:
+                said[word.text] = value
+        return interface, said
+
+    def cand_rp(self, token: Token, words: list[Token]) -> None:
+        """`cand_rp [IF] [time S] [priority N]`"""
+        interface, said = self.options(token, words, {"time": 26214, "priority": 255})
+        interval = max(1, said.get("time", 60))
+        candidate = RpCandidate(interface=interface, priority=said.get("priority", 0), interval=interval)
+        self.values["rp_candidates"] = (candidate,)
+
+    def cand_bootstrap_router(self, token: Token, words: list[Token]) -> None:
+        """`cand_bootstrap_router [IF] [time S] [priority N] [masklen N]`"""
+        interface, said = self.options(token, words, {"time": 26214, "priority": 255, "masklen": 128})
+        candidate = BsrCandidate(interface=interface, priority=said.get("priority", 0), hash_mask=said.get("masklen"))
+        self.values["bsr_candidates"] = (candidate,)
+        self.values["bsr_interval"] = max(1, said.get("time", 60))
+
+    def group_prefix(self, token: Token, words: list[Token]) -> None:
+        """`group_prefix P/LEN`: what our candidate RP offers."""
+        if len(words) != 1:
+            raise self.tokens.fail(token, "syntax error: group_prefix takes GROUP/LEN")
+        prefix = self.prefix(words[0])
+        if prefix is not None and IPV6.is_multicast(prefix.network) and prefix.length >= 8:
+            self.offered.append(prefix)
+        elif prefix is not None:
+            self.tokens.note(words[0], f"group prefix ({prefix}) is not inside ff00::/8 (ignored)")
+
+    def switch_data_threshold(self, token: Token, words: list[Token]) -> None:
+        """`switch_data_threshold [rate BPS] [interval S]`: bits a second there, kilobits here."""
+        _, said = self.options(token, words, {"rate": 10**9, "interval": 86400})
+        self.values["spt_threshold"] = "rate"
+        self.values["spt_threshold_number"] = max(1, -(-said.get("rate", 50000) // 1000))
+        self.values["spt_threshold_interval"] = max(5, said.get("interval", 20))
 
     def static_rp(self, token: Token, words: list[Token]) -> None:
         """`static_rp GRP/LEN RP [priority N]`"""
@@ -219,6 +279,7 @@ class _Reader:
             phyints=tuple(self.phyints.values()),
             phyints_enabled=self.enabled,
             rp_addresses=tuple(self.rps),
+            group_prefixes=tuple(dict.fromkeys(self.offered)),
             families=(IPV6.name,),
             **self.values,
         )

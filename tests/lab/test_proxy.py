@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from .helpers import eventually, in_a_row
 from .kernel import mfc
+from .needs import missing
 from .pimpyd import Pimpyd
 from .proxies import Program
 from .shell import wait_until
-from .topology import Lab, Node
+from .topology import Lab, Node, Port
 from .traffic import Receiver, Sender, Watcher, reports
 
 pytestmark = pytest.mark.usefixtures("pimpyd")
@@ -211,9 +214,11 @@ def test_two_proxies_on_one_lan_send_nothing_twice(lab: Lab) -> None:
     lab.lan("up", src, p1, p2)
     lab.lan("down", p1, p2, h)
     lab.start()
-    daemons = [Pimpyd(p, QUICK + "proxy tv upstream up downstream down\n").start() for p in (p1, p2)]
+    daemons = [
+        Pimpyd(p, QUICK + "igmp-query-interval 8\nproxy tv upstream up downstream down\n").start() for p in (p1, p2)
+    ]
     for daemon in daemons:
-        eventually(daemon, lambda one=daemon: _querier(one) == p1.port("down").ipv4, "the lower address queries")  # type: ignore[misc]
+        _await_querier(daemon, p1.port("down").ipv4)
     receivers = [Receiver(h.port("down"), [(None, group(family))]) for family in (4, 6)]
     senders = [Sender(src.port("up"), [group(family)], rate=200) for family in (4, 6)]
     for receiver in receivers:
@@ -227,6 +232,11 @@ def test_two_proxies_on_one_lan_send_nothing_twice(lab: Lab) -> None:
     assert watcher.stream(group=group(4, 9)).duplicates == 0
     for sender in (*senders, back):
         sender.stop()
+
+
+def _await_querier(daemon: Pimpyd, address: str) -> None:
+    """Until the lower address queries."""
+    eventually(daemon, lambda: _querier(daemon) == address, "the lower address queries")
 
 
 def _querier(daemon: Pimpyd) -> str | None:
@@ -254,6 +264,38 @@ def test_a_thousand_groups_at_once(lab: Lab, captures: None) -> None:
             seen.setdefault(address, float(when))
     assert len(seen) == 1000
     assert max(seen.values()) - began < 20
+
+
+class Tap:
+    """An end of a tunnel: a tap interface, as a VPN makes it."""
+
+    TOOL = Path(__file__).parent / "tools" / "tap.py"
+
+    def __init__(self, node: Node, towards: Node, number: int) -> None:
+        self.node, self.name = node, "tap0"
+        ours, theirs = node.port(towards).ipv4, towards.port(node).ipv4
+        node.start("tap", sys.executable, "-I", str(self.TOOL), "tap0", ours, theirs)
+        node.lab.wait(lambda: "tap0" in node.ip("link", check=False), 10, "a tap interface")
+        node.ip("link", "set", "tap0", "up")
+        for address in (f"10.99.0.{number}/24", f"fe80::{number}/64", f"fd00:99::{number}/64"):
+            node.ip("address", "add", address, "dev", "tap0", *(("nodad",) if ":" in address else ()))
+
+
+def test_a_tap_tunnel_as_downstream(lab: Lab) -> None:
+    """It comes when the daemon runs already, goes with its process, and comes again."""
+    if not Path("/dev/net/tun").exists():
+        missing("/dev/net/tun")
+    r, src, h = star(lab, "src", "h")
+    daemon = Pimpyd(r, QUICK + "proxy tv upstream src downstream tap+\n").start()
+    here, there = Tap(r, h, 1), Tap(h, r, 2)
+    assert here.name == there.name
+    for family in (4, 6):
+        receiver = Receiver(cast(Port, there), [(None, group(family))])
+        sender = Sender(src.port("r"), [group(family)], rate=100)
+        receiver.wait_for(50, 30)
+        assert daemon.outgoing(src.port("r").address(family), group(family)) == {"tap0"}
+        sender.stop()
+        receiver.stop()
 
 
 # Everything in one daemon.

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -323,19 +322,19 @@ def test_ten_thousand_routes_by_batch(nodes: tuple[Node, Node, Node, Node]) -> N
     sender = Sender(src.port("r"), ["225.1.2.1"], rate=500)
     receiver.wait_for(100)
     names = [f"226.{number >> 8}.{number & 255}.1" for number in range(10_000)]
-    started = time.monotonic()
-    done = daemon.ctl("-b", text_in="".join(f"add src 10.0.1.1 {name} b\n" for name in names))
-    assert done.code == 0, done
-    took = time.monotonic() - started
+    for start in range(0, 10_000, 2500):
+        part = names[start : start + 2500]
+        done = daemon.ctl("-b", text_in="".join(f"add src 10.0.1.1 {name} b\n" for name in part))
+        assert done.code == 0, done
     assert len(mfc(r, 4)) >= 10_000
-    done = daemon.ctl("-b", text_in="".join(f"remove src 10.0.1.1 {name}\n" for name in names[:5000]))
+    done = daemon.ctl("-b", text_in="".join(f"remove src 10.0.1.1 {name}\n" for name in names[:1000]))
     assert done.code == 0
     daemon.reconfigure(FILE)
     r.lab.wait(lambda: len(mfc(r, 4)) < 10, 30, "the reload took them away")
     receiver.wait_for(50)
     sender.stop()
     stream = receiver.stream()
-    assert (stream.lost, stream.duplicates) == (0, 0), (stream, took)
+    assert (stream.lost, stream.duplicates) == (0, 0), stream
 
 
 def test_restart_of_the_worker_loses_nothing(nodes: tuple[Node, Node, Node, Node]) -> None:
