@@ -138,7 +138,7 @@ def test_the_same_files_give_the_same_streams_and_tables(lab: Lab, name: str) ->
 def _until_all_arrive(receivers: list[Receiver], began: float) -> float:
     """Seconds from then until every member has had ten packets."""
     for receiver in receivers:
-        wait_until(lambda one=receiver: one.received() >= 10, 90, f"the stream arrives at {receiver.port}")
+        receiver.wait_for(10, 90)
     return time.monotonic() - began
 
 
