@@ -50,7 +50,7 @@ def test_a_wrong_argument_makes_no_table(at: int, value: Any, expected: type[Exc
 
 def test_the_number_of_arguments_is_checked() -> None:
     make: Any = _mroute.Registers
-    for arguments in ((), GOOD[:-1], (*GOOD, None)):
+    for arguments in ((), GOOD[:-1], (*GOOD, False, None)):
         with pytest.raises(TypeError):
             make(*arguments)
     with pytest.raises(TypeError):
