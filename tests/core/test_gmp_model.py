@@ -141,72 +141,74 @@ class Lan:
                     assert only_members or wanted or not served, f"{group}, {source} is served to nobody"
 
 
-WISH = st.tuples(
-    st.just("want"),
-    st.integers(0, 2),
-    st.sampled_from([0, 0, 0, 1]),
-    st.booleans(),
-    st.frozensets(st.integers(1, SOURCES), max_size=SOURCES),
-)
-QUERY = st.tuples(
-    st.just("query"),
-    st.none() | st.integers(0, 1),
-    st.frozensets(st.integers(1, SOURCES), max_size=2),
-    st.booleans(),
-)
-EVENTS = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.4, 1.0, 2.5, 2.5, 5.0, 30.0, 130.0]), st.one_of(WISH, WISH, WISH, WISH, QUERY)),
-    min_size=8,
-    max_size=24,
-)
+Event = tuple[float, str, tuple[object, ...]]
+"""(seconds to wait first, `want` or `query`, its arguments)."""
+
+
+def story(rng: random.Random, length: int) -> list[Event]:
+    """Wishes that come and go, mostly about one group, and queries of somebody else. Made by a seed, not drawn one by
+    one: what matters here is that several hosts care for one group at a time, which short examples hardly have.
+    """
+    found: list[Event] = []
+    for _ in range(length):
+        wait = rng.choice((0.0, 0.4, 1.0, 2.5, 2.5, 5.0, 30.0, 130.0))
+        group = rng.choice((0, 0, 0, 1))
+        sources = frozenset(source for source in range(1, SOURCES + 1) if rng.random() < 0.4)
+        if rng.random() < 0.85:
+            found.append((wait, "want", (rng.randrange(3), group, rng.random() < 0.5, sources)))
+        else:
+            found.append((wait, "query", (rng.choice((None, group)), sources, rng.random() < 0.5)))
+    return found
+
+
 both = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 OPTIONS = {"plain": GmpSettings(), "tracked": GmpSettings(tracking=True, immediate_leave=True)}
 each = pytest.mark.parametrize("option", OPTIONS)
 
 
-def lan(family: Family, data: st.DataObject, option: str) -> Lan:
+def lan(family: Family, seed: int, option: str) -> tuple[Lan, list[Event]]:
+    """A link and what happens on it."""
+    rng = random.Random(seed)
     oldest = 2 if family is IPV4 else 1
-    versions = data.draw(st.lists(st.sampled_from([0] * 8 + [*range(1, oldest + 1)]), min_size=3, max_size=3))
-    return Lan(family, data.draw(st.integers(0, 10**6)), versions, data.draw(st.integers(1, 2)), OPTIONS[option])
+    versions = [rng.choice([0] * 8 + [*range(1, oldest + 1)]) for _ in range(3)]
+    return Lan(family, seed, versions, rng.randint(1, 2), OPTIONS[option]), story(rng, rng.randint(5, 30))
 
 
-def play(link: Lan, events: list[tuple[float, tuple[object, ...]]], *, check: bool) -> None:
-    for wait, (what, *rest) in events:
+def play(link: Lan, events: list[Event], *, check: bool) -> None:
+    for wait, what, arguments in events:
         link.run(wait)
-        if what == "want":
-            link.want(*rest)  # type: ignore[arg-type]
-        else:
-            link.foreign_query(*rest)  # type: ignore[arg-type]
+        (link.want if what == "want" else link.foreign_query)(*arguments)  # type: ignore[operator]
         if check:
             link.check(only_members=True)
 
 
+SEEDS = st.integers(0, 2**32)
+
+
 @both
 @each
-@settings(max_examples=30, deadline=None)
-@given(data=st.data(), events=EVENTS)
-def test_without_loss_no_member_misses_a_packet(
-    family: Family, option: str, data: st.DataObject, events: list[tuple[float, tuple[object, ...]]]
-) -> None:
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_without_loss_no_member_misses_a_packet(family: Family, option: str, seed: int) -> None:
     """At every moment, leaves, queries and changes of version of others included."""
-    link = lan(family, data, option)
+    link, events = lan(family, seed, option)
     play(link, events, check=True)
-    for _ in range(60):
+    for _ in range(40):
         link.run(0.25)
         link.check(only_members=True)
 
 
 @both
 @each
-@settings(max_examples=30, deadline=None)
-@given(data=st.data(), events=EVENTS, loss=st.sampled_from([0.1, 0.3, 0.6, 0.9]))
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, loss=st.sampled_from([0.1, 0.3, 0.6, 0.9]), more=st.sampled_from([0.0, 1.0, 300.0]))
 def test_after_the_loss_every_wish_is_served_and_nothing_else(
-    family: Family, option: str, data: st.DataObject, events: list[tuple[float, tuple[object, ...]]], loss: float
+    family: Family, option: str, seed: int, loss: float, more: float
 ) -> None:
-    link = lan(family, data, option)
+    link, events = lan(family, seed, option)
     link.loss = loss
     play(link, events, check=False)
-    link.run(data.draw(st.sampled_from([0.0, 1.0, 300.0])))
+    link.run(more)
     link.loss = 0.0
     link.run(QUIET)
     link.check(only_members=False)

@@ -65,3 +65,29 @@ def test_frr_asks_and_ours_takes_over_when_it_ends(lab: Lab, family: int) -> Non
     receiver.reset()
     receiver.wait_for(1000, 60)
     assert receiver.stream(sender.source, group).lost == 0
+
+
+def test_queries_from_an_address_of_their_own_and_advertisements_for_switches(lab: Lab) -> None:
+    """`querier-address` and `mrdisc` on the wire, both families; an address that cannot be there is not used."""
+    r, other = lab.router("r"), lab.router("other")
+    lan = lab.lan("lan", r, other)
+    lab.start()
+    words = "querier-address 10.0.1.200 querier-address fe80::c8 mrdisc"
+    capture = lan.capture("igmp or ip6")
+    daemon = Pimpyd(r, f"{TEXT}phyint lan {words}\n").start()
+    second = Pimpyd(other, f"{TEXT}phyint lan querier-address 10.0.1.250 querier-address fe80::fa\n").start()
+    for family, address in ((4, "10.0.1.200"), (6, "fe80::c8")):
+        eventually(second, lambda f=family, a=address: querier(second, f, "lan") == a, f"{address} asks", 60)  # type: ignore[misc]
+        assert querier(daemon, family, "lan") == address
+    daemon.config.write_text(f"{TEXT}phyint lan querier-address 198.51.100.1\n")
+    daemon.pimctl("reload")
+    eventually(daemon, lambda: "querier-address 198.51.100.1 is not used" in daemon.log(), "it is refused")
+    assert querier(daemon, 4, "lan") == r.port("lan").ipv4
+    assert daemon.stop() == 0
+    mac = r.port("lan").mac
+    for what, destination, field in (("igmp.type", "224.0.0.106", "ip"), ("icmpv6.type", "ff02::6a", "ipv6")):
+        wanted = f"eth.src == {mac} and {field}.dst == {destination}"
+        kinds = [row[0] for row in capture.fields(wanted, what)]
+        first, last = ("0x30", "0x32") if field == "ip" else ("151", "153")
+        assert kinds.count(first) >= 3, "initial advertisements"
+        assert kinds[-1] == last, "a termination, when it was switched off"
