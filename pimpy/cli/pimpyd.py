@@ -196,12 +196,13 @@ def _run(said: argparse.Namespace) -> int:
         from pimpy.daemon.app import replay_file
 
         return replay_file(said.replay)
+    from pimpy.daemon.keeper.files import run_path
+
     if said.good_bye:
         from pimpy.daemon import farewell
 
-        return farewell.say()
+        return farewell.say(run_path(said.ipc or f"{said.ident}.sock"))
     from pimpy.daemon.keeper import keeper
-    from pimpy.daemon.keeper.files import run_path
 
     if not said.foreground:
         said.config = said.config and os.path.abspath(said.config)  # it is read again, when / is the working directory

@@ -19,8 +19,10 @@ from pimpy.wire import pim
 from pimpy.wire.family import FAMILIES, Address, Family
 
 
-def say() -> int:
-    """Say good-bye on all interfaces of the default tables; the exit code."""
+def say(control: str) -> int:
+    """Say good-bye on all interfaces of the default tables, and remove the control socket; the exit code."""
+    with suppress(OSError):
+        os.unlink(control)
     for family in FAMILIES:
         with suppress(KernelRefusal, OSError):
             _say(family)
