@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -141,10 +140,6 @@ def _until_all_arrive(receivers: list[Receiver], began: float) -> float:
     for receiver in receivers:
         receiver.wait_for(10, 90)
     return time.monotonic() - began
-
-
-def _has(receiver: Receiver) -> bool:
-    return receiver.received() >= 10
 
 
 def _said(daemon: Pimpyd, command: str) -> str:
