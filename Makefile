@@ -4,7 +4,7 @@
 #   make run     the daemon here, with conf/pimpyd.conf
 #   make demo    three routers in namespaces forward a stream; KEEP=1 leaves them standing, DOWN=1 takes them down
 #   make test    lint and all tests        make lint    ruff and mypy --strict
-#   make deb     a Debian package, in dist/
+#   make deb     a Debian package, in dist/       make deb-test   install it on Debian 12 and 13
 #   make soak    the long random tests     make bench   figures beside FRR
 #   make fuzz    a million messages at the core (FUZZ='--seed 7 --family ipv6')
 #   make mutants changes the core in a sample of places and sees whether tests fail (MUTANTS='--sample 300')
@@ -28,7 +28,7 @@ EXTENSION := $(wildcard pimpy/kernel/_mroute*.so)
 
 export PYTHONPATH := tests
 
-.PHONY: all build run demo test lint soak fuzz mutants bench deb clean prepare-build always
+.PHONY: all build run demo test lint soak fuzz mutants bench deb deb-test clean prepare-build always
 .DELETE_ON_ERROR:
 
 all: build
@@ -85,6 +85,9 @@ mutants: build
 
 deb: build
 	@contrib/debian/build dist
+
+deb-test: build
+	PIMPY_PACKAGE=1 $(PYTEST) tests/lab/test_package.py
 
 bench:
 	@tests/prepare test

@@ -19,7 +19,7 @@ from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
-from pimpy.core.explain import ExplainRow, explain
+from pimpy.core.explain import ExplainRow
 from pimpy.core.router import Router
 from pimpy.core.rows import Row
 from pimpy.core.traffic import INTERVAL, Meter
@@ -29,7 +29,7 @@ from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
 from pimpy.daemon.driver import Driver
-from pimpy.daemon.facts import facts
+from pimpy.daemon.facts import explained
 from pimpy.daemon.keeper.privileges import become_worker
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
@@ -335,14 +335,9 @@ class Daemon:
         driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
         if driver is None:
             raise RefusedError("the kernel routes no multicast of this family")
-        router, adapter = driver.router, self.adapters[driver.router.family]
-        router.heap.now = max(router.heap.now, driver.now())
-        router.traffic = self.meters[router.family].tell(adapter.counters(), driver.now())
-        try:
-            origin = None if source is None else parse_address(source)
-            return explain(router, origin, key, facts(router, adapter, origin, key, ttl))
-        finally:
-            router.traffic = {}
+        family = driver.router.family
+        origin = None if source is None else parse_address(source)
+        return explained(driver, self.adapters[family], self.meters[family], origin, key, ttl)
 
     def status(self) -> StatusRow:
         """How the daemon fares."""

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from pimpy.core.explain import Facts
+from pimpy.core.explain import ExplainRow, Facts, explain
 from pimpy.core.router import Router
+from pimpy.core.traffic import Meter
+from pimpy.daemon.driver import Driver
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.host import read_sysctls
 from pimpy.wire.family import Address
+
+
+def explained(
+    driver: Driver, adapter: Adapter, meter: Meter, source: Address | None, group: Address, ttl: int | None
+) -> list[ExplainRow]:
+    """The sentences on a stream as things are now."""
+    router, now = driver.router, driver.now()
+    router.heap.now = max(router.heap.now, now)
+    router.traffic = meter.tell(adapter.counters(), now)
+    try:
+        return explain(router, source, group, facts(router, adapter, source, group, ttl))
+    finally:
+        router.traffic = {}
 
 
 def facts(router: Router, adapter: Adapter, source: Address | None, group: Address, ttl: int | None) -> Facts:
