@@ -152,6 +152,7 @@ def test_check_prints_notes_and_errors_with_file_and_line(tmp_path: Path, capsys
     path.write_text("phyint eth0 enable\nhelo-interval 10\n")
     assert main("--check", "-f", str(path)) == 78
     assert capsys.readouterr().out.splitlines() == [
+        f"{path}: dialect pimpyd (no statement is one that only another daemon has)",
         f"{path}:2: error: unknown word 'helo-interval'; did you mean 'hello-interval'?",
         f"{path}: not usable, 1 error, 0 notes",
     ]
