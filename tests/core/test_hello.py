@@ -268,3 +268,9 @@ def test_every_draw_comes_from_the_random_numbers_handed_in(family: Family) -> N
         net.run(60)
     log = [(when, packet) for when, _, packet in first.links["lan"].log]
     assert log == [(when, packet) for when, _, packet in second.links["lan"].log] and log
+
+
+def test_N5_the_generation_id_is_any_number_of_32_bits(family: Family) -> None:
+    said = [lonely(family, seed=seed).pim_interface().generation_id for seed in range(40)]
+    assert len(set(said)) == 40 and all(0 <= number < 2**32 for number in said)
+    assert any(number >= 2**31 for number in said), "the highest bit, too"
