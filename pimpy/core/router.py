@@ -191,9 +191,9 @@ def _packet_received(router: Router, packet: events.PacketReceived) -> None:
     elif packet.protocol == "pim":
         receipt.receive(pim_interface, packet)
     elif packet.protocol == router.family.gmp:
-        router.memberships[packet.ifindex].receive(
-            packet.source, packet.destination, packet.ttl, packet.router_alert, packet.data
-        )
+        membership = router.memberships[packet.ifindex]
+        if not membership.is_our_query(packet.source, packet.data):
+            membership.receive(packet.source, packet.destination, packet.ttl, packet.router_alert, packet.data)
 
 
 def _route_resolved(router: Router, event: events.RouteResolved) -> None:

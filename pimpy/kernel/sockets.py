@@ -221,9 +221,11 @@ def _kernel_options(family: Family, table: int) -> str:
 def _prepare(opened: socket, family: Family, membership: bool) -> None:
     """Options of sending and receiving; some need a capability, so they are set here once and for all."""
     enlarge(opened)
+    # This host hears our queries too: its own memberships, those of a router among them, have to answer (RFC 9776 6).
+    loop = int(membership)
     if family.size == 4:
         opened.setsockopt(IPPROTO_IP, _IP_PKTINFO, 1)
-        opened.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, 0)
+        opened.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, loop)
         opened.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, 1)
         opened.setsockopt(IPPROTO_IP, IP_TOS, _INTERNETWORK_CONTROL)
         transparent = (IPPROTO_IP, _IP_TRANSPARENT)
@@ -232,7 +234,7 @@ def _prepare(opened: socket, family: Family, membership: bool) -> None:
     else:
         for option in (IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_MULTICAST_HOPS):
             opened.setsockopt(IPPROTO_IPV6, option, 1)
-        opened.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0)
+        opened.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop)
         opened.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, _INTERNETWORK_CONTROL)
         transparent = (IPPROTO_IPV6, _IPV6_TRANSPARENT)
         if membership:

@@ -173,11 +173,15 @@ def test_a_leave_ends_a_stream_and_cuts_nobody_else(lab: Lab, family: int, track
     first, second = (edge.receive(host, group, both["one"]) for host in (a, b))
     for receiver in (first, second):
         receiver.wait_for(RATE // 4)
+    name = "igmp" if family == 4 else "mld"
+    rows = edge.daemon.show(f"{name} groups detail")
+    found = {row["reporter_address"] for row in rows if row["row"] == "reporter" and row["group_address"] == group}
+    assert found == ({host.port("edge").pim_address(family) for host in (a, b)} if tracked else set())
     second.reset()
     first.leave()
     second.wait_for(RATE * 3)
     assert second.stream(both["one"], group).lost == 0
-    command = f"{'igmp' if family == 4 else 'mld'} interfaces"
+    command = f"{name} interfaces"
     asked = partial(_queries, edge.daemon, command)
     before = asked()
     left = second.leave()
@@ -198,14 +202,19 @@ def _queries(daemon: Pimpyd, command: str) -> int:
     return count
 
 
-def test_static_members_and_members_on_the_router_itself(lab: Lab) -> None:
-    edge = Edge(lab, 4, QUERIES + "mgroup from edge group 239.7.9.9\n")
-    own, group = edge.group(), "239.7.9.9"
-    both = edge.send(group, own)
-    edge.wait(group, {*both.values()})
-    assert edge.seen(group) == {*both.values()}
+@FAMILIES
+def test_static_members_and_members_on_the_router_itself(lab: Lab, family: int) -> None:
+    """Who is a member on the router hears the router's own queries, and answers them."""
+    static = "239.7.9.9" if family == 4 else "ff0e::7:9999"
+    edge = Edge(lab, family, f"{QUERIES}mgroup from edge group {static}\n")
+    gmp, own = "igmp" if family == 4 else "mld", edge.group()
+    both = edge.send(static, own)
+    edge.wait(static, {*both.values()})
+    assert edge.seen(static) == {*both.values()}
     receiver = Receiver(edge.r.port("edge"), [(None, own)])
+    edge.wait(own, {*both.values()})
+    assert edge.daemon.pimctl("clear", gmp, own) == f"{own} forgotten on edge\n"
     edge.wait(own, {*both.values()})
     receiver.leave()
     edge.wait(own, set())
-    assert edge.daemon.pimctl("show", "igmp", "groups", "239.7.9.9").count("239.7.9.9") == 1
+    assert edge.daemon.pimctl("show", gmp, "groups", static).count(static) == 1

@@ -228,6 +228,10 @@ class Membership:
 
     # What comes in.
 
+    def is_our_query(self, source: Address, data: bytes) -> bool:
+        """Whether this is a query that we sent: the kernel shows it to this host's own members, and so to us."""
+        return self.link.traits.codec.type_name(data) == "query" and self.is_own(source)
+
     def receive(self, source: Address, destination: Address, ttl: int, router_alert: bool, data: bytes) -> None:
         """Take a message that came in on this interface, from its IGMP or ICMPv6 header on. Raises on no bytes."""
         reception.receive(self, source, destination, ttl, router_alert, data)
