@@ -27,7 +27,7 @@ ROUTERS, GROUPS, HOSTS = 20, 200, 1000
 QUIET = 600.0
 """Seconds after the last event by which all is forgotten."""
 
-MEMBER, LINK, ROUTER, WORKER = 4.0, 600.0, 1800.0, 300.0
+MEMBER, LINK, ROUTER, WORKER = 20.0, 600.0, 1800.0, 300.0
 """Mean seconds between two events of a kind: a host joins or leaves, a link, a router or a worker fails."""
 
 
