@@ -1,4 +1,4 @@
-"""The fields of each command's JSON, from the shipped schemas: `pimctl fields NAME`, and docs/fields.md."""
+"""The fields of each command's JSON, from the shipped schemas: `pimctl fields NAME`, and man/fields.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text(name: str) -> str:
 
 
 def markdown() -> str:
-    """All of them, as docs/fields.md has it."""
+    """All of them, as man/fields.md has it."""
     parts = [
         "# Fields\n",
         "What `pimctl --json` prints. Made from the row classes: `python -m pimpy.cli.schemas` writes this file.",

@@ -23,7 +23,7 @@ from pimpy.daemon.monitor import EventRow
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
 
-DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), "docs", "fields.md")
+DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(FOLDER)), "man", "fields.md")
 
 COMMANDS: dict[str, tuple[type, ...]] = {
     "neighbors": (core.NeighborRow,),
