@@ -13,7 +13,7 @@ from datagrams import Datagram
 from digest import digest
 from speakers import Channel
 
-from pimpy.config.model import Config
+from pimpy.config.model import Config, StaticRp
 from pimpy.core.engine.events import NoCache, PacketReceived
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.wire import pim
@@ -157,15 +157,15 @@ def test_TH40_what_the_kernel_decapsulates_where_we_are_not_the_rp_goes_nowhere(
 
 
 def test_TH40_the_register_vif_exists_only_where_it_is_needed(family: Family) -> None:
-    stand = AsmStand(family, down=(2,))
+    stand = AsmStand(family, rp="none", down=(2,))
     stand.say("Join(*,G)")
     assert REGISTER_VIF not in stand.r1.kernel.vifs
     before = digest(stand.router)
     stand.r1.handle(NoCache(REGISTER_VIF, *stand.far()))
     stand.run(0)
     assert digest(stand.router) == before and not stand.r1.kernel.mfc
-    stand.data(stand.near())
-    assert REGISTER_VIF in stand.r1.kernel.vifs
+    stand.configure(rp_addresses=(StaticRp(stand.rp, family.multicast),))
+    assert REGISTER_VIF in stand.r1.kernel.vifs, "it is the DR of its links"
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["8_bytes", "whole"])

@@ -323,6 +323,8 @@ def twin_entry(body: bytes, family: Family) -> tuple[int, tuple[object, ...]]:
             if len(value) < 24:
                 raise Malformed
             stats = struct.unpack_from("=QQQ", value)
+        elif kind == 23 and len(value) != 8:
+            raise Malformed
     if len(addresses) != 2:
         raise Malformed
     if struct.unpack_from("=I", body, 8)[0] & 0x20:
