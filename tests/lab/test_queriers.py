@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_queries_from_an_address_of_their_own_and_advertisements_for_switches(la
     for family, address in ((4, "10.0.1.200"), (6, "fe80::c8")):
         eventually(second, lambda f=family, a=address: querier(second, f, "lan") == a, f"{address} asks", 60)  # type: ignore[misc]
         assert querier(daemon, family, "lan") == address
+    time.sleep(5)  # three initial advertisements, at most two seconds between two of them
     daemon.config.write_text(f"{TEXT}phyint lan querier-address 198.51.100.1\n")
     daemon.pimctl("reload")
     eventually(daemon, lambda: "querier-address 198.51.100.1 is not used" in daemon.log(), "it is refused")
