@@ -71,7 +71,7 @@ test:
 	@tests/prepare test
 	@$(MAKE) --no-print-directory lint
 	@echo "test: all of tests/, $(JOBS) at a time"
-	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 120 $(TESTS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 240 $(TESTS)
 
 soak: build
 	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(TESTS)
