@@ -30,7 +30,7 @@ from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
 from pimpy.daemon.driver import Driver
 from pimpy.daemon.facts import explained
-from pimpy.daemon.keeper.privileges import become_worker
+from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
@@ -77,8 +77,10 @@ def run(options: Options, keeping: Keeping, keeper: int) -> int:
     if result.model is None:
         return EXIT_CONFIG
     sys.stderr.flush()
-    if result.model.metrics is not None:
-        import pimpy.daemon.metrics  # noqa: F401  (once the rights are gone, its files may be out of reach)
+    if not within_reach(__file__):
+        import prometheus_client  # noqa: F401  (imported when asked for: by then its files are out of reach)
+
+        import pimpy.daemon.metrics  # noqa: F401
     given = keeping.open()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.chdir("/")

@@ -10,6 +10,7 @@ import contextlib
 import os
 import pwd
 import signal
+import stat
 
 from pimpy.kernel import _mroute
 
@@ -64,6 +65,17 @@ def _be_taken_first() -> None:
         if int(file.read()) < 0:
             file.seek(0)
             file.write("0")
+
+
+def within_reach(path: str) -> bool:
+    """Whether anybody may pass through all folders above a file: a clone in root's home is for root alone."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while True:
+        if not os.stat(folder).st_mode & stat.S_IXOTH:
+            return False
+        if folder == (above := os.path.dirname(folder)):
+            return True
+        folder = above
 
 
 def become_worker(parent: int) -> str | None:
