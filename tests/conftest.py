@@ -14,6 +14,13 @@ from lab.topology import Lab
 os.environ["PATH"] += f":{PROMTOOL.parent}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A lab test that failed is tried once more, for what shares a machine with it; the summary names it (RERUN)."""
+    for item in items:
+        if item.path.parent.name == "lab":
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Adds what the lab's programs wrote to the report of a test that failed."""
