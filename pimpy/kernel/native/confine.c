@@ -162,14 +162,6 @@ static long install(void)
 
 #else
 
-/* A thread may be made, whose flags are an argument; those of clone3 are out of sight, so C libraries are to do without. */
-#define NAMESPACES \
-    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
-#define THREAD(number)                                                                  \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 5), LOAD(ARGUMENT(0)),             \
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 2), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0), \
-        GIVE(SECCOMP_RET_ALLOW), GIVE(REFUSE)
-
 static long install(void)
 {
     errno = ENOSYS;

@@ -15,12 +15,9 @@ struct change {
     unsigned char group[16];
 };
 
-/* (source, group) or (source, group, iif, oifs). */
-static int to_change(PyObject *item, int family, struct change *change)
+/* Of (source, group) or (source, group, iif, oifs): 2 or 4, or -1 with an exception. */
+Py_ssize_t change_fields(PyObject *item)
 {
-    const unsigned char *source, *group;
-    long long iif = 0, oifs = 0;
-    size_t size = address_size(family);
     Py_ssize_t fields;
 
     if (!PyTuple_Check(item)) {
@@ -32,6 +29,19 @@ static int to_change(PyObject *item, int family, struct change *change)
         PyErr_Format(PyExc_ValueError, "a change must have 2 or 4 fields, not %zd", fields);
         return -1;
     }
+    return fields;
+}
+
+static int to_change(PyObject *item, int family, struct change *change)
+{
+    const unsigned char *source, *group;
+    long long iif = 0, oifs = 0;
+    size_t size = address_size(family);
+    Py_ssize_t fields;
+
+    fields = change_fields(item);
+    if (fields < 0)
+        return -1;
     if (to_bytes(PyTuple_GetItem(item, 0), "source", (Py_ssize_t)size, &source) < 0 ||
         to_bytes(PyTuple_GetItem(item, 1), "group", (Py_ssize_t)size, &group) < 0)
         return -1;

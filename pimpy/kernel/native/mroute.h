@@ -81,6 +81,7 @@ int to_number(PyObject *value, const char *name, long long low, long long high, 
 int to_descriptor(PyObject *value, int *result);
 int to_family(PyObject *value, int *result);
 int to_bytes(PyObject *value, const char *name, Py_ssize_t size, const unsigned char **result);
+Py_ssize_t change_fields(PyObject *item);
 int to_list(PyObject *value, const char *name, PyObject **result);
 
 static inline size_t address_size(int family) { return family == AF_INET ? 4 : 16; }

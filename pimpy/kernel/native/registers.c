@@ -350,15 +350,9 @@ static int to_answer(const struct registers *registers, PyObject *item, struct a
     long long iif = 0, oifs = 0;
     Py_ssize_t fields;
 
-    if (!PyTuple_Check(item)) {
-        PyErr_SetString(PyExc_TypeError, "a change must be a tuple");
+    fields = change_fields(item);
+    if (fields < 0)
         return -1;
-    }
-    fields = PyTuple_Size(item);
-    if (fields != 2 && fields != 4) {
-        PyErr_Format(PyExc_ValueError, "a change must have 2 or 4 fields, not %zd", fields);
-        return -1;
-    }
     if (to_key(registers, PyTuple_GetItem(item, 0), PyTuple_GetItem(item, 1), answer->key) < 0)
         return -1;
     if (fields == 4 && (to_number(PyTuple_GetItem(item, 2), "iif", 0, UINT16_MAX, &iif) < 0 ||
