@@ -9,11 +9,12 @@ from __future__ import annotations
 from attrs import define, field
 
 from pimpy.config.builder import Expand, Read
-from pimpy.config.diagnostics import ERROR, Diagnostic, quote, shown, suggest
+from pimpy.config.diagnostics import quote, shown, suggest
 from pimpy.config.model import AddressRange, Config, Filter, FilterRule, Phyint, Proxy, ProxyInterface
 from pimpy.config.native import Result
 from pimpy.config.route_words import is_name
-from pimpy.config.tokens import END, StopReading, Token, Tokens
+from pimpy.config.token_files import load_text, read_tokens
+from pimpy.config.tokens import END, Token, Tokens
 from pimpy.wire.family import IPV4, Prefix, parse_address
 
 _GLOBALS = ("phyint", "quickleave", "hashtablesize", "defaultdown", "rescanvif", "chroot", "user")
@@ -173,21 +174,9 @@ def _tokens(path: str, text: str) -> Tokens:
 
 def parse(text: str, path: str = "igmpproxy.conf") -> Result:
     """The configuration that `text` is."""
-    reader = _Reader(_tokens(path, text))
-    model = None
-    try:
-        reader.run()
-        model = reader.model()
-    except StopReading:
-        pass
-    return Result(None if reader.tokens.has_errors else model, tuple(reader.tokens.diagnostics))
+    return read_tokens(_Reader(_tokens(path, text)))
 
 
 def load(path: str, read: Read, expand: Expand | None = None) -> Result:
     """The configuration in the file `path`."""
-    try:
-        text = read(path)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return Result(None, (Diagnostic(path, 0, ERROR, None, f"cannot be read: {why}"),))
-    return parse(text, path)
+    return load_text(path, read, parse)

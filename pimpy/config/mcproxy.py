@@ -17,11 +17,12 @@ from typing import Any
 from attrs import define, evolve, field
 
 from pimpy.config.builder import Expand, Read
-from pimpy.config.diagnostics import ERROR, Diagnostic, quote, shown
+from pimpy.config.diagnostics import quote, shown
 from pimpy.config.model import AddressRange, Config, Filter, FilterRule, Phyint, Proxy, ProxyInterface
 from pimpy.config.native import Result
 from pimpy.config.route_words import is_name
-from pimpy.config.tokens import END, StopReading, Token, Tokens
+from pimpy.config.token_files import load_text, read_tokens
+from pimpy.config.tokens import END, Token, Tokens
 from pimpy.wire.family import IPV4, IPV6, Family, Prefix, parse_address
 
 _ADDRESS6 = r"(?=[0-9A-Fa-f]*:[0-9A-Fa-f.]*:)[0-9A-Fa-f:.]+"
@@ -311,21 +312,9 @@ def _without_comment(line: str) -> str:
 
 def parse(text: str, path: str = "mcproxy.conf") -> Result:
     """The configuration that `text` is."""
-    reader = _Reader(_tokens(path, text))
-    model = None
-    try:
-        reader.run()
-        model = reader.model()
-    except StopReading:
-        pass
-    return Result(None if reader.tokens.has_errors else model, tuple(reader.tokens.diagnostics))
+    return read_tokens(_Reader(_tokens(path, text)))
 
 
 def load(path: str, read: Read, expand: Expand | None = None) -> Result:
     """The configuration in the file `path`."""
-    try:
-        text = read(path)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return Result(None, (Diagnostic(path, 0, ERROR, None, f"cannot be read: {why}"),))
-    return parse(text, path)
+    return load_text(path, read, parse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, range_problem
 from pimpy.config.model import SsmMapping, StaticMember
+from pimpy.config.ranges import is_address
 from pimpy.wire.family import Address, Prefix, family_of, format_address, parse_address, parse_prefix
 
 NAME_BYTES = 15
@@ -14,7 +15,7 @@ NAME_BYTES = 15
 def allowed_groups(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Prefix, ...]] | None:
     """`groups PREFIX...`: those that hosts may ask for; takes all words that are ranges."""
     found: list[Prefix] = []
-    while words and ("/" in words[0] or _is_address(words[0])):
+    while words and ("/" in words[0] or is_address(words[0])):
         word = words.pop(0)
         prefix = _range_of_groups(builder, line, word)
         if prefix is None:
@@ -29,7 +30,7 @@ def allowed_groups(builder: Builder, line: Line, words: list[str]) -> tuple[str,
 def querier_address(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Address, ...]] | None:
     """`querier-address ADDR`: what queries carry; hosts believe a link-local one, or one of the link's subnets."""
     word = words.pop(0) if words else None
-    if word is None or not _is_address(word):
+    if word is None or not is_address(word):
         builder.error(line, word, "phyint: querier-address needs an address")
         return None
     address = parse_address(word)
@@ -42,14 +43,6 @@ def querier_address(builder: Builder, line: Line, words: list[str]) -> tuple[str
         return "querier_addresses", (address,)
     builder.error(line, word, f"phyint: querier-address {word}: {why}")
     return None
-
-
-def _is_address(word: str) -> bool:
-    try:
-        parse_address(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _range_of_groups(builder: Builder, line: Line, word: str) -> Prefix | None:
@@ -89,7 +82,7 @@ def mgroup(builder: Builder, line: Line) -> None:
         if source is None:
             return
     interface = said["from"]
-    if _is_address(interface):
+    if is_address(interface):
         interface = format_address(parse_address(interface))
     elif len(interface.encode(errors="replace")) > NAME_BYTES:
         builder.error(line, interface, f"mgroup: the name of an interface has at most {NAME_BYTES} bytes")

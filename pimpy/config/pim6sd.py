@@ -13,10 +13,11 @@ from typing import Any
 from attrs import define, evolve, field
 
 from pimpy.config.builder import Expand, Read
-from pimpy.config.diagnostics import ERROR, Diagnostic, quote, shown, suggest
+from pimpy.config.diagnostics import quote, shown, suggest
 from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate, StaticRp
 from pimpy.config.native import Result
 from pimpy.config.route_words import is_name
+from pimpy.config.token_files import load_text
 from pimpy.config.tokens import END, StopReading, Token, Tokens
 from pimpy.wire.family import IPV6, Prefix, parse_address
 
@@ -298,9 +299,4 @@ def parse(text: str, path: str = "pim6sd.conf") -> Result:
 
 def load(path: str, read: Read, expand: Expand | None = None) -> Result:
     """The configuration in the file `path`."""
-    try:
-        text = read(path)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        return Result(None, (Diagnostic(path, 0, ERROR, None, f"cannot be read: {why}"),))
-    return parse(text, path)
+    return load_text(path, read, parse)

@@ -15,7 +15,7 @@ def prefixes(
     None after an error, which the want of any is.
     """
     found: list[Prefix] = []
-    while words and ("/" in words[0] or _is_address(words[0])):
+    while words and ("/" in words[0] or is_address(words[0])):
         word = words.pop(0)
         prefix = _prefix(word)
         if prefix is None:
@@ -45,7 +45,8 @@ def scope(builder: Builder, line: Line, name: str, word: str | None) -> Prefix |
     return None
 
 
-def _is_address(word: str) -> bool:
+def is_address(word: str) -> bool:
+    """Whether a word is an address, of whichever family."""
     try:
         parse_address(word)
     except ValueError:
