@@ -13,7 +13,7 @@ from pimpy.core.rows import MrouteRow, OutgoingRow, RptOutgoingRow, RptRow
 from pimpy.core.rpf import Path
 from pimpy.core.traffic import NOTHING
 from pimpy.core.views.rpt import rpt_rows
-from pimpy.core.views.static import claimed
+from pimpy.core.views.static import claimed, entry_without_state
 from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 def rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) -> str:
-    """The upstream side in a word, as MrouteRow has it."""
     """The upstream side in a word, as MrouteRow has it."""
     route = path.route if path is not None else None
     if path is None or route is None:
@@ -188,27 +187,6 @@ def _assert_state(entry: SG | StarG, interface: PimInterface) -> str | None:
 
 
 def _negative(router: Router, negative: Negative) -> MrouteRow:
-    names = router.vifs.names(1 << negative.vif)
-    traffic = router.traffic.get((negative.source, negative.group), NOTHING)
-    return MrouteRow(
-        row="entry",
-        address_family=router.family.name,
-        group=format_address(negative.group),
-        source_address=format_address(negative.source),
-        is_rpt=False,
-        mode="negative",
-        rp_address=None,
-        upstream_state="not_joined",
-        is_spt=False,
-        incoming_interface=names[0] if names else None,
-        rpf_neighbor=None,
-        rpf_state="pending",
-        join_expiration=None,
-        keepalive_expiration=None,
-        register_state=None,
-        registered_packets=None,
-        registered_bytes=None,
-        up_time=0.0,
-        outgoing_count=0,
-        **traffic._asdict(),
+    return entry_without_state(
+        router, negative.source, negative.group, negative.vif, mode="negative", rpf_state="pending", outgoing_count=0
     )

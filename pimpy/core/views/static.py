@@ -61,30 +61,8 @@ def claimed(router: Router) -> Iterator[MrouteRow | OutgoingRow]:
 def _claimed(
     router: Router, source: Address, group: Address, owner: str, iif: int, oifs: int
 ) -> Iterator[MrouteRow | OutgoingRow]:
-    names = router.vifs.names(1 << iif)
-    traffic = router.traffic.get((source, group), NOTHING)
-    yield MrouteRow(
-        row="entry",
-        address_family=router.family.name,
-        group=format_address(group),
-        source_address=format_address(source),
-        is_rpt=False,
-        mode=owner,
-        rp_address=None,
-        upstream_state="not_joined",
-        is_spt=False,
-        incoming_interface=names[0] if names else None,
-        rpf_neighbor=None,
-        rpf_state="local",
-        join_expiration=None,
-        keepalive_expiration=None,
-        register_state=None,
-        registered_packets=None,
-        registered_bytes=None,
-        up_time=0.0,
-        outgoing_count=oifs.bit_count(),
-        **traffic._asdict(),
-    )
+    count = oifs.bit_count()
+    yield entry_without_state(router, source, group, iif, mode=owner, rpf_state="local", outgoing_count=count)
     for name in router.vifs.names(oifs & ~(1 << REGISTER_VIF)):
         yield OutgoingRow(
             row="outgoing",
@@ -102,3 +80,33 @@ def _claimed(
             expiration=None,
             up_time=None,
         )
+
+
+def entry_without_state(
+    router: Router, source: Address, group: Address, iif: int, *, mode: str, rpf_state: str, outgoing_count: int
+) -> MrouteRow:
+    """An entry of the kernel's behind which there is no (S,G) entry of PIM's."""
+    names = router.vifs.names(1 << iif)
+    traffic = router.traffic.get((source, group), NOTHING)
+    return MrouteRow(
+        row="entry",
+        address_family=router.family.name,
+        group=format_address(group),
+        source_address=format_address(source),
+        is_rpt=False,
+        mode=mode,
+        rp_address=None,
+        upstream_state="not_joined",
+        is_spt=False,
+        incoming_interface=names[0] if names else None,
+        rpf_neighbor=None,
+        rpf_state=rpf_state,
+        join_expiration=None,
+        keepalive_expiration=None,
+        register_state=None,
+        registered_packets=None,
+        registered_bytes=None,
+        up_time=0.0,
+        outgoing_count=outgoing_count,
+        **traffic._asdict(),
+    )
