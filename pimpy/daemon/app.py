@@ -66,7 +66,6 @@ _TOTALS: Mapping[str, CounterKey] = {
 
 def run(options: Options, keeping: Keeping, keeper: int) -> int:
     """Work for a keeper, whose process number is `keeper`, as the command line asks; the exit code."""
-    memory.pause_collector()
     logs.setup(options)
     path, result = configfile.load_options(options, keeping)
     for remark in result.diagnostics:
@@ -135,8 +134,8 @@ class Daemon:
         await self.control.start(listener)
         self._ready(null)
         await self._start_metrics()
-        loop.call_later(INTERVAL, self._look_at_counters)
-        loop.call_later(BRIDGES, self._look_at_bridges)
+        loop.call_later(INTERVAL, self._now_and_then, INTERVAL, self._look_at_counters)
+        loop.call_later(BRIDGES, self._now_and_then, BRIDGES, self._look_at_bridges)
         memory.tune_collector()
         await self._ended.wait()
         await self._stop()
@@ -219,27 +218,25 @@ class Daemon:
         if events:
             self.drivers[family].feed(events)
 
-    def _look_at_counters(self) -> None:
-        """See how fast streams flow; with many entries more seldom, so that it takes a two-hundredth of the time."""
-        began = time.monotonic()
-        for family, driver in self.drivers.items():
-            if driver.router.forwarding.entries():
-                with contextlib.suppress(OSError):
-                    self.meters[family].look(self.adapters[family].counters(), driver.now())
-        if not self._ended.is_set():
-            pause = max(INTERVAL, 200 * (time.monotonic() - began))
-            asyncio.get_running_loop().call_later(pause, self._look_at_counters)
-
-    def _look_at_bridges(self) -> None:
-        """See who asks on the bridges below interfaces; as seldom as it takes little of the time."""
+    def _now_and_then(self, interval: float, look: Callable[[Family, Driver], None]) -> None:
+        """Look at each family, and again after `interval` seconds; if it takes long, after 200 times as long."""
         began = time.monotonic()
         for family, driver in self.drivers.items():
             with contextlib.suppress(OSError):
-                if events := self.adapters[family].look_at_bridges():
-                    driver.feed(events)
+                look(family, driver)
         if not self._ended.is_set():
-            pause = max(BRIDGES, 200 * (time.monotonic() - began))
-            asyncio.get_running_loop().call_later(pause, self._look_at_bridges)
+            pause = max(interval, 200 * (time.monotonic() - began))
+            asyncio.get_running_loop().call_later(pause, self._now_and_then, interval, look)
+
+    def _look_at_counters(self, family: Family, driver: Driver) -> None:
+        """See how fast streams flow."""
+        if driver.router.forwarding.entries():
+            self.meters[family].look(self.adapters[family].counters(), driver.now())
+
+    def _look_at_bridges(self, family: Family, driver: Driver) -> None:
+        """See who asks on the bridges below interfaces."""
+        if events := self.adapters[family].look_at_bridges():
+            driver.feed(events)
 
     def _notice_of(self, family: Family) -> Callable[[Notice], None]:
         def notice(effect: Notice) -> None:

@@ -7,16 +7,19 @@ import socket
 import sys
 from typing import NoReturn
 
-from attrs import fields
-
-from pimpy.daemon import app, logs
-from pimpy.daemon.keeping import Keeping
-from pimpy.daemon.options import Options
-from pimpy.kernel import _mroute
+from pimpy.daemon import memory
 
 
 def main(line: int) -> NoReturn:
     """Work for the keeper at the other end of the socket `line`. Never returns."""
+    memory.pause_collector()
+    from attrs import fields
+
+    from pimpy.daemon import app, logs
+    from pimpy.daemon.keeping import Keeping
+    from pimpy.daemon.options import Options
+    from pimpy.kernel import _mroute
+
     code = 1
     try:
         _mroute.set_name("pimpyd-worker")
