@@ -52,12 +52,10 @@ def _own_address(towards: str) -> str | None:
         return str(sock.getsockname()[0]).partition("%")[0]
 
 
-def receiver(group: str, source: str | None, index: int, port: int) -> socket.socket:
-    """A socket that gets what is sent to (group, port), from `source` or from anybody, on one interface alone."""
-    family = family_of(group)
+def _unbound(family: socket.AddressFamily) -> socket.socket:
+    """A socket that gets no group which others here have joined, and is told when and with which TTL packets came."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
     if family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, _IPV4_ALL, 0)
@@ -65,6 +63,13 @@ def receiver(group: str, source: str | None, index: int, port: int) -> socket.so
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_ALL, 0)
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT, 1)
+    return sock
+
+
+def receiver(group: str, source: str | None, index: int, port: int) -> socket.socket:
+    """A socket that gets what is sent to (group, port), from `source` or from anybody, on one interface alone."""
+    sock = _unbound(family_of(group))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     sock.bind((group, port))
     join(sock, group, source, index)
     return sock
@@ -72,15 +77,7 @@ def receiver(group: str, source: str | None, index: int, port: int) -> socket.so
 
 def asker(family: socket.AddressFamily) -> socket.socket:
     """A socket for unicast alone, at a port that a `receiver` may have too."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
-    if family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, _IPV4_ALL, 0)
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_ALL, 0)
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT, 1)
+    sock = _unbound(family)
     sock.bind(("", 0))
     return sock
 
