@@ -26,7 +26,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Adds what the lab's programs wrote to the report of a test that failed."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    lab = getattr(item, "funcargs", {}).get("lab")
+    used = getattr(item, "funcargs", {})
+    lab = used.get("lab") or used.get("standing_lab")
     if report.when == "call" and report.failed and isinstance(lab, Lab):
         report.sections.append(("what the lab's programs wrote", lab.logs()))
 
@@ -34,6 +35,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """An empty lab, taken down afterwards."""
+    needs.need_lab()
+    with Lab() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def standing_lab() -> Iterator[Lab]:
+    """An empty lab that the tests of one file share."""
     needs.need_lab()
     with Lab() as one:
         yield one

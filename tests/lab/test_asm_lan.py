@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import needs
 from .capture import Capture
 from .kernel import mfc
 from .pimpyd import Row
@@ -144,15 +143,8 @@ class Flow:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def lan(lab: Lab) -> Iterator[Lan]:
-    scene = Lan(lab)
+def lan(standing_lab: Lab) -> Iterator[Lan]:
+    scene = Lan(standing_lab)
     yield scene
     scene.net.assert_clean()
 

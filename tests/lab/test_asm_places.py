@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import needs
 from .scenes import AT_ONCE, FAMILIES, Net
 from .shell import wait_until
 from .topology import Lab, Node
@@ -108,15 +107,8 @@ class Flow:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def places(lab: Lab) -> Iterator[Places]:
-    scene = Places(lab)
+def places(standing_lab: Lab) -> Iterator[Places]:
+    scene = Places(standing_lab)
     yield scene
     scene.net.assert_clean()
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import needs
 from .scenes import (
     AT_ONCE,
     FAMILIES,
@@ -54,15 +53,8 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def chain(lab: Lab) -> Iterator[Chain]:
-    scene = Chain(lab)
+def chain(standing_lab: Lab) -> Iterator[Chain]:
+    scene = Chain(standing_lab)
     yield scene
     scene.net.assert_clean()
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import needs
 from .scenes import (
     AT_ONCE,
     FAMILIES,
@@ -87,15 +86,8 @@ class Lans:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def lans(lab: Lab) -> Iterator[Lans]:
-    scene = Lans(lab)
+def lans(standing_lab: Lab) -> Iterator[Lans]:
+    scene = Lans(standing_lab)
     yield scene
     scene.net.assert_clean()
 

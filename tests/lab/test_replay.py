@@ -13,14 +13,12 @@ import ipaddress
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import needs
 from .paths import PIMPYD
 from .scenes import FAMILIES, Flow, Net, Tree
 from .topology import Lab, Node
@@ -73,17 +71,10 @@ def replay(path: Path, seed: int = 0) -> tuple[int, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def recording(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def recording(standing_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Recording:
     folder = tmp_path_factory.mktemp("replay")
     path = folder / "recording"
-    live(Scene(lab, path))
+    live(Scene(standing_lab, path))
     return Recording(path, folder)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import needs
 from .pimpyd import Pimpyd
 from .scenes import AT_ONCE, FAMILIES, Flow, Net, assert_ends, hellos, join_prunes
 from .shell import wait_until
@@ -68,15 +67,8 @@ class Square:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    needs.need_lab()
-    with Lab() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def square(lab: Lab) -> Iterator[Square]:
-    scene = Square(lab)
+def square(standing_lab: Lab) -> Iterator[Square]:
+    scene = Square(standing_lab)
     yield scene
     scene.net.assert_clean()
 
