@@ -87,6 +87,7 @@ deb: build
 	@contrib/debian/build dist
 
 deb-test: build
+	@tests/prepare package
 	PIMPY_PACKAGE=1 $(PYTEST) tests/lab/test_package.py
 
 bench:

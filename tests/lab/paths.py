@@ -15,6 +15,7 @@ IGMPPROXY = CACHE / "igmpproxy/usr/sbin/igmpproxy"
 PROMETHEUS = CACHE / "prometheus/usr/bin/prometheus"
 PROMTOOL = CACHE / "prometheus/usr/bin/promtool"
 FRR_ROOT = CACHE / "frr"
+PLAIN_ROOT = CACHE / "bookworm"
 PIMPYD = ROOT / ".venv/bin/pimpyd"
 PIMCTL = ROOT / ".venv/bin/pimctl"
 

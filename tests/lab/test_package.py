@@ -1,12 +1,15 @@
-"""The Debian package: installed by apt with Debian's own dependencies, its daemon takes a stream from source to host.
+"""The Debian package: installed by apt with Debian's own dependencies, its daemon takes a stream from source to host;
+and so does what the steps of contrib/docker/Dockerfile make of it.
 
-The root that it is installed into is an overlay, above this host's root or above a Debian of a later release, so
-nothing stays. No service manager runs there. Installing takes minutes and the archive: `make deb-test` does it.
+The roots that it is installed into are overlays above the smallest Debian 12 and 13 (tests/prepare package), so nothing
+stays. No service manager runs there. Installing takes minutes and the archive: `make deb-test` does it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,26 +18,48 @@ import pytest
 
 from . import needs
 from .helpers import in_a_row
-from .paths import FRR_ROOT, ROOT
-from .shell import Process, wait_until
-from .topology import Lab
+from .paths import FRR_ROOT, PLAIN_ROOT, ROOT
+from .shell import wait_until
+from .topology import Lab, Node
 from .traffic import Receiver, Sender, ssm_group
 
 INSTALLS = pytest.mark.skipif("PIMPY_PACKAGE" not in os.environ, reason="make deb-test installs it")
-ROOTS = {"this": Path("/"), "later": FRR_ROOT}
-"""Debian 12, where `make test` runs, and the root of Debian 13 that tests/prepare made."""
-INSTALL = """
+ROOTS = {"Debian 12": PLAIN_ROOT, "Debian 13": FRR_ROOT}
+STAND = """
 mount -t tmpfs tmpfs "$1"; mkdir "$1/up" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/up,workdir=$1/work" "$1/root"
 cd "$1/root"; mount -t proc proc proc; mount --rbind /dev dev
 mkdir -p run/lab; mount -t tmpfs tmpfs run
-cp "$3" tmp/pimpy.deb; cp -L /etc/resolv.conf etc/resolv.conf || :
+cp "$3" tmp/; cp -L /etc/resolv.conf etc/resolv.conf || :
 printf '#!/bin/sh\\nexit 101\\n' >usr/sbin/policy-rc.d; chmod 755 usr/sbin/policy-rc.d
-chroot . apt-get -q -y update || :
-DEBIAN_FRONTEND=noninteractive chroot . apt-get -q -y install --no-install-recommends /tmp/pimpy.deb
-chroot . pimpyd --check /etc/pimpyd.conf
+export DEBIAN_FRONTEND=noninteractive
+chroot . sh -euc "$4"
 echo INSTALLED; exec sleep 600
 """
+INSTALL = """
+apt-get -q -y update || :
+apt-get -q -y install --no-install-recommends /tmp/pimpy_*.deb
+pimpyd --check /etc/pimpyd.conf
+"""
+DOCKER = ROOT / "contrib" / "docker"
+
+
+class Root:
+    """An overlay above the root of a Debian, with the package in its /tmp, where `steps` have been run by a shell."""
+
+    def __init__(self, lab: Lab, folder: Path, below: Path, package: Path, steps: str) -> None:
+        needs.need_lab()
+        assert (below / "etc" / "debian_version").exists(), f"no Debian at {below}: tests/prepare package makes it"
+        self.mount = folder / "mount"
+        self.mount.mkdir()
+        argv = ["unshare", "--mount", "bash", "-euc", STAND, "stand", *map(str, (self.mount, below, package)), steps]
+        self.holder = lab.start_process("install", argv, folder / "install.log")
+        wait_until(lambda: "INSTALLED" in self.holder.output(), 300, "it is installed", self.holder.check_alive)
+
+    def at(self, node: Node, *words: str) -> list[str]:
+        """The command as it runs in the root, in the node's network namespace."""
+        enter = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--net=/run/netns/{node.namespace}"]
+        return [*enter, "chroot", str(self.mount / "root"), *words]
 
 
 @pytest.fixture(scope="module")
@@ -58,38 +83,51 @@ def test_the_package_has_what_a_package_has(package: Path) -> None:
     assert "conffiles" in said("-I")
 
 
-@INSTALLS
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", ROOTS)
-def test_it_is_installed_by_apt_and_routes(lab: Lab, package: Path, tmp_path: Path, name: str) -> None:
-    needs.need_lab()
-    if not (ROOTS[name] / "etc" / "debian_version").exists():
-        pytest.skip(f"no Debian at {ROOTS[name]}")
+def assert_it_routes(lab: Lab, folder: Path, root: Root, daemon: list[str], healthy: list[str]) -> None:
+    """The daemon, started as told, takes a stream from a source to a host, once the command `healthy` succeeds."""
     src, r1, h = in_a_row(lab, "src", "r1", "h")
-    mount = tmp_path / "mount"
-    mount.mkdir()
-    argv = ["unshare", "--mount", "bash", "-euc", INSTALL, "install", str(mount), str(ROOTS[name]), str(package)]
-    holder = lab.start_process("install", argv, tmp_path / "install.log")
-    wait_until(lambda: "INSTALLED" in holder.output(), 300, "the package is installed", holder.check_alive)
+    lab.start_process("packaged", root.at(r1, *daemon), folder / "pimpyd.log")
 
-    def inside(*words: str) -> list[str]:
-        """The command in the root, at the router."""
-        enter = ["nsenter", f"--mount=/proc/{_pid(holder)}/ns/mnt", f"--net=/run/netns/{r1.namespace}"]
-        return [*enter, "chroot", str(mount / "root"), *words]
+    def is_healthy() -> bool:
+        return subprocess.run(root.at(r1, *healthy), capture_output=True, check=False).returncode == 0
 
-    lab.start_process("packaged", inside("pimpyd", "-n"), tmp_path / "pimpyd.log")
-
-    def answers() -> bool:
-        return subprocess.run(inside("pimctl", "show", "status"), capture_output=True, check=False).returncode == 0
-
-    wait_until(answers, 30, "the packaged daemon answers")
+    wait_until(is_healthy, 30, "the packaged daemon answers")
     source, group = src.port(r1).ipv4, ssm_group(4)
     receiver = Receiver(h.port(r1), [(source, group)])
     Sender(src.port(r1), [group])
     receiver.wait_for(50)
-    done = subprocess.run(inside("pimctl", "explain", source, group), capture_output=True, text=True, check=False)
+    explain = root.at(r1, "pimctl", "explain", source, group)
+    done = subprocess.run(explain, capture_output=True, text=True, check=False)
     assert "flows through this router" in done.stdout, done
 
 
-def _pid(holder: Process) -> int:
-    return holder.pid
+@INSTALLS
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", ROOTS)
+def test_it_is_installed_by_apt_and_routes(lab: Lab, package: Path, tmp_path: Path, name: str) -> None:
+    root = Root(lab, tmp_path, ROOTS[name], package, INSTALL)
+    assert_it_routes(lab, tmp_path, root, ["pimpyd", "-n"], ["pimctl", "show", "status"])
+
+
+def dockerfile() -> dict[str, str]:
+    """The Dockerfile's instructions by their word, each of which it has once."""
+    text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = [line.partition(" ") for line in text.replace("\\\n", "").splitlines()]
+    assert len({word for word, _, _ in lines}) == len(lines)
+    return {word: rest.strip() for word, _, rest in lines}
+
+
+@INSTALLS
+@pytest.mark.timeout(400)
+def test_the_steps_of_the_image_make_a_router(lab: Lab, package: Path, tmp_path: Path) -> None:
+    """With no capabilities but those that the Compose file adds. No registry is asked: its base is a root made here."""
+    steps = dockerfile()
+    assert steps["FROM"] == "debian:12-slim" and steps["COPY"] == "dist/pimpy_*.deb /tmp/"
+    root = Root(lab, tmp_path, PLAIN_ROOT, package, steps["RUN"])
+    assert not list((root.mount / "root" / "tmp").glob("*.deb"))
+    added = re.search(r"cap_add: \[(.*)\]", (DOCKER / "compose.yml").read_text())
+    assert added and all(name in (DOCKER / "Dockerfile").read_text() for name in added[1].split(", "))
+    allowed = ",".join(["-all", *(f"+{name.lower()}" for name in added[1].split(", "))])
+    entry = ["setpriv", f"--bounding-set={allowed}", *json.loads(steps["ENTRYPOINT"])]
+    _, _, check = steps["HEALTHCHECK"].partition(" CMD ")
+    assert_it_routes(lab, tmp_path, root, entry, json.loads(check))
