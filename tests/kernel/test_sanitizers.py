@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -19,11 +20,11 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-o
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wvla"]
 
 
-def extension() -> tuple[list[str], list[str]]:
+def extension() -> tuple[list[Path], list[str]]:
     """The extension's sources and macros, as pyproject.toml has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (module,) = project["tool"]["setuptools"]["ext-modules"]
-    return [str(ROOT / source) for source in module["sources"]], [
+    return [ROOT / source for source in module["sources"]], [
         f"-D{name}={value}" for name, value in module["define-macros"]
     ]
 
@@ -39,25 +40,24 @@ def library(name: str) -> str:
     return os.path.realpath(found.stdout.strip())
 
 
-def build(target: Path, *options: str) -> None:
-    """Compile the extension; every warning is an error."""
-    sources, macros = extension()
+def compiler(*options: str) -> list[str]:
+    """gcc as it builds the extension, every warning an error."""
     include = f"-I{sysconfig.get_paths()['include']}"
-    command = [
-        "gcc",
-        "-std=gnu11",
-        "-shared",
-        "-fPIC",
-        *WARNINGS,
-        *options,
-        *macros,
-        include,
-        "-o",
-        str(target),
-        *sources,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ["gcc", "-std=gnu11", "-fPIC", *WARNINGS, *options, *extension()[1], include]
+
+
+def compile_objects(folder: Path, sources: list[Path], *options: str) -> list[str]:
+    """The objects of `sources`, in `folder`."""
+    done = subprocess.run(
+        [*compiler(*options), "-c", *map(str, sources)], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+    return [str(folder / f"{source.stem}.o") for source in sources]
+
+
+def link(target: Path, objects: list[str]) -> Path:
+    subprocess.run(["gcc", "-shared", *SANITIZE, "-o", str(target), *objects], check=True)
+    return target
 
 
 def run(target: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -89,35 +89,35 @@ def run(target: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The watched build."""
-    target = tmp_path_factory.mktemp("sanitized") / "_mroute.so"
-    build(target, *SANITIZE)
-    return target
+    """A folder with the objects of the watched build and the extension made of them, one for all that test at once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sanitized"
+    folder.mkdir(exist_ok=True)
+    target = folder / "_mroute.so"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            link(target, compile_objects(folder, extension()[0], *SANITIZE))
+    return folder
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: Path(path).stem)
 def test_the_tests_of_the_extension_pass_under_sanitizers(sanitized: Path, path: str) -> None:
-    done = run(sanitized, [path])
+    done = run(sanitized / "_mroute.so", [path])
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert " passed" in done.stdout
 
 
-def test_the_sanitizers_would_tell(tmp_path: Path) -> None:
+def test_the_sanitizers_would_tell(sanitized: Path, tmp_path: Path) -> None:
     """A build with a bound taken away fails: the run above really is watched."""
-    sources, _ = extension()
-    decode = next(Path(source) for source in sources if source.endswith("decode.c"))
+    decode = next(source for source in extension()[0] if source.name == "decode.c")
     text = decode.read_text()
-    broken = text.replace("total <= length ? total : 0;\n}\n\nsize_t sound", "total;\n}\n\nsize_t sound")
-    assert broken != text
-    native = tmp_path / "native"
-    native.mkdir()
-    for path in decode.parent.iterdir():
-        (native / path.name).write_text(broken if path == decode else path.read_text())
-    target = tmp_path / "_mroute.so"
-    include = f"-I{sysconfig.get_paths()['include']}"
-    macros = extension()[1]
-    command = ["gcc", "-std=gnu11", "-shared", "-fPIC", *SANITIZE, *macros, include, "-o", str(target)]
-    subprocess.run([*command, *(str(path) for path in native.glob("*.c"))], check=True)
+    broken = tmp_path / "decode.c"
+    broken.write_text(text.replace("total <= length ? total : 0;\n}\n\nsize_t sound", "total;\n}\n\nsize_t sound"))
+    assert broken.read_text() != text
+    (replaced,) = compile_objects(tmp_path, [broken], *SANITIZE, f"-I{decode.parent}", "-Wno-unused-parameter")
+    others = [str(path) for path in sanitized.glob("*.o") if path.name != "decode.o"]
+    target = link(tmp_path / "_mroute.so", [replaced, *others])
     done = run(target, [str(HERE / "test_extension_decode.py"), "-k", "ipv6_packets"])
     assert done.returncode != 0
     assert "AddressSanitizer" in done.stdout + done.stderr
@@ -125,4 +125,4 @@ def test_the_sanitizers_would_tell(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
 def test_no_warning_at_any_level(tmp_path: Path, level: str) -> None:
-    build(tmp_path / "_mroute.so", level)
+    assert compile_objects(tmp_path, extension()[0], level)
