@@ -143,6 +143,7 @@ class Net:
         self._order = count()
         self._dirty: dict[str, Node] = {}
         self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
+        self._subnets: dict[bytes, str] = {}
 
     # Building.
 
@@ -271,8 +272,12 @@ class Net:
 
     def link_of(self, address: Address) -> str | None:
         """The link whose subnet an address is in."""
-        size = 3 if self.family.size == 4 else 8
-        return next((name for name in self.links if self.address(name, 1)[:size] == address[:size]), None)
+        if len(self._subnets) != len(self.links):
+            self._subnets = {self._subnet(self.address(name, 1)): name for name in self.links}
+        return self._subnets.get(self._subnet(address))
+
+    def _subnet(self, address: Address) -> bytes:
+        return address[:3] if self.family.size == 4 else address[:8]
 
     def topology_changed(self) -> None:
         """Links or ports came or went: routes follow, each router's in its own time."""
