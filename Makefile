@@ -14,8 +14,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
-# A lab test mostly waits; more than this many at once and they wait for the processor.
-JOBS ?= 4
+# Most of them are labs at any time, and those mostly wait (tests/conftest.py deals them out).
+JOBS ?= 6
 PYTEST := $(PYTHON) -m pytest
 TESTS ?=
 BENCH ?=
@@ -27,6 +27,8 @@ NATIVE := $(wildcard pimpy/kernel/native/*)
 EXTENSION := $(wildcard pimpy/kernel/_mroute*.so)
 
 export PYTHONPATH := tests
+# What is compiled once need not be compiled by each of the thousand programs that a test run starts.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: all build run demo test lint soak fuzz mutants bench deb deb-test clean prepare-build always
 .DELETE_ON_ERROR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import groupby
 
 import pytest
 from lab import needs
@@ -15,10 +16,32 @@ os.environ["PATH"] += f":{PROMTOOL.parent}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A lab test that failed is tried once more, for what shares a machine with it; the summary names it (RERUN)."""
+    """A lab test that failed is tried once more, for what shares a machine with it; the summary names it (RERUN).
+
+    A lab mostly waits, the other tests compute: the files of both are dealt out by turns, so that those who wait and
+    those who compute share the processors from the first minute to the last.
+    """
+    labs, others = [], []
     for item in items:
         if item.path.parent.name == "lab":
             item.add_marker(pytest.mark.flaky(reruns=1))
+            labs.append(item)
+        else:
+            others.append(item)
+    items[:] = dealt([list(file) for _, file in groupby(labs, key=lambda item: item.path)], others)
+
+
+def dealt(files: list[list[pytest.Item]], others: list[pytest.Item]) -> list[pytest.Item]:
+    """The labs' files, each in one piece, with as many other tests behind each test of theirs on the average."""
+    order: list[pytest.Item] = []
+    tests, placed, used = sum(map(len, files)), 0, 0
+    for file in files:
+        order += file
+        placed += len(file)
+        until = len(others) * placed // tests
+        order += others[used:until]
+        used = until
+    return order + others[used:]
 
 
 @pytest.hookimpl(hookwrapper=True)
