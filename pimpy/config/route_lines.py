@@ -77,7 +77,7 @@ PROXY_WORDS = (*_SECTIONS, *_FLAGS, *MATCHINGS, "ipv4", "ipv6", "table")
 
 def _proxy(builder: Builder, line: Line) -> None:
     """`proxy NAME upstream IF... downstream IF... WORD...`"""
-    if len(line.words) < 3:
+    if len(line.words) < 2:
         builder.error(line, None, "proxy needs a name, and upstream and downstream interfaces")
         return
     name, words = line.words[1], list(line.words[2:])
@@ -101,6 +101,9 @@ def _proxy(builder: Builder, line: Line) -> None:
             return
         else:
             section.append(word[1:-1] if word[0] == word[-1] == '"' and len(word) > 2 else word)
+    for missing in ("upstream", "downstream"):
+        if not named[missing]:
+            builder.note(line, name, f"proxy {quote(name)} has no {missing} interface: nothing is forwarded by it")
     builder.proxies.append(
         Proxy(
             name,

@@ -326,3 +326,13 @@ def test_static_routes_and_proxies_come_back(static: Static, found: list[Proxy],
     config = Config(static=static, proxies=tuple(found), families=("ipv4",) if four else ("ipv6",))
     again = parse(print_config(config))
     assert again.model == config, again.diagnostics
+
+
+def test_a_proxy_that_lacks_a_side_is_kept_and_told() -> None:
+    result = parse("proxy tv upstream wan\nproxy idle\n")
+    assert result.model is not None and [proxy.name for proxy in result.model.proxies] == ["tv", "idle"]
+    assert [(note.line, note.text) for note in result.notes] == [
+        (1, "proxy 'tv' has no downstream interface: nothing is forwarded by it"),
+        (2, "proxy 'idle' has no upstream interface: nothing is forwarded by it"),
+        (2, "proxy 'idle' has no downstream interface: nothing is forwarded by it"),
+    ]
