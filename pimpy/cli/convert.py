@@ -10,7 +10,6 @@ from pimpy.config.printer import print_config
 _DIFFERENCES = {
     "smcroute": (
         "smcroute: PIM, IGMP and MLD queriers run nowhere: `no phyint` says so.",
-        "smcroute: its `mgroup` is `host-join` here; `mgroup` of pimpyd is a member on that link.",
     ),
     "igmpproxy": (
         "igmpproxy: queries are IGMPv3 here; source lists and BLOCK records of IGMPv3 count.",
