@@ -214,9 +214,9 @@ class Daemon:
             loop.add_reader(fd, self._readable, family, fd)
 
     def _readable(self, family: Family, fd: int) -> None:
-        events = self.adapters[family].receive(fd)
-        if events:
-            self.drivers[family].feed(events)
+        driver = self.drivers[family]
+        if events := self.adapters[family].receive(fd, driver.portion):
+            driver.feed(events)
 
     def _now_and_then(self, interval: float, look: Callable[[Family, Driver], None]) -> None:
         """Look at each family, and again after `interval` seconds; if it takes long, after 200 times as long."""
