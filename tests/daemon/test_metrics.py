@@ -81,6 +81,8 @@ def test_the_families() -> None:
     assert value(text, "pimpy_gmp_messages_total", **gmp) == 5
     bad = {"af": "ipv4", "interface": "a2", "protocol": "pim", "type": "hello", "reason": "bad_checksum"}
     assert value(text, "pimpy_rx_errors_total", **bad) == 2
+    no_alert = {"af": "ipv6", "interface": "b2", "protocol": "mld", "type": "v2_report", "reason": "mld_no_ra"}
+    assert value(text, "pimpy_rx_errors_total", **no_alert) == 1
     assert value(text, "pimpy_state_entries", af="ipv4", kind="sg") == 2
     assert value(text, "pimpy_state_entries", af="ipv4", kind="gmp_group") == 2
     assert value(text, "pimpy_state_entries", af="ipv6", kind="gmp_source") == 1
