@@ -376,6 +376,11 @@ class FakeDaemon:
     def rows(self, kind: str) -> list[Row]:
         return list(self.tables.get(kind, []))
 
+    def entries(self) -> Iterator[list[MrouteRow]]:
+        found = [row for row in self.rows("mroute") if isinstance(row, MrouteRow)]
+        for first in range(0, len(found), 200):
+            yield found[first : first + 200]
+
     def look_up(self, what: str, address: bytes) -> list[Row]:
         self.asked.append(("look up", what, format_address(address)))
         return list(self.tables.get(f"{what} of", []))
