@@ -8,10 +8,7 @@ from pimpy.config.native import Result
 from pimpy.config.printer import print_config
 
 _DIFFERENCES = {
-    "smcroute": (
-        "smcroute: PIM, IGMP and MLD queriers run nowhere: `no phyint` says so.",
-        "smcroute: its `mgroup` is `host-join` here; `mgroup` of pimpyd is a member on that link.",
-    ),
+    "smcroute": ("smcroute: PIM, IGMP and MLD queriers run nowhere: `no phyint` says so.",),
     "igmpproxy": (
         "igmpproxy: queries are IGMPv3 here; source lists and BLOCK records of IGMPv3 count.",
         "igmpproxy: sources behind downstream interfaces are sent upstream too.",

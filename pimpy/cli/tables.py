@@ -97,7 +97,8 @@ def _bridge(row: Cells) -> str:
     """The snooping bridge below, and what is wrong with it."""
     if row["bridge"] is None:
         return "-"
-    return str(row["bridge_warning"] or f"{row['bridge']}, querier {row['bridge_querier']}")
+    router = ", router port" if row["bridge_router_port"] else ""
+    return str(row["bridge_warning"] or f"{row['bridge']}, querier {row['bridge_querier']}{router}")
 
 
 def _rate(row: Cells) -> str:

@@ -66,9 +66,9 @@ def detect(text: str, path: str = "") -> Detected:
         number, dialect, what = min(found)
         return Detected(dialect, f"line {number} has {what}")
     name = path.rpartition("/")[2]
-    if any(line.startswith("ssmgroup") for _, line in lines):
-        return Detected("smcroute", "a line begins with ssmgroup, smcroute's older word")
-    if lines and all(_SHARED.match(line) for _, line in lines) and any(line[0] == "m" for _, line in lines):
+    if lines and all(_SHARED.match(line) for _, line in lines) and any(line[0] in "ms" for _, line in lines):
+        if any(line.startswith("ssmgroup") for _, line in lines):
+            return Detected("smcroute", "all lines are smcroute's, and one has its older word ssmgroup")
         if name.startswith("smcroute"):
             return Detected("smcroute", f"all lines are smcroute's, and the file is named {name}")
         other = "in smcroute's PIM runs nowhere (--dialect smcroute)"

@@ -11,6 +11,8 @@ from pimpy.wire.family import Address, Prefix, family_of, format_address, parse_
 NAME_BYTES = 15
 """Bytes of an interface's name on Linux."""
 
+_STATIC_GROUP = "static-group is written: static-group IF [source ADDR] group GROUP"
+
 
 def allowed_groups(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Prefix, ...]] | None:
     """`groups PREFIX...`: those that hosts may ask for; takes all words that are ranges."""
@@ -60,18 +62,19 @@ def _range_of_groups(builder: Builder, line: Line, word: str) -> Prefix | None:
     return None
 
 
-def mgroup(builder: Builder, line: Line) -> None:
-    """`mgroup from IF [source S] group G`, smcroute's line: wanted on IF as if a host were there."""
+def static_group(builder: Builder, line: Line) -> None:
+    """`static-group IF [source S] group G`: wanted on IF as if a host were there."""
     words = list(line.words[1:])
+    interface = words.pop(0) if words else None
     said: dict[str, str] = {}
     while words:
         word = words.pop(0)
-        if word.lower() not in ("from", "source", "group") or word.lower() in said or not words:
-            builder.error(line, word, "mgroup is written: mgroup from IF [source ADDR] group GROUP")
+        if word.lower() not in ("source", "group") or word.lower() in said or not words:
+            builder.error(line, word, _STATIC_GROUP)
             return
         said[word.lower()] = words.pop(0)
-    if "from" not in said or "group" not in said:
-        builder.error(line, None, "mgroup is written: mgroup from IF [source ADDR] group GROUP")
+    if interface is None or "group" not in said:
+        builder.error(line, None, _STATIC_GROUP)
         return
     group = _one_group(builder, line, said["group"])
     if group is None:
@@ -81,11 +84,10 @@ def mgroup(builder: Builder, line: Line) -> None:
         source = _source_of(builder, line, said["source"], len(group))
         if source is None:
             return
-    interface = said["from"]
     if is_address(interface):
         interface = format_address(parse_address(interface))
     elif len(interface.encode(errors="replace")) > NAME_BYTES:
-        builder.error(line, interface, f"mgroup: the name of an interface has at most {NAME_BYTES} bytes")
+        builder.error(line, interface, f"static-group: the name of an interface has at most {NAME_BYTES} bytes")
         return
     member = StaticMember(interface, group, source)
     if member not in builder.static_members:

@@ -44,7 +44,7 @@ def print_config(config: Config) -> str:
     lines += _ranges(config, defaults)
     for member in config.static_members:
         source = "" if member.source is None else f" source {format_address(member.source)}"
-        lines.append(f"mgroup from {member.interface}{source} group {format_address(member.group)}")
+        lines.append(f"static-group {member.interface}{source} group {format_address(member.group)}")
     lines += [f"ssm-map {mapping.prefix} {format_address(mapping.source)}" for mapping in config.ssm_map]
     for static in config.rp_addresses:
         override = " override" if static.override else ""

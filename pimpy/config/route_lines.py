@@ -1,8 +1,7 @@
-"""The native lines of static routes, joins and proxies: smcroute's `mroute` as it is, its `mgroup` as `host-join`,
-since `mgroup` means a member on the link here, and `proxy...`.
+"""The native lines of static routes, joins and proxies: smcroute's `mroute` and `mgroup` as they are, and `proxy...`.
 
     mroute from IF [source S[/LEN]] group G[/LEN] to IF...
-    host-join from IF [source S[/LEN]] group G[/LEN]
+    mgroup from IF [source S[/LEN]] group G[/LEN]
     static-flush-interval SEC
     proxy NAME upstream IF... downstream IF... [ipv4|ipv6] [first|mutex MS|all] [send-first] [quick-leave]
                [always-forward] [check-sources] [except IF...] [table N]
@@ -48,13 +47,13 @@ def _mroute(builder: Builder, line: Line) -> None:
         builder.routes.append(route)
 
 
-def _host_join(builder: Builder, line: Line) -> None:
+def _mgroup(builder: Builder, line: Line) -> None:
     words = _sorted_words(builder, line)
     if words is None:
         return
     if words.outgoing:
         builder.error(line, "to", f"{line.name} takes no outgoing interfaces")
-    elif (join := route_words.join(words, partial(builder.error, line))) is not None:
+    elif (join := route_words.join(words, partial(builder.error, line), line.name)) is not None:
         builder.joins.append(join)
 
 
@@ -241,7 +240,8 @@ def _proxy_altnet(builder: Builder, line: Line) -> None:
 
 DIRECTIVES: dict[str, Directive] = {
     "mroute": _mroute,
-    "host-join": _host_join,
+    "mgroup": _mgroup,
+    "ssmgroup": _mgroup,
     "static-flush-interval": _flush_interval,
     "proxy": _proxy,
     "proxy-filter": _proxy_filter,

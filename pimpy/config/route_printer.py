@@ -18,7 +18,7 @@ def print_static(static: Static) -> Iterator[str]:
         to = "".join(f" {name}" for name in route.outgoing)
         yield f"mroute from {route.interface}{_source(route.source)} group {_range(route.group)} to{to}"
     for join in static.joins:
-        yield f"host-join from {join.interface}{_source(join.source)} group {_range(join.group)}"
+        yield f"mgroup from {join.interface}{_source(join.source)} group {_range(join.group)}"
 
 
 def _source(source: Prefix | None) -> str:

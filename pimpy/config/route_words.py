@@ -90,14 +90,14 @@ def route(words: Words, complain: Complain) -> StaticRoute | None:
     return StaticRoute(interface, source, group, tuple(dict.fromkeys(words.outgoing)))
 
 
-def join(words: Words, complain: Complain) -> StaticJoin | None:
-    """The join that a line means; None after a complaint."""
-    checked = _checked(words, "join", complain)
+def join(words: Words, complain: Complain, what: str = "join") -> StaticJoin | None:
+    """The join that a line means; None after a complaint, which begins with `what`."""
+    checked = _checked(words, what, complain)
     if checked is None:
         return None
     found = StaticJoin(*checked)
     if found.size > MAX_RANGE:
-        complain(words.group, f"join: {found.size} memberships, at most {MAX_RANGE} a line")
+        complain(words.group, f"{what}: {found.size} memberships, at most {MAX_RANGE} a line")
         return None
     return found
 

@@ -122,7 +122,10 @@ def holding(router: Router, group: Address) -> list[str]:
 
 def bridge_changed(router: Router, event: BridgeChanged) -> None:
     """The bridge below an interface is like this now; nameless: there is none that snoops."""
-    bridge = Bridge(event.name, event.itself, event.querier, event.asks, event.router_port) if event.name else None
+    bridge = None
+    if event.name:
+        heard = (event.querier, event.asks, event.router_port, event.is_router_port)
+        bridge = Bridge(event.name, event.itself, *heard)
     if bridge is None:
         router.bridges.pop(event.ifindex, None)
     else:

@@ -230,6 +230,8 @@ class GmpInterfaceRow:
     """The bridge that the interface is, or is a port of, if it snoops; None otherwise."""
     bridge_querier: str | None
     """The querier that the bridge knows, itself or another; None if it knows none."""
+    bridge_router_port: bool | None
+    """Whether the bridge takes our port for a router's now, set or heard; None if there is none or it does not tell."""
     bridge_warning: str | None
     """What will go wrong on this bridge, in words; None if nothing is known to."""
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
 from pimpy.core.explain import ExplainRow
 from pimpy.core.router import Router
-from pimpy.core.rows import Row
+from pimpy.core.rows import MrouteRow, Row
 from pimpy.core.traffic import INTERVAL, Meter
 from pimpy.core.views.rp import rp_of, rpf
-from pimpy.daemon import configfile, logs, memory, smcroute_ipc
+from pimpy.daemon import configfile, entries, logs, memory, smcroute_ipc
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
@@ -214,9 +214,9 @@ class Daemon:
             loop.add_reader(fd, self._readable, family, fd)
 
     def _readable(self, family: Family, fd: int) -> None:
-        events = self.adapters[family].receive(fd)
-        if events:
-            self.drivers[family].feed(events)
+        driver = self.drivers[family]
+        if events := self.adapters[family].receive(fd, driver.portion):
+            driver.feed(events)
 
     def _now_and_then(self, interval: float, look: Callable[[Family, Driver], None]) -> None:
         """Look at each family, and again after `interval` seconds; if it takes long, after 200 times as long."""
@@ -301,12 +301,16 @@ class Daemon:
         for family, driver in self.drivers.items():
             driver.router.heap.now = max(driver.router.heap.now, driver.now())
             if kind == "mroute":
-                found.extend(self._mroutes(family, driver))
+                found.extend(entries.with_interfaces(driver, self.adapters[family], self.meters[family]))
             elif protocol not in ("igmp", "mld"):
                 found.extend(driver.router.rows(kind))
             elif protocol == family.gmp:
                 found.extend(driver.router.rows(f"gmp_{rest}"))
         return found
+
+    def entries(self) -> Iterator[list[MrouteRow]]:
+        """The entries of both families, in slices, with the kernel's counters."""
+        return entries.in_slices(self.drivers, self.adapters, self.meters)
 
     def look_up(self, what: str, address: Address) -> list[Row]:
         """`rp`: the RP of a group; `rpf`: how an address is reached."""
@@ -318,15 +322,6 @@ class Daemon:
             return list(rp_of(driver.router, address))
         route = self.adapters[family].route(address)
         return [rpf(driver.router, route)] if isinstance(route, RouteResolved) else []
-
-    def _mroutes(self, family: Family, driver: Driver) -> list[Row]:
-        """The entries with the kernel's counters and the register table's, each read once for all of them."""
-        router, adapter = driver.router, self.adapters[family]
-        router.traffic = self.meters[family].tell(adapter.counters(), driver.now())
-        router.registered = adapter.registered()
-        rows = list(router.rows("mroute"))
-        router.traffic, router.registered = {}, {}
-        return rows
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
         """Sentences on a stream, from the live state and the kernel's entry."""

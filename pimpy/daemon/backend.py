@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
 from pimpy.core.explain import ExplainRow
-from pimpy.core.rows import Row
+from pimpy.core.rows import MrouteRow, Row
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
 from pimpy.wire.family import Address
@@ -39,6 +39,12 @@ class Backend(Protocol):
 
         `mroute` holds MrouteRow and OutgoingRow, with the kernel's counters filled in; `igmp_groups` and
         `mld_groups` hold GmpGroupRow and GmpSourceRow.
+        """
+
+    def entries(self) -> Iterator[list[MrouteRow]]:
+        """The entries alone, with the kernel's counters, in slices of some milliseconds of work.
+
+        Between two of them anything may happen; an entry that goes meanwhile is left out.
         """
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:

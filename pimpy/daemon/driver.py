@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pimpy.core.engine.effects import Effect, Installed, Notice
@@ -12,6 +12,10 @@ from pimpy.core.engine.events import Event
 from pimpy.core.router import Router
 from pimpy.daemon.recorder import Recorder
 
+SLICE = 0.1
+"""Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""
+PORTIONS = (8, 256)
+"""The least and the most that is read at once."""
 ROUNDS = 16
 """How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""
 
@@ -51,11 +55,21 @@ class Driver:
         self._recorder = recorder
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
+        self.portion = PORTIONS[0]
+        """How many datagrams to read at once, by what the last ones cost: a report may hold one group or hundreds."""
 
-    def feed(self, events: Iterable[Event]) -> None:
+    def feed(self, events: Sequence[Event]) -> None:
         """Handle a batch of events and do what follows from them."""
+        began = self.now()
         self._handle(events)
         self._follow()
+        self._measure(len(events), self.now() - began)
+
+    def _measure(self, count: int, seconds: float) -> None:
+        """Set the portion to what fits into a slice; it grows at most to the double of what was really read."""
+        least, most = PORTIONS
+        fits = int(count * SLICE / max(seconds, 1e-6))
+        self.portion = max(least, min(most, fits, max(self.portion, 2 * count)))
 
     def catch_up(self) -> None:
         """Do what is due at once: more of it may follow from the first events than one batch of them."""

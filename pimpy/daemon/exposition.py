@@ -12,9 +12,7 @@ from attrs import define, field
 from pimpy.core.rows import (
     BsrRow,
     CandidateRpRow,
-    GmpGroupRow,
     GmpInterfaceRow,
-    GmpSourceRow,
     InterfaceRow,
     MrouteRow,
     NeighborRow,
@@ -53,12 +51,13 @@ class Family:
         name = f"pimpy_{self.name}"
         lines = [f"# HELP {name} {self.help}", f"# TYPE {name} {self.kind}"]
         for labels, value in self.samples:
-            inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+            inside = ",".join(f'{label}="{escaped(text)}"' for label, text in labels)
             lines.append(f"{name}{{{inside}}} {value!r}" if inside else f"{name} {value!r}")
         return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A label's value as it stands between quotes."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
@@ -205,11 +204,8 @@ def of_memberships(backend: Backend) -> Iterator[Family]:
                 interval.add(row.query_interval, **labels)
                 if row.bridge is not None:
                     broken.add(int(row.bridge_warning is not None), **labels)
-                state[af, "gmp_group"] += 0
-                state[af, "gmp_source"] += 0
-        for record in backend.rows(f"{protocol}_groups"):
-            if isinstance(record, (GmpGroupRow, GmpSourceRow)):
-                state[af, f"gmp_{record.row}"] += 1
+                state[af, "gmp_group"] += row.groups_count
+                state[af, "gmp_source"] += row.sources_count
     yield from (groups, querier, version, robustness, interval, broken)
     yield entries(state)
 
@@ -239,12 +235,16 @@ class Traffic:
         self._state.clear()
         for family in families:
             self._state[family, "sg"] += 0
+            self._state[family, "starg"] += 0
             for state in ("resolved", "unresolved"):
                 self._entries[family, state] += 0
 
     def add(self, row: MrouteRow) -> None:
         """One entry of this look."""
         af = row.address_family
+        if row.is_rpt:
+            self._state[af, "starg"] += 1
+            return
         negative = row.mode == "negative"
         if not negative:
             self._state[af, "sg"] += 1

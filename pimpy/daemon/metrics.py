@@ -1,5 +1,7 @@
 """/metrics for Prometheus: a small HTTP server on the daemon's loop. What it tells is in `exposition.py`.
 
+/metrics/mroute has series of single streams (`stream_series.py`), as many as somebody asks for.
+
 The library prometheus_client serves process_* only, and is imported at the first scrape.
 """
 
@@ -8,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from pimpy.core.rows import MrouteRow
 from pimpy.daemon import exposition, logs
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.exposition import Family
+from pimpy.daemon.stream_series import BadSelectionError, Selection, StreamSeries
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pimpy.metrics")
 
+PAGE = "/metrics"
+STREAMS = "/metrics/mroute"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CLIENTS = 16
 MAX_REQUEST = 8192
 TIMEOUT = 10.0
 """Seconds for a request to come, and for its answer to be taken."""
-_SLICE = 500
-"""Entries that are summed up before the loop gets its turn again."""
 
 _STATUS = {
     200: "OK",
@@ -100,12 +103,20 @@ class MetricsServer:
         ]
         await asyncio.sleep(0)
         self._traffic.begin(status.address_families.split())
-        for number, row in enumerate(backend.rows("mroute")):
-            if isinstance(row, MrouteRow):
+        for part in backend.entries():
+            for row in part:
                 self._traffic.add(row)
-            if number % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
         return [*families, *self._traffic.end()]
+
+    async def streams(self, selection: Selection) -> bytes:
+        """The page of the entries that are asked for."""
+        series = StreamSeries(selection, time.time())
+        async with self._scraping:
+            for part in self.backend.entries():
+                series.take(part)
+                await asyncio.sleep(0)
+        return series.text()
 
     def _of_log(self) -> list[Family]:
         suppressed = Family("log_suppressed_total", "counter", "Lines of the log that were held back as repetitions.")
@@ -167,15 +178,22 @@ class MetricsServer:
             return
         try:
             url = urlsplit(target)
-            names = parse_qs(url.query, max_num_fields=100).get("name[]", [])
+            query = parse_qs(url.query, keep_blank_values=True, max_num_fields=100)
         except ValueError:
             await _answer(writer, 400, b"this is no URL\n")
             return
-        if url.path != "/metrics":
-            await _answer(writer, 404, b"the metrics are at /metrics\n", method == "HEAD")
+        if url.path not in (PAGE, STREAMS):
+            text = f"the metrics are at {PAGE}, those of streams at {STREAMS}\n"
+            await _answer(writer, 404, text.encode(), method == "HEAD")
             return
         try:
-            body = await self.page(names)
+            if url.path == PAGE:
+                body = await self.page(query.get("name[]", []))
+            else:
+                body = await self.streams(Selection.of(query))
+        except BadSelectionError as problem:
+            await _answer(writer, 400, f"{problem}\n".encode("ascii", "backslashreplace"))
+            return
         except Exception:
             log.exception("internal error in a scrape")
             await _answer(writer, 500, b"internal error, see the daemon's log\n")

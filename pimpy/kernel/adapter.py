@@ -182,12 +182,12 @@ class Adapter:
         self._memberships.forget_others(event.ifindex for event in events if isinstance(event, LinkChanged))
         return events
 
-    def receive(self, fd: int) -> list[Event]:
-        """What a readable descriptor has to say, a bounded part of it: the rest makes it readable again."""
+    def receive(self, fd: int, limit: int = BATCH) -> list[Event]:
+        """What a readable descriptor has to say, of datagrams at most `limit`: the rest makes it readable again."""
         if fd == self._sockets.pim:
-            return self._pim_messages(fd)
+            return self._pim_messages(fd, limit)
         if fd == self.registers.fileno():
-            return [_EVENTS[message[0]](message) for message in self.registers.receive(BATCH)]
+            return [_EVENTS[message[0]](message) for message in self.registers.receive(limit)]
         if fd == self._watch.fileno():
             return list(self._watch.receive())
         return self._notices(fd)
@@ -257,8 +257,8 @@ class Adapter:
         self._memberships.close()
         self._static_joins.close()
 
-    def _pim_messages(self, fd: int) -> list[Event]:
-        messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, BATCH)
+    def _pim_messages(self, fd: int, limit: int) -> list[Event]:
+        messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, limit)
         self._dropped["truncated"] += truncated
         self._dropped["malformed"] += malformed
         return [_EVENTS[message[0]](message) for message in messages]

@@ -99,11 +99,16 @@ class Netlink:
 
     def look_at_bridges(self) -> list[Event]:
         """What is different now about snooping bridges; call it now and then, the kernel gives no notice."""
-        found = bridges.read(self._query.dump(rtnl.GETLINK, 0), self.family)
+        links = self._query.dump(rtnl.GETLINK, 0)
+        found = {told.ifindex: told for told in bridges.read(links, self.family, self._multicast_databases)}
         gone: list[Event] = [BridgeChanged(i, "") for i in self._bridges if i not in found and i in self._links]
         changed: list[Event] = [bridge for i, bridge in found.items() if self._bridges.get(i) != bridge]
         self._bridges = found
         return gone + changed
+
+    def _multicast_databases(self) -> list[bytes]:
+        """The multicast databases of all bridges."""
+        return self._query.dump(bridges.GETMDB, bridges.AF_BRIDGE)
 
     def forget(self, address: Address) -> None:
         """No longer interested in the route to `address`; nothing if nobody was."""

@@ -1,4 +1,4 @@
-"""`python -m bench [joins|members|move|upcalls ...]`: runs the benches one after the other and prints their tables."""
+"""`python -m bench [joins|members|wave|move|upcalls ...]`: runs the benches in turn and prints their tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.shell import LabError
 
-from . import joins, members, move, upcalls
+from . import joins, members, move, upcalls, wave
 
 
 def say(text: str) -> None:
@@ -21,7 +21,9 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Figures of pimpy beside FRR, in namespaces.")
-    parser.add_argument("what", nargs="*", choices=["joins", "members", "move", "upcalls", []], help="default: all")
+    parser.add_argument(
+        "what", nargs="*", choices=["joins", "members", "wave", "move", "upcalls", []], help="default: all"
+    )
     parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
     parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 20000], help="(S,G)s to join")
@@ -31,7 +33,7 @@ def main() -> int:
     parser.add_argument("--routes", nargs="+", type=int, default=[10, 1000, 10000], help="static routes (upcalls)")
     parser.add_argument("--json", type=Path, help="write all figures there, too")
     options = parser.parse_args()
-    what = options.what or ["joins", "members", "move", "upcalls"]
+    what = options.what or ["joins", "members", "wave", "move", "upcalls"]
     pairs = [(kind, family) for family in options.families for kind in options.kinds]
     joined: list[joins.Joined] = []
     moved: list[move.Moves] = []
@@ -48,6 +50,10 @@ def main() -> int:
         for thing, count in (("groups", options.groups), ("sources", options.sources)):
             say(f"{kind}, IPv{family}: reports of {count} {thing}")
             reported.append(members.measure(kind, family, thing, count))
+    answered: list[wave.Waves] = []
+    for kind, family in pairs if "wave" in what else []:
+        say(f"{kind}, IPv{family}: {wave.HOSTS} hosts answer each query at once")
+        answered.append(wave.measure(kind, family))
     for kind, family in pairs if "move" in what else []:
         say(f"{kind}, IPv{family}: the route moves {options.moves} times under {move.RATE} packets/s")
         moved.append(move.measure(kind, family, options.moves))
@@ -61,12 +67,20 @@ def main() -> int:
         print("\n".join(joins.growth(joined)))
     if reported:
         print("\nReports of hosts at one router (FRR: its pimd or pim6d, and zebra)\n" + members.table(reported))
+    if answered:
+        print("\nAll hosts answer each General Query within a second, while Hellos are due\n" + wave.table(answered))
     if moved:
         print("\nThe route to the source moves\n" + move.table(moved))
     if static:
         print("\nStreams by static routes\n" + upcalls.table(static))
     if options.json:
-        runs: dict[str, list[Any]] = {"joins": joined, "members": reported, "moves": moved, "upcalls": static}
+        runs: dict[str, list[Any]] = {
+            "joins": joined,
+            "members": reported,
+            "waves": answered,
+            "moves": moved,
+            "upcalls": static,
+        }
         figures = {name: [asdict(run) for run in found] for name, found in runs.items()}
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     for line in failed:

@@ -11,15 +11,24 @@ from lab.topology import Node
 
 from .measure import Use, entries, use
 
+EACH_SECOND = "hello-interval 1\ntriggered-hello-delay 0\nigmp-query-interval 2\n"
+EACH_SECOND_FRR = {
+    family: [f"{ip} pim hello 1 4", f"{ip} {gmp} query-max-response-time 10", f"{ip} {gmp} query-interval 2"]
+    for family, ip, gmp in ((4, "ip", "igmp"), (6, "ipv6", "mld"))
+}
+
 
 class Contestant:
-    """A multicast router at one node, of the kind `pimpy` or `frr`."""
+    """A multicast router at one node, of the kind `pimpy` or `frr`.
 
-    def __init__(self, kind: str, node: Node, members: Iterable[str] = ()) -> None:
+    `each_second`: it says Hello every second, and queries every two, to be answered within one.
+    """
+
+    def __init__(self, kind: str, node: Node, members: Iterable[str] = (), *, each_second: bool = False) -> None:
         self.kind = kind
         self.node = node
-        self._pimpyd = Pimpyd(node, QUICK) if kind == "pimpy" else None
-        self._frr = Frr(node, members) if kind == "frr" else None
+        self._pimpyd = Pimpyd(node, EACH_SECOND if each_second else QUICK) if kind == "pimpy" else None
+        self._frr = Frr(node, members, lines=EACH_SECOND_FRR if each_second else None) if kind == "frr" else None
 
     def start(self) -> None:
         if self._pimpyd is not None:

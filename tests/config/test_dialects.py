@@ -351,6 +351,9 @@ def test_detection_tells_what_it_saw() -> None:
     )
     assert detect("mroute from a group 225.1.1.1 to b\n", "x.conf").dialect == "pimpyd"
     assert detect("", "/etc/mcproxy.conf").dialect == "mcproxy"
+    older = "ssmgroup from a group 232.1.1.1 source 10.1.1.1\n"
+    assert detect(older, "x.conf").reason == "all lines are smcroute's, and one has its older word ssmgroup"
+    assert detect(f"{older}hello-interval 10\n", "x.conf").dialect == "pimpyd"
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

@@ -8,6 +8,8 @@ from pimpy.config.model import Config, Phyint, SsmMapping, StaticMember
 from pimpy.config.native import parse
 from pimpy.wire.family import parse_address, parse_prefix
 
+STATIC_GROUP = "static-group is written: static-group IF [source ADDR] group GROUP"
+
 
 def model(text: str) -> Config:
     result = parse(text)
@@ -58,11 +60,11 @@ def test_the_forced_option_says_what_it_risks() -> None:
     assert parse("phyint eth0 immediate-leave").diagnostics == ()
 
 
-def test_mgroup_and_ssm_map() -> None:
+def test_static_group_and_ssm_map() -> None:
     config = model(
-        "mgroup from eth0 group 239.1.1.1\n"
-        "mgroup from 10.0.0.1 source 10.9.0.1 group 232.1.1.1\n"
-        "mgroup from eth0 source :: group ff1e::1\n"
+        "static-group eth0 group 239.1.1.1\n"
+        "static-group 10.0.0.1 source 10.9.0.1 group 232.1.1.1\n"
+        "static-group eth0 source :: group ff1e::1\n"
         "ssm-map 232.1.0.0/16 10.9.0.1 10.9.0.2\n"
         "ssm-map ff3e::1 2001:db8::1\n"
     )
@@ -100,10 +102,16 @@ def test_mld_may_differ_from_igmp() -> None:
             "phyint eth0 querier-address 0.0.0.0",
             "phyint: querier-address 0.0.0.0: a query from it would never win, and hosts would not answer it",
         ),
-        ("mgroup group 239.1.1.1", "mgroup is written: mgroup from IF [source ADDR] group GROUP"),
-        ("mgroup from eth0 group 224.0.0.5", "mgroup: '224.0.0.5' is no group that crosses a router"),
-        ("mgroup from eth0 source fe80::1 group 239.1.1.1", "mgroup: 'fe80::1' is no source of this group"),
-        ("mgroup from sixteen-letters1 group 239.1.1.1", "mgroup: the name of an interface has at most 15 bytes"),
+        ("static-group eth0", STATIC_GROUP),
+        ("static-group from eth0 group 239.1.1.1", STATIC_GROUP),
+        ("static-group eth0 group 224.0.0.5", "static-group: '224.0.0.5' is no group that crosses a router"),
+        ("static-group eth0 source fe80::1 group 239.1.1.1", "static-group: 'fe80::1' is no source of this group"),
+        (
+            "static-group sixteen-letter-1 group 239.1.1.1",
+            "static-group: the name of an interface has at most 15 bytes",
+        ),
+        ("mgroup from eth0", "mgroup: missing multicast group"),
+        ("mgroup from eth0 group 239.0.0.0/8", "mgroup: 16777216 memberships, at most 65536 a line"),
         ("ssm-map 232.1.1.1", "ssm-map is written: ssm-map GROUP[/LEN] SOURCE..."),
         ("ssm-map 232.1.1.1 ff1e::1", "ssm-map: 'ff1e::1' is no source of this group"),
     ],

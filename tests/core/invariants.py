@@ -307,7 +307,7 @@ def timers_of(router: Router) -> list[Timer | None]:
         timers += [state.timer for state in interface.asserts]
     proxied_members = [p.membership for p in router.proxies.ports.values() if p.membership is not None]
     for membership in (*router.memberships.values(), *proxied_members):
-        timers += (membership.querier.general_timer, membership.querier.present_timer)
+        timers += (membership.querier.general_timer, membership.querier.present_timer, membership.advertiser.timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
     timers += [negative.timer for negative in router.forwarding._negatives.values()]

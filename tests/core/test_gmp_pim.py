@@ -209,3 +209,24 @@ def test_I23_M8_every_interface_listens_where_reports_go(family: Family, passive
     stand.run(0)
     assert group not in {joined for _, joined in stand.r1.kernel.joined}
     assert [row.filter_mode for row in stand.rows("gmp_groups")] == ["exclude"]
+
+
+def test_M10_an_interface_without_an_address_to_ask_from_is_silent_and_starts_with_it(family: Family) -> None:
+    """IPv6: no link-local address yet, as while it is checked for duplicates; IPv4: none at all."""
+    stand = Stand(family)
+    port = stand.r1.ports["down"]
+    before, (linklocal, *others) = port.addresses, port.addresses
+    port.readdress(*others)
+    stand.run(0)
+    stand.down.log.clear()
+    stand.run(400)
+    assert [name for _, name, _ in stand.down.log if name == "r1"] == [], "neither queries nor Hellos"
+    host = stand.host("down", 77)
+    report(stand, "down", host.address, Record(IS_EX, parse_address("239.1.1.1" if family is IPV4 else "ff1e::1"), ()))
+    assert stand.rows("gmp_groups") == []
+    port.readdress(*before)
+    stand.run(0)
+    asked = [(when, packet) for when, name, packet in stand.down.log if (name, packet.protocol) == ("r1", family.gmp)]
+    assert [(when, packet.source) for when, packet in asked] == [(stand.net.now, linklocal[0])]
+    report(stand, "down", host.address, Record(IS_EX, parse_address("239.1.1.1" if family is IPV4 else "ff1e::1"), ()))
+    assert len(stand.rows("gmp_groups")) == 1

@@ -459,5 +459,6 @@ def test_interface_row(family: Family) -> None:
         immediate_leave="off",
         bridge=None,
         bridge_querier=None,
+        bridge_router_port=None,
         bridge_warning=None,
     )

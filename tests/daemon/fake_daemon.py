@@ -161,6 +161,7 @@ def gmp_interface(family: str = "ipv4", name: str = "b2", **change: object) -> G
         "immediate_leave": "off",
         "bridge": None,
         "bridge_querier": None,
+        "bridge_router_port": None,
         "bridge_warning": None,
         **change,
     }
@@ -274,7 +275,7 @@ def network() -> dict[str, list[Row]]:
         ],
         "igmp_sources": [gmp_source(), gmp_source("225.1.2.3", "10.0.1.66", forwarding=False, expire=None)],
         "igmp_hosts": [gmp_group(hosts_count=1), gmp_source(), gmp_reporter()],
-        "mld_interfaces": [gmp_interface("ipv6", bridge="br0", bridge_querier="fe80::3:2")],
+        "mld_interfaces": [gmp_interface("ipv6", bridge="br0", bridge_querier="fe80::3:2", bridge_router_port=True)],
         "mld_sources": [gmp_source("ff3e::8000:1", "2001:db8:1::10")],
         "mld_hosts": [gmp_group("ff3e::8000:1", hosts_count=1), gmp_reporter("ff3e::8000:1", "fe80::3:10")],
         "mld_groups": [gmp_group("ff3e::8000:1"), gmp_source("ff3e::8000:1", "2001:db8:1::10")],
@@ -374,6 +375,11 @@ class FakeDaemon:
 
     def rows(self, kind: str) -> list[Row]:
         return list(self.tables.get(kind, []))
+
+    def entries(self) -> Iterator[list[MrouteRow]]:
+        found = [row for row in self.rows("mroute") if isinstance(row, MrouteRow)]
+        for first in range(0, len(found), 200):
+            yield found[first : first + 200]
 
     def look_up(self, what: str, address: bytes) -> list[Row]:
         self.asked.append(("look up", what, format_address(address)))

@@ -97,6 +97,8 @@ def test_bridges() -> None:
     assert checks(case(HostFacts((link(), bridge())), igmp=[ours])) == set(), "we ask there"
     warned = gmp_interface(name="a1", bridge="br0", bridge_warning="nobody asks")
     assert checks(case(igmp=[warned])) == {"snooping"}
+    unheard = gmp_interface(name="a1", bridge="br0", bridge_warning="no router", bridge_router_port=False)
+    assert [found.remedy for found in findings(case(igmp=[unheard]))] == ["phyint a1 mrdisc"]
 
 
 def test_strict_rp_filter_on_the_register_tunnel() -> None:

@@ -17,6 +17,7 @@ from pimpy.cli.pimpyd import parser
 from pimpy.config.native import DIRECTIVES
 from pimpy.daemon.commands import SHOW
 from pimpy.daemon.metrics import MetricsServer
+from pimpy.daemon.stream_series import FAMILIES
 
 MAN = Path(__file__).parents[2] / "man"
 PAGES = sorted(MAN.glob("*.[0-9]"))
@@ -64,8 +65,9 @@ def test_every_directive() -> None:
 
 def test_every_metric() -> None:
     text = (MAN / "pimpyd.8").read_text()
-    page = asyncio.run(MetricsServer(("127.0.0.1", 0), FakeDaemon()).page()).decode()
-    names = set(re.findall(r"^# TYPE (pimpy_\w+) ", page, re.MULTILINE))
+    server = MetricsServer(("127.0.0.1", 0), FakeDaemon())
+    page = asyncio.run(server.page()).decode()
+    names = set(re.findall(r"^# TYPE (pimpy_\w+) ", page, re.MULTILINE)) | {f"pimpy_{name}" for name in FAMILIES}
     assert len(names) > 20
     shown = set(re.findall(r"^\.It Li (pimpy_\w+)", text, re.MULTILINE))
     assert names <= shown, f"not in pimpyd.8: {sorted(names - shown)}"

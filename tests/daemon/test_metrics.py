@@ -18,6 +18,7 @@ from fake_daemon import FakeDaemon, interface, mroute, neighbor, serving
 from lab import needs
 from prometheus_client.parser import text_string_to_metric_families
 
+from pimpy.core.rows import MrouteRow, Row
 from pimpy.daemon.exposition import Family, Traffic
 from pimpy.daemon.metrics import MetricsServer
 
@@ -81,9 +82,12 @@ def test_the_families() -> None:
     assert value(text, "pimpy_gmp_messages_total", **gmp) == 5
     bad = {"af": "ipv4", "interface": "a2", "protocol": "pim", "type": "hello", "reason": "bad_checksum"}
     assert value(text, "pimpy_rx_errors_total", **bad) == 2
+    no_alert = {"af": "ipv6", "interface": "b2", "protocol": "mld", "type": "v2_report", "reason": "mld_no_ra"}
+    assert value(text, "pimpy_rx_errors_total", **no_alert) == 1
     assert value(text, "pimpy_state_entries", af="ipv4", kind="sg") == 2
+    assert value(text, "pimpy_state_entries", af="ipv4", kind="starg") == 0
     assert value(text, "pimpy_state_entries", af="ipv4", kind="gmp_group") == 2
-    assert value(text, "pimpy_state_entries", af="ipv6", kind="gmp_source") == 1
+    assert value(text, "pimpy_state_entries", af="ipv6", kind="gmp_source") == 2
     assert value(text, "pimpy_vifs", af="ipv4") == 2
     assert value(text, "pimpy_vifs_limit", af="ipv4") == 32
     assert value(text, "pimpy_gmp_groups", interface="b2", protocol="igmp") == 2
@@ -114,9 +118,10 @@ def test_only_some_names() -> None:
 def test_promtool_has_no_complaint() -> None:
     needs.need_program("promtool")
     with served(FakeDaemon()) as server:
-        text = page(server)
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        pages = page(server), page(server, "/metrics/mroute")
+    for text in pages:
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_sums_do_not_fall_when_entries_go_or_begin_anew() -> None:
@@ -154,6 +159,71 @@ def test_neighbours_with_a_series_are_limited() -> None:
         text = page(server)
     assert text.count("pimpy_pim_neighbor_up{") == 1000
     assert value(text, "pimpy_pim_neighbors", af="ipv4", interface="a") == 1500
+
+
+def test_streams_have_series_of_their_own_where_they_are_asked_for() -> None:
+    with served(FakeDaemon()) as server:
+        text, default = page(server, "/metrics/mroute"), page(server)
+    assert "232.1.1.1" not in default
+    stream = {"af": "ipv4", "source": "10.0.1.10", "group": "232.1.1.1"}
+    known = {name for name, labels in values(text) if frozenset(stream.items()) <= labels}
+    assert known >= {
+        "pimpy_stream_info",
+        "pimpy_stream_joined",
+        "pimpy_stream_packets_total",
+        "pimpy_stream_bytes_total",
+    }
+    entry = next(row for row in FakeDaemon().rows("mroute") if isinstance(row, MrouteRow) and row.group == "232.1.1.1")
+    assert entry.packets is not None and entry.wrong_if is not None
+    assert value(text, "pimpy_stream_packets_total", **stream) == entry.packets - entry.wrong_if
+    assert value(text, "pimpy_stream_wrong_interface_packets_total", **stream) == entry.wrong_if
+    assert value(text, "pimpy_stream_outgoing_interfaces", **stream) == entry.outgoing_count
+    (info,) = [labels for name, labels in values(text) if name == "pimpy_stream_info" and set(stream.items()) <= labels]
+    assert dict(info)["incoming_interface"] == entry.incoming_interface and dict(info)["mode"] == entry.mode
+    assert value(text, "pimpy_stream_left_out") == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "groups", "left_out"),
+    [
+        ("", 6, 0),
+        ("?limit=4", 4, 2),
+        ("?group=232.0.1.0/24", 2, 0),
+        ("?group=232.0.1.0/24&limit=1", 1, 1),
+        ("?group=232.0.0.2", 2, 0),
+        ("?source=10.9.0.0/16", 3, 0),
+        ("?source=10.9.0.1&group=232.0.0.0/24", 2, 0),
+        ("?group=ff00::/8", 0, 0),
+    ],
+)
+def test_which_streams_are_told(query: str, groups: int, left_out: int) -> None:
+    rows: list[Row] = [
+        mroute(source, f"232.0.{n}") for source in ("10.9.0.1", "10.8.0.1") for n in ("0.1", "0.2", "1.1")
+    ]
+    rows.append(mroute("*", "232.0.0.1", is_rpt=True))
+    with served(FakeDaemon({"mroute": rows})) as server:
+        text = page(server, f"/metrics/mroute{query}")
+    assert len([name for name, _ in values(text) if name == "pimpy_stream_info"]) == groups
+    assert value(text, "pimpy_stream_left_out") == left_out
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("group=10", "group is an address or a range"),
+        ("group=232.0.0.1/8", "group is an address or a range"),
+        ("source=%22%0a", "source is an address or a range"),
+        ("limit=0", "limit is 1 to"),
+        ("limit=99999999", "limit is 1 to"),
+        ("limit=", "limit is 1 to"),
+        ("limit=1&limit=2", "limit stands there 2 times"),
+        ("name[]=x", "unknown parameter 'name[]'"),
+    ],
+)
+def test_what_no_stream_is_asked_for_by(query: str, words: str) -> None:
+    with served(FakeDaemon()) as server:
+        answer = raw(server, f"GET /metrics/mroute?{query} HTTP/1.1\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n") and words.encode() in answer
 
 
 def test_other_paths_and_methods() -> None:

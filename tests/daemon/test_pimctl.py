@@ -110,7 +110,7 @@ def test_igmp_in_detail(path: str) -> None:
     assert lines[start + 2].split()[-7:] == ["7", "0", "0", "3", "4", "1", "2"]
     lines = ctl(path, "show", "igmp", "sources").splitlines()
     assert [line.split()[2] for line in lines[1:]] == ["10.0.1.66", "10.0.1.10"]
-    assert ctl(path, "show", "mld", "interfaces").splitlines()[1].endswith("br0, querier fe80::3:2")
+    assert ctl(path, "show", "mld", "interfaces").splitlines()[1].endswith("br0, querier fe80::3:2, router port")
 
 
 def test_clear(path: str, daemon: FakeDaemon) -> None:

@@ -205,11 +205,14 @@ def _queries(daemon: Pimpyd, command: str) -> int:
 @FAMILIES
 def test_static_members_and_members_on_the_router_itself(lab: Lab, family: int) -> None:
     """Who is a member on the router hears the router's own queries, and answers them."""
-    static = "239.7.9.9" if family == 4 else "ff0e::7:9999"
-    edge = Edge(lab, family, f"{QUERIES}mgroup from edge group {static}\n")
+    static, joined = ("239.7.9.9", "239.7.9.8") if family == 4 else ("ff0e::7:9999", "ff0e::7:9998")
+    edge = Edge(lab, family, f"{QUERIES}static-group edge group {static}\nmgroup from edge group {joined}\n")
     gmp, own = "igmp" if family == 4 else "mld", edge.group()
-    both = edge.send(static, own)
+    both = edge.send(static, joined, own)
     edge.wait(static, {*both.values()})
+    edge.wait(joined, {*both.values()})
+    reporters = {row["group_address"]: row["last_reporter"] for row in edge.daemon.show(f"{gmp} groups")}
+    assert reporters[static] is None and reporters[joined] is not None
     assert edge.seen(static) == {*both.values()}
     receiver = Receiver(edge.r.port("edge"), [(None, own)])
     edge.wait(own, {*both.values()})

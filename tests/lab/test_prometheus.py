@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,13 +15,19 @@ import pytest
 
 from . import needs
 from .helpers import Flow, eventually, in_a_row, start_flow
+from .kernel import mfc
 from .paths import PROMETHEUS, PROMTOOL, ROOT
 from .pimpyd import FAMILIES as NAMES
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import LabError, Process, wait_until
 from .topology import Lab, Node
+from .traffic import Sender, reports, ssm_group
+from .waves import longest_silence
 
 pytestmark = pytest.mark.usefixtures("pimpyd", "prometheus")
+STREAMS = 10_000
+HOLD = 3.5
+"""Seconds after which a neighbour gives up a router that says Hello every second."""
 FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode(), end='')"
 
 
@@ -35,16 +42,19 @@ def fetch(node: Node, url: str) -> str:
 
 
 class Prometheus:
-    """Debian's Prometheus at a node; scrapes `target` twice a second."""
+    """Debian's Prometheus at a node; scrapes `target` twice a second, or up to `streams` of its entries every three."""
 
-    def __init__(self, node: Node, target: str) -> None:
+    def __init__(self, node: Node, target: str, streams: int = 0) -> None:
         self.node = node
         folder = node.folder / "prometheus"
         folder.mkdir()
         config = folder / "prometheus.yml"
-        job = {"job_name": "pimpyd", "static_configs": [{"targets": [target]}]}
+        jobs: list[dict[str, Any]] = [{"job_name": "pimpyd", "static_configs": [{"targets": [target]}]}]
+        if streams:
+            slowly = {"scrape_interval": "3s", "scrape_timeout": "3s", "params": {"limit": [str(streams)]}}
+            jobs = [{**jobs[0], **slowly, "metrics_path": "/metrics/mroute"}]
         every = {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
-        config.write_text(json.dumps({"global": every, "scrape_configs": [job]}))  # JSON is YAML
+        config.write_text(json.dumps({"global": every, "scrape_configs": jobs}))  # JSON is YAML
         argv = [f"--config.file={config}", f"--storage.tsdb.path={folder}", "--web.listen-address=127.0.0.1:9090"]
         self.process: Process = node.start("prometheus", str(PROMETHEUS), *argv)
         wait_until(lambda: self.value("up") == 1, 60, "Prometheus scrapes", self.process.check_alive)
@@ -127,3 +137,34 @@ def assert_counted(prometheus: Prometheus, streams: list[Flow], af: str) -> None
     wait_until(lambda: (prometheus.value(name) or 0) >= arrived, 30, "the packets that have arrived are counted")
     counted = prometheus.value(name)
     assert counted is not None and counted <= sum(flow.sender.sent().sent for flow in streams)
+
+
+def test_ten_thousand_streams_are_scraped_while_hellos_stay_on_time(lab: Lab) -> None:
+    """n - r - h, and the source at r: all entries each two seconds, those of one group alone, and n never loses r."""
+    src, n, r, h = lab.host("src"), lab.router("n"), lab.router("r"), lab.host("h")
+    lab.link(src, r)
+    watched, edge = lab.link(n, r), lab.lan("edge", r, h)
+    lab.start()
+    text = "hello-interval 1\ntriggered-hello-delay 0\n"
+    daemon, other = Pimpyd(r, f"{text}metrics 127.0.0.1:9353\n").start(), Pimpyd(n, text).start()
+    wait_neighbors([daemon, other])
+    source, group = src.port(r).address(4), ssm_group(4)
+    reports(h.port(edge), source, group, STREAMS, times=1)
+    eventually(daemon, lambda: len(mfc(r, 4)) == STREAMS, "all entries stand", 60)
+    prometheus = Prometheus(r, "127.0.0.1:9353", STREAMS * 2)
+    capture, began = watched.capture("pim or ip6"), time.time()
+    prometheus.wait_for("count(pimpy_stream_info)", STREAMS)
+    prometheus.wait_for("pimpy_stream_left_out", 0)
+    Sender(src.port(r), [group], rate=100)
+    wait_until(lambda: (prometheus.value("max(pimpy_stream_packets_total)") or 0) > 100, 30, "packets are counted")
+    assert prometheus.value("count(pimpy_stream_packets_total > 0)") == 1
+    time.sleep(max(0.0, began + 8 - time.time()))
+    assert prometheus.value("up") == 1
+    url = f"http://127.0.0.1:9353/metrics/mroute?group={group}&source={source}"
+    assert fetch(r, url).count("pimpy_stream_info{") == 1
+    assert_well_formed(fetch(r, url))
+    (row,) = other.show("neighbors", 4)
+    assert row["up_time"] > time.time() - began, "n never lost r"
+    count, silence = longest_silence(capture, 4, r, began, time.time() - 1)
+    print(f"{count} Hellos, {silence:.2f} s between two at most")
+    assert silence < HOLD

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,12 @@ def _counted(daemon: Pimpyd, reason: str | None) -> int:
     wanted = ("lan", "igmp", "rx", "query", reason)
     keys = ("interface", "protocol", "direction", "type", "reason")
     return sum(row["count"] for row in rows if tuple(row[key] for key in keys) == wanted)
+
+
+def _advertised(daemon: Pimpyd, family: int) -> int:
+    """How many router advertisements for switches it sent."""
+    rows: list[Row] = daemon.show("counters", family)
+    return sum(row["count"] for row in rows if (row["direction"], row["type"]) == ("tx", "mrd_advertisement"))
 
 
 def test_a_query_from_0_0_0_0_elects_nobody(lab: Lab) -> None:
@@ -80,7 +85,7 @@ def test_queries_from_an_address_of_their_own_and_advertisements_for_switches(la
     for family, address in ((4, "10.0.1.200"), (6, "fe80::c8")):
         eventually(second, lambda f=family, a=address: querier(second, f, "lan") == a, f"{address} asks", 60)  # type: ignore[misc]
         assert querier(daemon, family, "lan") == address
-    time.sleep(5)  # three initial advertisements, at most two seconds between two of them
+    eventually(daemon, lambda: min(_advertised(daemon, family) for family in (4, 6)) >= 3, "initial advertisements", 60)
     daemon.config.write_text(f"{TEXT}phyint lan querier-address 198.51.100.1\n")
     daemon.pimctl("reload")
     eventually(daemon, lambda: "querier-address 198.51.100.1 is not used" in daemon.log(), "it is refused")

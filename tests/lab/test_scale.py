@@ -1,4 +1,4 @@
-"""2,000 streams joined at once: none is lost, and the Joins are packed.
+"""2,000 streams joined at once: none is lost, and the Joins are packed. 10,000 groups answered for at once.
 
 src - r1 - r2 - r3 - h
 """
@@ -16,6 +16,7 @@ from .scenes import FAMILIES, Net, disagreements, join_prunes
 from .shell import wait_until
 from .topology import Lab, Link, Node
 from .traffic import Sender, Watcher, reports, ssm_group
+from .waves import SUBNET, Hosts, longest_silence
 
 COUNT = 2000
 SAMPLE = 100
@@ -24,6 +25,9 @@ IN_A_PACKET = {4: 73, 6: 32}
 """Groups with one source each that fit into a Join/Prune of an MTU of 1500."""
 WITHIN = 20.0
 """Seconds until all of it stands; about one is expected."""
+WAVES = 3
+HOLD = 3.5
+"""Seconds after which a neighbour gives up a router that says Hello every second."""
 
 
 @FAMILIES
@@ -83,3 +87,31 @@ def assert_packed(net: Net, link: Link, sender: Node, family: int) -> None:
     assert joins == COUNT
     assert longest <= MTU
     assert len(messages) <= 1.5 * least
+
+
+@FAMILIES
+def test_a_wave_of_answers_delays_no_hello(lab: Lab, family: int) -> None:
+    """1,000 hosts answer each General Query for 10,000 groups, and a neighbour that waits 3.5 s never loses us.
+
+    n - r - edge - h (all the hosts), and the source at r
+    """
+    src, n, r, h = lab.host("src"), lab.router("n"), lab.router("r"), lab.host("h")
+    lab.link(src, r)
+    watched, edge = lab.link(n, r), lab.lan("edge", r, h)
+    net = Net(lab, dict.fromkeys((n, r), "hello-interval 1\ntriggered-hello-delay 0\nigmp-query-interval 2\n"))
+    r.ip("address", "add", SUBNET, "dev", "edge")
+    capture = net.capture(watched)
+    hosts = Hosts(h.port(edge), src.port(r).address(family))
+    waves = [hosts.answer() for _ in range(WAVES)]
+    protocol = "igmp" if family == 4 else "mld"
+    rows = {row["interface"]: row for row in net.daemons[r].show(f"{protocol} interfaces")}
+    assert rows["edge"]["groups_count"] == 10_000
+    for node, other in ((n, r), (r, n)):
+        (row,) = net.daemons[node].show("neighbors", family)
+        assert row["up_time"] > time.time() - waves[0].asked, f"{node} never lost {other}"
+    count, silence = longest_silence(capture, family, r, waves[0].asked, waves[-1].done)
+    print(
+        f"IPv{family}: {count} Hellos in {waves[-1].done - waves[0].asked:.1f} s, {silence:.2f} s between two at most"
+    )
+    assert silence < HOLD
+    net.assert_clean()

@@ -47,8 +47,8 @@ def test_members_behind_a_snooping_bridge_survive_eight_query_intervals(lab: Lab
         assert watcher.stream(source, group).received == 0, "the bridge snoops: who did not ask gets nothing"
 
 
-def _row(daemon: Pimpyd, what: str) -> Row:
-    return next((row for row in daemon.show(f"{what} interfaces") if row["interface"] == "br5"), {})
+def _row(daemon: Pimpyd, what: str, interface: str = "br5") -> Row:
+    return next((row for row in daemon.show(f"{what} interfaces") if row["interface"] == interface), {})
 
 
 def test_the_bridge_below_an_interface_is_told(lab: Lab) -> None:
@@ -75,3 +75,31 @@ def test_the_bridge_below_an_interface_is_told(lab: Lab) -> None:
     assert "multicast_router 0" in daemon.log()
     r.ip("link", "set", "dev", "br5", "type", "bridge", "mcast_router", "1", "mcast_snooping", "0")
     wait(lambda row: row.get("bridge") is None, "it snoops no more")
+
+
+def test_a_bridge_takes_our_port_for_a_routers(lab: Lab) -> None:
+    """`ours` leads to the bridge by a pair of interfaces, one of which is the bridge's port."""
+    r, h = lab.router("r"), lab.host("h")
+    lab.link(r, h)
+    lab.start()
+    port = r.port(h)
+    lines = ["link add br5 type bridge mcast_snooping 1", "link add ours type veth peer name theirs"]
+    lines += [
+        f"address flush dev {port.name}",
+        f"link set dev {port.name} master br5",
+        "link set dev theirs master br5",
+    ]
+    lines += [f"link set dev {name} up" for name in ("br5", "theirs", "ours")]
+    lines += [f"address add {port.ipv4}/24 dev ours", f"address add {port.link_local}/64 dev ours nodad"]
+    r.run("sh", "-ec", "ip -batch - <<EOF\n" + "\n".join(lines) + "\nEOF")
+    off = "".join(f"phyint {name} disable\n" for name in (port.name, "br5", "theirs"))
+    daemon = Pimpyd(r, f"{TEXT}{off}").start()
+
+    def told(protocol: str) -> tuple[object, ...]:
+        row = _row(daemon, protocol, "ours")
+        return row.get("bridge"), row.get("bridge_router_port"), row.get("bridge_warning")
+
+    for protocol in ("igmp", "mld"):
+        eventually(daemon, lambda p=protocol: told(p) == ("br5", True, None), "our queries made it one", 60)  # type: ignore[misc]
+    assert "br5, querier" in daemon.pimctl("show", "igmp", "interfaces")
+    assert "router port" in daemon.pimctl("show", "igmp", "interfaces")

@@ -67,7 +67,7 @@ class Sent:
     last_time: float
 
 
-class _Tool:
+class Tool:
     """The script at work: a line in, a line out."""
 
     def __init__(self, node: Node, name: str, spec: dict[str, Any], script: Path = TOOL) -> None:
@@ -102,7 +102,7 @@ class Watcher:
             "port": udp_port,
             "memberships": self.memberships,
         }
-        self._tool = _Tool(port.node, self.job, spec)
+        self._tool = Tool(port.node, self.job, spec)
         self.joined_at = float(self._tool.first["now"])
 
     def streams(self) -> dict[tuple[str, str], Stream]:
@@ -205,7 +205,7 @@ class Sender:
             "ttl": ttl,
             "size": size,
         }
-        self._tool = _Tool(port.node, "send", spec)
+        self._tool = Tool(port.node, "send", spec)
 
     def sent(self) -> Sent:
         return self._sent(self._tool.ask({"do": "report"}))
@@ -258,4 +258,4 @@ def reports(
         "pause": pause,
         "of_one_group": of_one_group,
     }
-    return float(_Tool(port.node, "reports", spec, TOOL.with_name("reports.py")).first["began"])
+    return float(Tool(port.node, "reports", spec, TOOL.with_name("reports.py")).first["began"])

@@ -156,6 +156,8 @@ def snooping(case: Case) -> Iterator[Finding]:
         if row["row"] == "interface" and row.get("bridge_warning"):
             text = f"the bridge {row['bridge']} below {row['interface']}: {row['bridge_warning']}"
             remedy = f"ip link set dev {row['bridge']} type bridge mcast_querier 1 mcast_query_use_ifaddr 1"
+            if row["bridge_router_port"] is False:
+                remedy = f"phyint {row['interface']} mrdisc"
             yield Finding("snooping", "warning", row["interface"], text, row["address_family"], remedy)
 
 

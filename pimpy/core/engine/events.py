@@ -199,6 +199,7 @@ class BridgeChanged:
 
     `itself`: the interface is the bridge. `querier` is who asks there, of this family, as the bridge heard; `asks`
     whether it would ask itself. `router_port` is a port's multicast_router setting, None where not told.
+    `is_router_port`: whether the bridge takes us for a router just now; None: it does not tell.
     """
 
     ifindex: int
@@ -207,6 +208,7 @@ class BridgeChanged:
     querier: Address | None = None
     asks: bool = False
     router_port: int | None = None
+    is_router_port: bool | None = None
 
 
 @frozen

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     import random
 
 ADVERTISEMENT_INTERVAL = 20.0
-"""Seconds between two advertisements (RFC 4286 3.1)."""
+"""Seconds between two advertisements: the default of 4 to 180 (RFC 4286 3.1.1)."""
 JITTER = 0.025
-"""The part of the interval by which it is varied."""
+"""The part of the interval by which it is varied (3.1.2)."""
 MAX_INITIAL_ADVERTISEMENT_INTERVAL = 2.0
+"""Seconds in which the first advertisement leaves, and each of the next few after the one before it (3.1.3)."""
 MAX_INITIAL_ADVERTISEMENTS = 3
+"""3.1.4."""
 MAX_RESPONSE_DELAY = 2.0
-"""Seconds in which a solicitation is answered."""
+"""Seconds in which a solicitation is answered (section 6)."""
 
 
 @define(eq=False)
@@ -37,9 +39,16 @@ class Advertiser:
         self.timer = Timer(self.link.heap, self, advertise)
 
     def start(self) -> None:
-        """Advertise, closer together at first."""
+        """Advertise, closer together at first; not at once, as other routers may have started with us (3.4)."""
         self.initial = MAX_INITIAL_ADVERTISEMENTS
-        advertise(self)
+        self.wait(ADVERTISEMENT_INTERVAL)
+
+    def wait(self, seconds: float) -> None:
+        """Send the next one after `seconds`, or sooner if it is one of the initial ones."""
+        if self.initial:
+            self.initial -= 1
+            seconds = self.rng.uniform(0, MAX_INITIAL_ADVERTISEMENT_INTERVAL)
+        self.timer.at(self.link.heap.now + seconds)
 
     def stop(self, *, reachable: bool = True) -> None:
         """Say that the router is no more, if it was said that it is and the link still takes packets."""
@@ -50,21 +59,21 @@ class Advertiser:
             link.send(link.traits.all_snoopers, link.traits.codec.encode_termination())
 
     def solicited(self) -> None:
-        """A switch asks: answer soon, but not with all other routers at once."""
-        if self.timer.running:
-            self.timer.no_later_than(self.link.heap.now + self.rng.uniform(0, MAX_RESPONSE_DELAY))
+        """A switch asks: answer soon, but not with all other routers at once.
+
+        While an answer is pending, further solicitations are ignored (3.4), so that a flood of them hastens nothing.
+        """
+        now = self.link.heap.now
+        if self.timer.running and self.timer.deadline > now + MAX_RESPONSE_DELAY:
+            self.timer.at(now + self.rng.uniform(0, MAX_RESPONSE_DELAY))
 
 
 def advertise(advertiser: Advertiser) -> None:
-    """Send an advertisement, and schedule the next one."""
+    """Send an advertisement, solicited or not, and schedule the next one anew (3.4)."""
     link = advertiser.link
     variables = link.variables
     message = link.traits.codec.encode_advertisement(
         int(ADVERTISEMENT_INTERVAL), int(variables.query_interval), variables.robustness
     )
     link.send(link.traits.all_snoopers, message)
-    wait = ADVERTISEMENT_INTERVAL * (1 + advertiser.rng.uniform(-JITTER, JITTER))
-    if advertiser.initial > 1:
-        wait = min(wait, advertiser.rng.uniform(0, MAX_INITIAL_ADVERTISEMENT_INTERVAL))
-    advertiser.initial = max(0, advertiser.initial - 1)
-    advertiser.timer.at(link.heap.now + wait)
+    advertiser.wait(ADVERTISEMENT_INTERVAL * (1 + advertiser.rng.uniform(-JITTER, JITTER)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pimpy.core.rows import Row
 from pimpy.core.views.members import gmp_groups, gmp_hosts, gmp_interfaces, gmp_sources
-from pimpy.core.views.mroute import mroute
+from pimpy.core.views.mroute import entries, mroute
 from pimpy.core.views.neighbors import interfaces, neighbors
 from pimpy.core.views.rp import bsr, rp, rp_set
 from pimpy.core.views.static import static
@@ -19,6 +19,7 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "neighbors": neighbors,
     "interfaces": interfaces,
     "mroute": mroute,
+    "entries": entries,
     "gmp_interfaces": gmp_interfaces,
     "gmp_groups": gmp_groups,
     "static": static,
@@ -28,4 +29,4 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "gmp_hosts": gmp_hosts,
     "gmp_sources": gmp_sources,
 }
-"""What `Router.rows` can tell, each sorted."""
+"""What `Router.rows` can tell, each sorted; `entries` are those of `mroute`."""

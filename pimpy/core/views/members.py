@@ -88,6 +88,7 @@ def interface_row(
         immediate_leave="forced" if settings.forced_leave else "tracked" if settings.immediate_leave else "off",
         bridge=None if bridge is None else bridge.name,
         bridge_querier=None if bridge is None or bridge.querier is None else format_address(bridge.querier),
+        bridge_router_port=None if bridge is None else bridge.is_router_port,
         bridge_warning=None if bridge is None else bridge.warning(),
     )
 

@@ -54,6 +54,21 @@ def mroute(router: Router) -> Iterator[MrouteRow | OutgoingRow | RptRow | RptOut
     yield from claimed(router)
 
 
+def entries(router: Router) -> Iterator[MrouteRow]:
+    """The entries without their interfaces. Time may pass between two of them: what went meanwhile is left out."""
+    tib = router.pim.tib
+    for group in sorted(tib.groups):
+        if (tree := tib.groups.get(group)) is not None and tree.star is not None:
+            yield _star_entry(router, tree.star)
+    for key in sorted(tib.sg):
+        sg = tib.sg.get(key)
+        if sg is not None and router.forwarding.owner(sg.source, sg.group) is None:
+            yield _entry(router, sg)
+    for negative in list(router.forwarding.negatives()):
+        yield _negative(router, negative)
+    yield from [row for row in claimed(router) if isinstance(row, MrouteRow)]
+
+
 def _star_entry(router: Router, star: StarG) -> MrouteRow:
     tree = star.tree
     interface = macros.rpf_interface(router.pim, tree.path)
