@@ -289,9 +289,8 @@ def timers_of(router: Router) -> list[Timer | None]:
     timers += (router.static._flush_timer, router.proxies.streams.timer)
     for proxied in router.proxies.ports.values():
         if proxied.host is not None:
-            timers.append(proxied.host.general_timer)
-            for wish in proxied.host.groups.values():
-                timers += (wish.change_timer, wish.answer_timer)
+            timers += (proxied.host.general_timer, proxied.host.change_timer)
+            timers += [wish.answer_timer for wish in proxied.host.groups.values()]
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)

@@ -444,14 +444,25 @@ def test_versions_of_our_queries(family: Family) -> None:
 
 
 def test_a_thousand_groups_fill_few_reports(family: Family) -> None:
-    """And each is said upstream at once."""
+    """Each is said upstream at once and, within a second, once more; and so they leave."""
     stand = ProxyStand(family)
-    records = [Record(RecordType.ALLOW_NEW_SOURCES, stand.group(n), (stand.source(),)) for n in range(1, 201)]
-    for start in range(0, 200, 50):
-        stand.host("d1").send(Report(tuple(records[start : start + 50])))
-    stand.run(0.01)
-    assert {group for _, group, _ in stand.records()} == {stand.group(n) for n in range(1, 201)}
-    assert len(stand.sent()) <= 12
+    groups = [stand.group(number) for number in range(1, 201)]
+    for kind in (RecordType.ALLOW_NEW_SOURCES, RecordType.BLOCK_OLD_SOURCES):
+        records = [Record(kind, group, (stand.source(),)) for group in groups]
+        stand.forget()
+        for start in range(0, 200, 50):
+            stand.host("d1").send(Report(tuple(records[start : start + 50])))
+        stand.run(0.01)
+        if kind == RecordType.BLOCK_OLD_SOURCES:
+            assert stand.records() == [], "the last member is asked first"
+            stand.run(2.0)
+        once = len(stand.sent())
+        assert {group for _, group, _ in stand.records()} == set(groups)
+        assert once <= 12
+        stand.run(3.0)
+        names = [group for _, group, _ in stand.records()]
+        assert all(names.count(group) == 2 for group in groups)
+        assert len(stand.sent()) <= 2 * once
 
 
 def test_a_new_run_takes_over_and_loses_nothing(family: Family) -> None:

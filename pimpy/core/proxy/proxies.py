@@ -213,8 +213,12 @@ class Proxies:
                 state = merged(one.wish(port, group) for one in port.users if one.said.is_upstream(port.name))
                 host.listen(group, state.excludes, tuple(state.sources))
             self.streams.refresh(group)
-        for _, host in hosts:
-            host.flush()
+
+    def flush(self) -> None:
+        """Send what came together in a batch of events, in as few reports as hold it."""
+        for port in self.ports.values():
+            if port.host is not None:
+                port.host.flush()
 
     # What comes in.
 
