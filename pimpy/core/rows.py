@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.core.proxy_rows import ProxyGroupRow as ProxyGroupRow
+from pimpy.core.proxy_rows import ProxyInterfaceRow as ProxyInterfaceRow
+from pimpy.core.proxy_rows import ProxyRow as ProxyRow
+
 
 @frozen
 class NeighborRow:
@@ -459,6 +463,7 @@ class RpfRow:
 
 
 GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
+ProxyRows = ProxyRow | ProxyInterfaceRow | ProxyGroupRow
 RpRows = RpRow | RpChoiceRow | RpSetRow | BsrRow | CandidateRpRow | OfferRow | RpfRow
 Row = (
     NeighborRow
@@ -470,5 +475,6 @@ Row = (
     | GmpInterfaceRow
     | GmpRow
     | StaticRow
+    | ProxyRows
     | RpRows
 )

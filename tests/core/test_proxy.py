@@ -13,7 +13,8 @@ from pimpy.config.proxies import AddressRange, Filter, FilterRule, Proxy, ProxyI
 from pimpy.core.engine.effects import DelMfc, SetMfc
 from pimpy.core.engine.events import AddressesChanged, Configured, PacketReceived, TableFound
 from pimpy.core.router import Router
-from pimpy.wire.family import Family, Prefix
+from pimpy.core.rows import ProxyGroupRow, ProxyInterfaceRow, ProxyRow
+from pimpy.wire.family import Family, Prefix, format_address
 from pimpy.wire.membership import Query, Record, RecordType, Report
 
 
@@ -523,3 +524,34 @@ def test_quick_leave(family: Family) -> None:
         assert bool(stand.records()) == quick
         stand.run(5)
         assert ("CHANGE_TO_INCLUDE_MODE", g, set()) in stand.records()
+
+
+def test_show_proxy(family: Family) -> None:
+    """The proxy, its interfaces whether there or not, who queries, and the merge that is asked for upstream."""
+    proxy = Proxy("tv", (ProxyInterface("up"), ProxyInterface("ppp0")), (ProxyInterface("d1"), ProxyInterface("d2")))
+    stand = ProxyStand(family, proxies=(proxy,))
+    g, h, (a, b) = stand.group(1), stand.group(2), map(stand.source, (1, 2))
+    stand.host("d1").join(g, a)
+    stand.host("d2").join(g, b)
+    stand.host("d2").want_any(h)
+    stand.asker("d2", 1).query()
+    stand.run(1)
+    stand.data(a, g)
+    rows = list(stand.router.rows("proxy"))
+    (one,) = [row for row in rows if isinstance(row, ProxyRow)]
+    assert (one.proxy, one.upstream_count, one.downstream_count, one.stream_count) == ("tv", 1, 2, 1)
+    found = {row.interface: row for row in rows if isinstance(row, ProxyInterfaceRow)}
+    assert {name: (row.role, row.oper_status) for name, row in found.items()} == {
+        "up": ("upstream", "up"),
+        "ppp0": ("upstream", "down"),
+        "d1": ("downstream", "up"),
+        "d2": ("downstream", "up"),
+    }
+    assert found["d1"].is_querier and not found["d2"].is_querier
+    assert found["d2"].querier == format_address(stand.net.link_local("d2", 1))
+    assert (found["up"].groups_count, found["d2"].groups_count) == (2, 2)
+    wanted = {row.group_address: row for row in rows if isinstance(row, ProxyGroupRow)}
+    assert {row.interface for row in wanted.values()} == {"up"}
+    merged = wanted[format_address(g)]
+    assert (merged.filter_mode, merged.sources) == ("include", f"{format_address(a)} {format_address(b)}")
+    assert (wanted[format_address(h)].filter_mode, wanted[format_address(h)].sources) == ("exclude", "")
