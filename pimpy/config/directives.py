@@ -318,6 +318,7 @@ DIRECTIVES: dict[str, Directive] = {
     "igmp-robustness": _number("igmp_robustness", 1, 7),
     "mld-query-interval": _number("mld_query_interval", 1, MAX_QUERY),
     "mld-robustness": _number("mld_robustness", 1, 7),
+    "mrdisc-interval": _number("mrdisc_interval", 4, 180),
     "mgroup": membership.mgroup,
     "ssmgroup": membership.mgroup,
     "ssm-map": membership.ssm_map,

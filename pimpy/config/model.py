@@ -179,6 +179,8 @@ class Config:
     mld_query_interval: int | None = None
     mld_robustness: int | None = None
     """None: as with IGMP."""
+    mrdisc_interval: int = 20
+    """Seconds between two advertisements of this router to snooping switches (RFC 4286), 4 to 180."""
     ssm_ranges4: tuple[Prefix, ...] = IPV4.ssm_ranges
     ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
     static_members: tuple[StaticMember, ...] = ()

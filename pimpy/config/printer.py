@@ -26,6 +26,7 @@ _PLAIN = (
     "igmp_robustness",
     "mld_query_interval",
     "mld_robustness",
+    "mrdisc_interval",
     "bsr_interval",
 )
 

@@ -115,6 +115,7 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
         stop(router, interface, reachable=True, give_up_vif=False)
         pim_interface = None
     reconsider(router, interface)
+    router.proxies.reconfigure(interface, gmp_interfaces.settings(router, interface))
     if pim_interface is None or router.pim.interfaces.get(interface.ifindex) is not pim_interface:
         return
     pim_interface.hello_interval = float(_hello_interval(router, interface))
@@ -205,6 +206,7 @@ def reconsider(router: Router, interface: Interface) -> None:
     if _named(router, interface):
         _obtain_vif(router, interface)
     _follow_proxy(router, interface)
+    router.announcements.follow(interface)
     router.static.interfaces_changed()
 
 
@@ -298,6 +300,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         candidacies_changed(router)
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif:
+        router.announcements.forget(interface, reachable=reachable)
         router.proxies.stop(interface, reachable=reachable)
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)

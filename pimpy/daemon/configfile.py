@@ -94,6 +94,8 @@ def load_options(options: Options, source: Source | None = None) -> tuple[str | 
     if config is not None:
         if options.flush_interval is not None:
             config = evolve(config, static=evolve(config.static, flush_interval=options.flush_interval))
+        if options.mrdisc_interval is not None:
+            config = evolve(config, mrdisc_interval=options.mrdisc_interval)
         if options.disable_vifs:
             config = evolve(config, phyints_enabled=False)
         if options.metrics is not None:

@@ -75,7 +75,10 @@ def test_smcroute_example() -> None:
     read, expand = files({"s": EXAMPLES["smcroute.conf"], "/etc/smcroute.d/x.conf": "mgroup from b group 225.9.9.9\n"})
     result = smcroute.load("s", read, expand)
     config = model(result)
-    assert not config.phyints_enabled and config.phyints == (Phyint("eth0", ttl_threshold=11),)
+    assert not config.phyints_enabled and config.phyints == (
+        Phyint("eth0", ttl_threshold=11),
+        Phyint("eth1", mrdisc=True),
+    )
     assert config.static.routes == (
         StaticRoute("eth0", parse_prefix("192.168.1.42/32"), parse_prefix("225.1.2.3/32"), ("eth1", "eth2")),
         StaticRoute("eth0", None, parse_prefix("225.3.2.1/32"), ("eth+",)),
@@ -131,6 +134,13 @@ def test_smcroute_length_0_and_source_0() -> None:
 def test_smcroute_two_lines_of_one_route_are_one() -> None:
     config = model(smcroute.parse("mroute from a group 225.1.1.1 to b c\nmroute from a group 225.1.1.1 to c d"))
     assert config.static.routes == (StaticRoute("a", None, parse_prefix("225.1.1.1/32"), ("b", "c", "d")),)
+
+
+def test_smcroute_mrdisc() -> None:
+    assert model(smcroute.parse("phyint a mrdisc ttl-threshold 3\nphyint b enable mrdisc")).phyints == (
+        Phyint("a", ttl_threshold=3, mrdisc=True),
+        Phyint("b", mrdisc=True),
+    )
 
 
 def test_smcroute_includes_that_go_wrong() -> None:

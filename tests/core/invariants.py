@@ -304,9 +304,10 @@ def timers_of(router: Router) -> list[Timer | None]:
         for machine in (*interface.downstream.values(), *interface.downstream_rpt.values()):
             timers += (machine.expiry, machine.prune_pending)
         timers += [state.timer for state in interface.asserts]
+    timers += [advertiser.timer for advertiser in router.announcements.advertisers.values()]
     proxied_members = [p.membership for p in router.proxies.ports.values() if p.membership is not None]
     for membership in (*router.memberships.values(), *proxied_members):
-        timers += (membership.querier.general_timer, membership.querier.present_timer)
+        timers += (membership.querier.general_timer, membership.querier.present_timer, membership.advertiser.timer)
         for group in membership.link.groups.values():
             timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
     timers += [negative.timer for negative in router.forwarding._negatives.values()]

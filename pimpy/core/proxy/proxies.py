@@ -12,6 +12,7 @@ from pimpy.core.engine.events import PacketReceived
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.gmp.interface import Membership
+from pimpy.core.gmp.settings import GmpSettings
 from pimpy.core.interface import Interface
 from pimpy.core.proxy.instance import Instance
 from pimpy.core.proxy.merge import merged
@@ -89,6 +90,14 @@ class Proxies:
         self._place(port)
         self._equip(port)
         self._everything_changed()
+
+    def reconfigure(self, interface: Interface, settings: GmpSettings) -> None:
+        """The configuration says this of the membership protocol on an interface now."""
+        port = self.ports.get(interface.ifindex)
+        if port is not None and port.membership is not None:
+            port.membership.reconfigure(settings)
+        if port is not None and port.host is not None:
+            port.host.robustness = settings.robustness
 
     def _follow(self, port: Port, address: Address) -> None:
         """The interface may have another name, address or MTU."""
