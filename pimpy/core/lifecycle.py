@@ -35,11 +35,20 @@ def configure(router: Router, config: Config) -> None:
     router.proxies.configure(config.proxies, config.igmp_robustness, router.interfaces)
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
+    follow_rpf_routes(router)
     _configure_rps(router, config)
     router.static.configure(config.static)
     vifs_wanted(router)
     if ranges_changed:
         _ssm_ranges_changed(router)
+
+
+def follow_rpf_routes(router: Router) -> None:
+    """The routes for RPF alone, or the interfaces that they name, may be others."""
+    names = {interface.name: interface.ifindex for interface in router.interfaces.values()}
+    routes = tuple(route for route in router.config.rpf_routes if len(route.prefix.network) == router.family.size)
+    for path in router.rpf.follow(routes, names):
+        trees.touch_path(router.pim, path)
 
 
 def _configure_rps(router: Router, config: Config) -> None:
@@ -141,6 +150,8 @@ def link_changed(router: Router, link: LinkChanged) -> None:
         if router.vifs.claim(interface) and interface.vif is not None:
             router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
     old, interface.link = interface.link, link
+    if router.config.rpf_routes:
+        follow_rpf_routes(router)
     if old.name != link.name:
         _configure_interface(router, interface, thresholds=True)
         candidacies_changed(router)
@@ -158,6 +169,8 @@ def link_gone(router: Router, ifindex: int) -> None:
         router.waiting.pop(ifindex, None)
         router.static.interfaces_changed()
         router.bridges.pop(ifindex, None)
+        if router.config.rpf_routes:
+            follow_rpf_routes(router)
         _own_addresses_changed(router)
 
 

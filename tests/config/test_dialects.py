@@ -22,6 +22,7 @@ from pimpy.config.model import (
     Proxy,
     ProxyInterface,
     RpCandidate,
+    RpfRoute,
     StaticJoin,
     StaticRoute,
     StaticRp,
@@ -302,11 +303,12 @@ def test_pim6sd_example() -> None:
         bsr_candidates=(BsrCandidate(priority=9, hash_mask=120),),
         group_prefixes=(Prefix(parse_address("ff0e::"), 16),),
         bsr_interval=50,
-        spt_threshold="rate",
-        spt_threshold_number=50,
+        spt_threshold="bytes",
+        spt_threshold_number=100_000,
         spt_threshold_interval=20,
         route_distance=120,
         rp_addresses=(StaticRp(parse_address("2001:db8::1"), Prefix(parse_address("ff1e::"), 16), 3),),
+        rpf_routes=(RpfRoute(Prefix(parse_address("2001:db8:5::"), 48), "eth0", parse_address("fe80::1")),),
         families=("ipv6",),
     )
     assert (9, "group prefix (ff02::/16) has a narrow scope (ignored)") in said(result)
@@ -328,6 +330,22 @@ def test_pim6sd_errors(text: str, line: int, message: str) -> None:
     result = pim6sd.parse(text)
     assert result.model is None
     assert [(error.line, error.text) for error in result.errors] == [(line, message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("bytes", 100_000, 20)),
+        ("switch_data_threshold;", ("bytes", 100_000, 20)),
+        ("switch_data_threshold rate 8000 interval 7;", ("bytes", 5600, 7)),
+        ("switch_data_threshold interval 40;", ("bytes", 200_000, 40)),
+        ("switch_data_threshold rate 0;", ("immediate", 0, 100)),
+    ],
+)
+def test_pim6sd_thresholds_are_bytes_in_an_interval(text: str, expected: tuple[str, int, int]) -> None:
+    """A tenth of the rate, times the seconds; by default 50000 bit/s and 20 s, without the statement too."""
+    found = model(pim6sd.parse(text))
+    assert (found.spt_threshold, found.spt_threshold_number, found.spt_threshold_interval) == expected
 
 
 @pytest.mark.parametrize(
