@@ -56,7 +56,7 @@ def _state(row: Cells) -> str:
     if row["mode"] == "rpt":
         return RPT_STATES[row["upstream_state"]]
     if row["mode"] in OTHERS:
-        return str(row["mode"])
+        return f"{row['mode']}, table {row['table']}" if row.get("table") else str(row["mode"])
     flags = ["SPT"] if row["is_spt"] and row["mode"] == "pim_asm" else []
     if row["register_state"] is not None:
         flags.append({"join": "registering", "prune": "register stopped"}.get(row["register_state"], "probing"))
@@ -206,6 +206,7 @@ _PROXY_FLAGS = ("send-first", "check-sources", "quick-leave", "always-forward")
 PROXIES = (
     Column("Proxy", _say("proxy")),
     Column("Family", _say("address_family"), spare=2),
+    Column("Table", lambda row: str(row["table"] or "main"), spare=3),
     Column("Upstreams", lambda row: row["matching"] if row["mutex_time"] is None else f"mutex {row['mutex_time']:g}s"),
     Column("Up", _say("upstream_count"), right=True),
     Column("Down", _say("downstream_count"), right=True),
@@ -397,10 +398,10 @@ def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:
 
 def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
     """The entries, each with the texts of its outgoing interfaces, which follow it in order."""
-    entries: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    entries: dict[tuple[str, str, int, bool], dict[str, Any]] = {}
     rest = []
     for row in rows:
-        key = row["group"], row["source_address"]
+        key = row["group"], row["source_address"], row.get("table", 0)
         if row["row"] == "entry":
             entries[*key, False] = {**row, "outgoing": []}
         elif row["row"] == "rpt":
@@ -409,7 +410,7 @@ def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
             rest.append(row)
     for row in rest:
         of_rpt = row["row"] == "rpt_outgoing"
-        if entry := entries.get((row["group"], row["source_address"], of_rpt)):
+        if entry := entries.get((row["group"], row["source_address"], row.get("table", 0), of_rpt)):
             mode = entry["mode"]
             text = why_not(row) if of_rpt else why(row)
             entry["outgoing"].append(f"{row['outgoing_interface']} ({mode})" if mode in OTHERS else text)

@@ -224,14 +224,19 @@ def reconsider(router: Router, interface: Interface) -> None:
 
 
 def _proxy_of(router: Router, interface: Interface) -> str | None:
+    """The proxy that an interface belongs to, in words; with its table, if that is another one."""
     proxy = router.proxies.names(interface.name)
-    return proxy.name if proxy is not None else None
+    if proxy is not None:
+        return proxy.name
+    other = router.proxies.elsewhere_at(interface.name)
+    return None if other is None else f"{other.name} in table {other.table}"
 
 
 def _follow_proxy(router: Router, interface: Interface) -> None:
     """Start or stop a proxy's work on an interface."""
     address, link = interface.address(), interface.link
-    if interface.proxy is not None and address is not None and link.running and interface.vif is not None:
+    proxied = router.proxies.names(interface.name) is not None
+    if proxied and address is not None and link.running and interface.vif is not None:
         router.proxies.start(interface, address)
     else:
         router.proxies.stop(interface, reachable=link.running)
@@ -248,7 +253,8 @@ def _named(router: Router, interface: Interface) -> bool:
     """Whether a static route or a proxy names an interface that can have a vif."""
     if interface.refusal is not None or router.family.name not in router.config.families:
         return False
-    if interface.proxy is not None and interface.link.multicast and not interface.link.loopback:
+    proxied = router.proxies.names(interface.name) is not None
+    if proxied and interface.link.multicast and not interface.link.loopback:
         return True
     return router.static.names(interface.name)
 

@@ -30,6 +30,8 @@ class ProxyRow:
     downstream_count: int
     stream_count: int
     """Streams that have an entry by it."""
+    table: int = 0
+    """The kernel's table, if it has a further one; else 0."""
 
 
 @frozen

@@ -191,6 +191,8 @@ def _packet_received(router: Router, packet: events.PacketReceived) -> None:
         return
     if pim_interface is None or (packet.protocol == "pim" and pim_interface.passive):
         known = router.interfaces.get(packet.ifindex)
+        if known is not None and router.proxies.elsewhere_at(known.name) is not None:
+            return  # every table hears it; the router of that one takes it
         name = known.name if known is not None else "-"
         router.counters.add(name, packet.protocol, "rx", "any", "if_not_enabled")
     elif packet.protocol == "pim":

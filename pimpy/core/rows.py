@@ -121,6 +121,8 @@ class MrouteRow:
     """Packets per second over the last interval, those of a wrong interface left out; None before the second look."""
     bit_rate: float | None
     """Bits per second over the last interval."""
+    table: int = 0
+    """The kernel's table, if it is a further one, which a proxy asked for; else 0."""
 
 
 @frozen
@@ -151,6 +153,8 @@ class OutgoingRow:
     """Seconds until the downstream join state ends; None if there is none, or it never ends."""
     up_time: float | None
     """Of the downstream join state."""
+    table: int = 0
+    """As in the entry."""
 
 
 @frozen

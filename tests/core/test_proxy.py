@@ -555,3 +555,21 @@ def test_show_proxy(family: Family) -> None:
     merged = wanted[format_address(g)]
     assert (merged.filter_mode, merged.sources) == ("include", f"{format_address(a)} {format_address(b)}")
     assert (wanted[format_address(h)].filter_mode, wanted[format_address(h)].sources) == ("exclude", "")
+
+
+def test_a_proxy_of_another_table_leaves_its_interfaces_to_that(family: Family) -> None:
+    """Neither PIM nor this router's proxies run there, and what is heard there is nobody's mistake."""
+    here = Proxy("here", (ProxyInterface("up2"),), (ProxyInterface("d2"),))
+    there = Proxy("there", (ProxyInterface("up"),), (ProxyInterface("d1"),), table=5)
+    stand = ProxyStand(family, proxies=(here, there), pim=True)
+    rows = {row.interface: row for row in stand.router.rows("interfaces")}
+    assert {name for name, row in rows.items() if row.mode == "proxy"} == {"up2", "d2"}
+    assert rows["d1"].mode == "none" and rows["d1"].vif is None
+    assert rows["d1"].reason == "it belongs to the proxy there in table 5"
+    stand.host("d1").want_any(stand.group())
+    stand.run(5)
+    assert stand.records("up") == [] and stand.router.counters.total(family.gmp, "rx", "any", "if_not_enabled") == 0
+    assert stand.router.proxies.names("d1") is None
+    stand.r1.configure(proxies=(here,))
+    stand.run(1)
+    assert {row.interface: row.mode for row in stand.router.rows("interfaces")}["d1"] == "pim"

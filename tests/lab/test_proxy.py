@@ -309,6 +309,64 @@ def test_a_tap_tunnel_as_downstream(lab: Lab) -> None:
         receiver.stop()
 
 
+# Tables of their own.
+
+
+@FAMILIES
+def test_two_providers_that_number_alike(lab: Lab, family: int) -> None:
+    """Each has a table: a stream of the same source and group comes from both, and members get their own one's."""
+    east, west, a, b, r = lab.host("east"), lab.host("west"), lab.host("a"), lab.host("b"), lab.router("r")
+    for host in (east, west, a, b):
+        lab.link(host, r)
+    lab.start()
+    source = "10.77.0.1" if family == 4 else "fd00:77::1"
+    for provider in (east, west):
+        provider.ip(
+            "address", "add", f"{source}/{32 if family == 4 else 128}", "dev", "r", *(("nodad",) if family == 6 else ())
+        )
+    r.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__east__rp_filter=0, ipv4__conf__west__rp_filter=0)
+    text = QUICK + "proxy one upstream east downstream a table 11\nproxy two upstream west downstream b table 12\n"
+    daemon = Pimpyd(r, text).start()
+    receivers = [Receiver(host.port("r"), [(None, group(family))]) for host in (a, b)]
+    senders = [Sender(east.port("r"), [group(family)], rate=200, source=source)]
+    receivers[0].wait_for(100)
+    receivers[1].wait_silent(0.5)
+    senders.append(Sender(west.port("r"), [group(family)], rate=200, source=source))
+    receivers[1].wait_for(100)
+    entries = [row for row in daemon.show("mroute", family) if row["row"] == "entry"]
+    assert sorted((row["table"], row["source_address"], row["incoming_interface"]) for row in entries) == [
+        (11, source, "east"),
+        (12, source, "west"),
+    ]
+    proxies = [row for row in daemon.show("proxy", family) if row["row"] == "proxy"]
+    assert {row["proxy"]: row["table"] for row in proxies} == {"one": 11, "two": 12}
+    worker = daemon.pids()[1]
+    for receiver in receivers:
+        receiver.reset()
+    os.kill(worker, signal.SIGKILL)
+    eventually(daemon, lambda: daemon.answers() and worker not in daemon.pids(), "another worker")
+    for receiver in receivers:
+        receiver.wait_for(400)
+        assert (receiver.stream().lost, receiver.stream().duplicates) == (0, 0), receiver.stream()
+    daemon.config.write_text(text.replace("table 11", "table 13"))
+    os.kill(daemon.process.pid, signal.SIGHUP)
+    eventually(daemon, lambda: daemon.answers() and _tables(daemon, family) == {13, 12}, "the other table")
+    receivers[1].reset()
+    for receiver in receivers:
+        receiver.wait_for(100)
+    assert receivers[1].stream().lost == 0, "what stays in its table does not notice"
+    rules = ("-6",) if family == 6 else ()
+    assert "iif east lookup 13" in r.ip(*rules, "mrule", "show")
+    for sender in senders:
+        sender.stop()
+    assert daemon.stop() == 0
+    assert "lookup 1" not in r.ip(*rules, "mrule", "show"), "all is taken back"
+
+
+def _tables(daemon: Pimpyd, family: int) -> set[int]:
+    return {row["table"] for row in daemon.show("proxy", family) if row["row"] == "proxy"}
+
+
 # Everything in one daemon.
 
 

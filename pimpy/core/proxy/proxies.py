@@ -49,6 +49,8 @@ class Proxies:
         self.emit = emit
         self.bind = bind
         self.instances: list[Instance] = []
+        self.elsewhere: tuple[Proxy, ...] = ()
+        """Those of other tables: another router serves them, and this one leaves their interfaces alone."""
         self.ports: dict[int, Port] = {}
         """The interfaces that take part, by ifindex."""
         self.streams = Streams(self)
@@ -61,7 +63,9 @@ class Proxies:
     def configure(self, said: tuple[Proxy, ...], robustness: int, interfaces: Mapping[int, Interface]) -> None:
         """Follow these from now on: a proxy that is said as before is not touched."""
         self.robustness = robustness
-        wanted = [proxy for proxy in said if self.family.name in proxy.families]
+        ours = [proxy for proxy in said if self.family.name in proxy.families]
+        self.elsewhere = tuple(proxy for proxy in ours if proxy.table is not None)
+        wanted = [proxy for proxy in ours if proxy.table is None]
         known = {instance.said: instance for instance in self.instances}
         if [instance.said for instance in self.instances] == wanted:
             return
@@ -77,6 +81,10 @@ class Proxies:
     def names(self, name: str) -> Proxy | None:
         """The first proxy that the interface `name` belongs to."""
         return next((one.said for one in self.instances if one.said.names(name)), None)
+
+    def elsewhere_at(self, name: str) -> Proxy | None:
+        """The proxy of another table that the interface `name` belongs to."""
+        return next((proxy for proxy in self.elsewhere if proxy.names(name)), None) if self.elsewhere else None
 
     # Interfaces.
 
@@ -228,6 +236,13 @@ class Proxies:
         for port in self.ports.values():
             if port.host is not None:
                 port.host.flush()
+
+    def concerns(self, source: Address | None, group: Address) -> bool:
+        """Whether a stream has an entry here, or some member said something of its group."""
+        if source is not None and source + group in self.streams.by_key:
+            return True
+        found = (port.membership for port in self.ports.values())
+        return any(one is not None and group in one.link.groups for one in found)
 
     # What comes in.
 
