@@ -4,6 +4,7 @@
 #   make run     the daemon here, with conf/pimpyd.conf
 #   make demo    three routers in namespaces forward a stream; KEEP=1 leaves them standing, DOWN=1 takes them down
 #   make test    lint and all tests        make lint    ruff and mypy --strict
+#   make install [PREFIX=/usr/local] [DESTDIR=]   programs, names they stand in for, manual, unit; also make uninstall
 #   make deb     a Debian package, in dist/       make deb-test   install it on Debian 12 and 13
 #   make soak    the long random tests     make bench   figures beside FRR
 #   make fuzz    a million messages at the core (FUZZ='--seed 7 --family ipv6')
@@ -30,7 +31,7 @@ export PYTHONPATH := tests
 # What is compiled once need not be compiled by each of the thousand programs that a test run starts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all build run demo test lint soak fuzz mutants bench deb deb-test clean prepare-build always
+.PHONY: all build run demo test lint soak fuzz mutants bench install uninstall deb deb-test clean prepare-build always
 .DELETE_ON_ERROR:
 
 all: build
@@ -84,6 +85,9 @@ fuzz: build
 mutants: build
 	@$(PIP) install 'cosmic-ray>=8.3'
 	@cd tests && ../$(PYTHON) -m mutants $(MUTANTS)
+
+install uninstall:
+	@contrib/install $(if $(filter uninstall,$@),--remove)
 
 deb: build
 	@contrib/debian/build dist

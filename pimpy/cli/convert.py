@@ -17,7 +17,7 @@ _DIFFERENCES = {
     "mcproxy": (
         "mcproxy: `first` holds for groups wanted from any source too, and `mutex` counts its own time.",
         "mcproxy: only the querier of a downstream link forwards to it (always-forward changes that).",
-        "mcproxy: all instances share one kernel table here.",
+        "mcproxy: instances without a table number share the kernel's main table.",
     ),
     "pim6sd": (
         "pim6sd: MLDv2 is the default here, MLDv1 there (`phyint IF mldv1`).",

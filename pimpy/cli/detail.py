@@ -75,18 +75,18 @@ def _plain(key: str, value: object) -> str:
 
 
 def _mroutes(rows: Iterable[Cells]) -> list[str]:
-    outgoing: dict[tuple[str, str, bool], list[Cells]] = {}
+    outgoing: dict[tuple[str, str, int, bool], list[Cells]] = {}
     entries = []
     for row in rows:
         if row["row"] in ("entry", "rpt"):
             entries.append(row)
         else:
-            key = row["group"], row["source_address"], row["row"] == "rpt_outgoing"
+            key = row["group"], row["source_address"], row.get("table", 0), row["row"] == "rpt_outgoing"
             outgoing.setdefault(key, []).append(row)
     blocks = []
     for row in entries:
         of_rpt = row["row"] == "rpt"
-        found = outgoing.get((row["group"], row["source_address"], of_rpt), [])
+        found = outgoing.get((row["group"], row["source_address"], row.get("table", 0), of_rpt), [])
         blocks.append(_rpt(row, found) if of_rpt else _mroute(row, found))
     return blocks
 

@@ -71,6 +71,7 @@ def instance(
 
 
 def _streams(proxy: Proxy, rows: Sequence[Row]) -> str:
+    rows = [row for row in rows if row.get("table", 0) in (proxy.table or 0, 0)]
     own = [row for row in rows if row["row"] == "entry" and row["mode"] == "proxy"]
     text = ""
     for group in dict.fromkeys(row["group"] for row in own if proxy.names(row["incoming_interface"] or "")):

@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _run(said: argparse.Namespace) -> int:
     """Run the daemon; it goes into the background by itself, unless it is to stay."""
     if said.replay is not None:
-        from pimpy.daemon.app import replay_file
+        from pimpy.daemon.replaying import replay_file
 
         return replay_file(said.replay)
     from pimpy.daemon.keeper.files import run_path

@@ -126,6 +126,7 @@ def _run(said: dict[str, str]) -> int:
             "record": None,
             "user": said["p"].partition(":")[0] if said.get("p") else None,
             "script": os.path.abspath(said["e"]) if said.get("e") else None,
+            "mrdisc_interval": _number(said["m"]) if "m" in said else None,
             "flush_interval": _number(said["c"]) if "c" in said else None,
         }
     )

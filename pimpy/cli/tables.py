@@ -56,7 +56,7 @@ def _state(row: Cells) -> str:
     if row["mode"] == "rpt":
         return RPT_STATES[row["upstream_state"]]
     if row["mode"] in OTHERS:
-        return str(row["mode"])
+        return f"{row['mode']}, table {row['table']}" if row.get("table") else str(row["mode"])
     flags = ["SPT"] if row["is_spt"] and row["mode"] == "pim_asm" else []
     if row["register_state"] is not None:
         flags.append({"join": "registering", "prune": "register stopped"}.get(row["register_state"], "probing"))
@@ -203,6 +203,38 @@ STATIC = (
     Column("Outgoing", lambda row: row["outgoing_interfaces"] or "-", wrap=True),
 )
 
+_PROXY_FLAGS = ("send-first", "check-sources", "quick-leave", "always-forward")
+PROXIES = (
+    Column("Proxy", _say("proxy")),
+    Column("Family", _say("address_family"), spare=2),
+    Column("Table", lambda row: str(row["table"] or "main"), spare=3),
+    Column("Upstreams", lambda row: row["matching"] if row["mutex_time"] is None else f"mutex {row['mutex_time']:g}s"),
+    Column("Up", _say("upstream_count"), right=True),
+    Column("Down", _say("downstream_count"), right=True),
+    Column("Streams", _say("stream_count"), right=True),
+    Column("Flags", lambda row: " ".join(word for word in _PROXY_FLAGS if row[word.replace("-", "_")]) or "-"),
+)
+
+PROXY_INTERFACES = (
+    Column("Proxy", _say("proxy")),
+    Column("Interface", _say("interface")),
+    Column("Role", _say("role")),
+    Column("State", _say("oper_status")),
+    Column("Address", _say("address"), spare=2),
+    Column("Version", _say("version"), right=True, spare=3),
+    Column("Querier", lambda row: "self" if row["is_querier"] else row["querier"] or "-"),
+    Column("Groups", _say("groups_count"), right=True),
+    Column("Filter", _yes("filtered"), spare=1),
+)
+
+PROXY_GROUPS = (
+    Column("Proxy", _say("proxy")),
+    Column("Upstream", _say("interface")),
+    Column("Group", _say("group_address")),
+    Column("Mode", _say("filter_mode")),
+    Column("Sources", lambda row: row["sources"] or "-", wrap=True),
+)
+
 GMP_REPORTERS = (
     Column("Interface", _say("interface")),
     Column("Group", _say("group_address")),
@@ -314,15 +346,31 @@ def render(name: str, rows: Sequence[Cells], style: Style) -> str:
     if name == "rp":
         return table(RP_CHOICE if any("hash_value" in row for row in rows) else RPS, rows, style)
     if name == "bsr":
-        return _bsr(rows, style)
+        return _parts(_BSR, rows, style)
+    if name == "proxy":
+        return _parts(_PROXY, rows, style)
     if (columns := _PLAIN.get(name)) is not None:
         return table(columns, rows, style)
     return _gmp(name, rows, style)
 
 
-def _bsr(rows: Sequence[Cells], style: Style) -> str:
-    """The zones, and what is offered to us and by us if anything is."""
-    parts = (("zone", BSRS, ""), ("candidate_rp", CANDIDATE_RPS, "Candidate RPs"), ("offer", OFFERS, "Offered by us"))
+Part = tuple[str, Sequence[Column], str]
+"""A kind of row, its columns, and the title of its table; the first table, which has none, is always there."""
+
+_BSR: tuple[Part, ...] = (
+    ("zone", BSRS, ""),
+    ("candidate_rp", CANDIDATE_RPS, "Candidate RPs"),
+    ("offer", OFFERS, "Offered by us"),
+)
+_PROXY: tuple[Part, ...] = (
+    ("proxy", PROXIES, ""),
+    ("interface", PROXY_INTERFACES, "Interfaces"),
+    ("group", PROXY_GROUPS, "Asked for upstream"),
+)
+
+
+def _parts(parts: Sequence[Part], rows: Sequence[Cells], style: Style) -> str:
+    """A table for each kind of row that there is."""
     found = [(columns, [row for row in rows if row["row"] == kind], title) for kind, columns, title in parts]
     return "\n".join(table(columns, own, style, title) for columns, own, title in found if own or not title)
 
@@ -351,10 +399,10 @@ def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:
 
 def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
     """The entries, each with the texts of its outgoing interfaces, which follow it in order."""
-    entries: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    entries: dict[tuple[str, str, int, bool], dict[str, Any]] = {}
     rest = []
     for row in rows:
-        key = row["group"], row["source_address"]
+        key = row["group"], row["source_address"], row.get("table", 0)
         if row["row"] == "entry":
             entries[*key, False] = {**row, "outgoing": []}
         elif row["row"] == "rpt":
@@ -363,7 +411,7 @@ def _entries(rows: Iterable[Cells]) -> list[dict[str, Any]]:
             rest.append(row)
     for row in rest:
         of_rpt = row["row"] == "rpt_outgoing"
-        if entry := entries.get((row["group"], row["source_address"], of_rpt)):
+        if entry := entries.get((row["group"], row["source_address"], row.get("table", 0), of_rpt)):
             mode = entry["mode"]
             text = why_not(row) if of_rpt else why(row)
             entry["outgoing"].append(f"{row['outgoing_interface']} ({mode})" if mode in OTHERS else text)

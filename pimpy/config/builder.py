@@ -15,6 +15,7 @@ from pimpy.config.model import (
     Phyint,
     Proxy,
     RpCandidate,
+    RpfRoute,
     SsmMapping,
     Static,
     StaticJoin,
@@ -67,6 +68,7 @@ class Builder:
     anycast_rps: list[AnycastRp] = field(factory=list)
     static_members: list[StaticMember] = field(factory=list)
     ssm_map: list[SsmMapping] = field(factory=list)
+    rpf_routes: list[RpfRoute] = field(factory=list)
     routes: list[StaticRoute] = field(factory=list)
     joins: list[StaticJoin] = field(factory=list)
     flush_interval: int = FLUSH_INTERVAL
@@ -118,6 +120,7 @@ class Builder:
             anycast_rps=tuple(self.anycast_rps),
             static_members=tuple(self.static_members),
             ssm_map=tuple(self.ssm_map),
+            rpf_routes=tuple({route.prefix: route for route in self.rpf_routes}.values()),
             static=Static(merge(self.routes), tuple(dict.fromkeys(self.joins)), self.flush_interval),
             proxies=tuple(self.proxies),
             **self.values,

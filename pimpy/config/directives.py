@@ -319,6 +319,7 @@ DIRECTIVES: dict[str, Directive] = {
     "mld-query-interval": _number("mld_query_interval", 1, MAX_QUERY),
     "mld-robustness": _number("mld_robustness", 1, 7),
     "static-group": membership.static_group,
+    "mrdisc-interval": _number("mrdisc_interval", 4, 180),
     "ssm-map": membership.ssm_map,
     "ssm-range": _ssm_range,
     "metrics": _metrics,

@@ -130,6 +130,15 @@ class StaticRp:
 
 
 @frozen
+class RpfRoute:
+    """For RPF, `prefix` is reached by `interface`, over the router `next_hop`; None: it is on the link itself."""
+
+    prefix: Prefix
+    interface: str
+    next_hop: Address | None = None
+
+
+@frozen
 class BsrCandidate:
     """This router stands for Bootstrap router (RFC 5059 3.1). Its address is `address`, or the one that `interface` has
     in each family; without both the highest routable one of the interfaces that take part."""
@@ -179,6 +188,8 @@ class Config:
     mld_query_interval: int | None = None
     mld_robustness: int | None = None
     """None: as with IGMP."""
+    mrdisc_interval: int = 20
+    """Seconds between two advertisements of this router to snooping switches (RFC 4286), 4 to 180."""
     ssm_ranges4: tuple[Prefix, ...] = IPV4.ssm_ranges
     ssm_ranges6: tuple[Prefix, ...] = IPV6.ssm_ranges
     static_members: tuple[StaticMember, ...] = ()
@@ -201,9 +212,9 @@ class Config:
     """Whether unicast Bootstrap messages are accepted (RFC 5059 3.5.2)."""
     spt_threshold: str = "immediate"
     """When the last hop and the RP take a source's own tree (RFC 7761 4.2.1): `immediate`, `infinity`, or from so many
-    `packets`, or such a `rate`, in an interval on."""
+    `packets` or `bytes`, or such a `rate`, in an interval on."""
     spt_threshold_number: int = 0
-    """Packets, or kbit/s; 1 to 4294967295 with `packets` and `rate`, else 0."""
+    """Packets, bytes, or kbit/s; 1 to 4294967295 with these, else 0."""
     spt_threshold_interval: int = 100
     """Seconds, 5 to 86400."""
     route_distance: int | None = None
@@ -228,6 +239,8 @@ class Config:
     """(type of PIM message, how many a second from one neighbour, and from all others together); 0: any number."""
     metrics: tuple[str, int] | None = None
     """Where to serve /metrics: (host, port)."""
+    rpf_routes: tuple[RpfRoute, ...] = ()
+    """For RPF they hold before the kernel's routes; of several that match the longest, of one prefix the last."""
     static: Static = NO_STATIC
     """Static multicast routes and joins; they hold before everything else."""
     proxies: tuple[Proxy, ...] = ()

@@ -1,7 +1,8 @@
 """pim6sd.conf's grammar: statements that end with `;`.
 
 A statement whose values are wrong is left out with a note, as pim6sd does it; a syntax error and a `phyint` without a
-name end it. Numbers may have fractions. Thresholds count bytes a second here and kilobits in pimpyd.conf.
+name end it. Numbers may have fractions. A threshold is a number of bytes in an interval: a tenth of its rate in bits a
+second, times the seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from attrs import define, evolve, field
 
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import quote, shown, suggest
-from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate, StaticRp
+from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate, RpfRoute, StaticRp
 from pimpy.config.native import Result
 from pimpy.config.route_words import is_name
 from pimpy.config.token_files import load_text
@@ -22,7 +23,7 @@ from pimpy.config.tokens import END, StopReading, Token, Tokens
 from pimpy.wire.family import IPV6, Prefix, parse_address
 
 _TOKEN = re.compile(r";|[^\s;]+")
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 _INTERVALS = {
     "hello_period": ("hello_interval", 1, 18724),
@@ -62,6 +63,7 @@ class _Reader:
     phyints: dict[str, Phyint] = field(factory=dict)
     values: dict[str, Any] = field(factory=dict)
     rps: list[StaticRp] = field(factory=list)
+    routes: dict[Prefix, RpfRoute] = field(factory=dict)
     offered: list[Prefix] = field(factory=list)
     enabled: bool = True
     told: set[str] = field(factory=set)
@@ -214,11 +216,16 @@ class _Reader:
             self.tokens.note(words[0], f"group prefix ({prefix}) is not inside ff00::/8 (ignored)")
 
     def switch_data_threshold(self, token: Token, words: list[Token]) -> None:
-        """`switch_data_threshold [rate BPS] [interval S]`: bits a second there, kilobits here."""
+        """`switch_data_threshold [rate BPS] [interval S]`"""
         _, said = self.options(token, words, {"rate": 10**9, "interval": 86400})
-        self.values["spt_threshold"] = "rate"
-        self.values["spt_threshold_number"] = max(1, -(-said.get("rate", 50000) // 1000))
-        self.values["spt_threshold_interval"] = max(5, said.get("interval", 20))
+        self.threshold(said.get("rate", 50000), said.get("interval", 20))
+
+    def threshold(self, rate: int, interval: int) -> None:
+        """From so many bytes in an interval on; pim6sd looks every 5 s at the most often."""
+        count = min(rate * interval // 10, 2**32 - 1)
+        self.values["spt_threshold"] = "bytes" if count else "immediate"
+        self.values["spt_threshold_number"] = count
+        self.values["spt_threshold_interval"] = max(5, interval) if count else 100
 
     def static_rp(self, token: Token, words: list[Token]) -> None:
         """`static_rp GRP/LEN RP [priority N]`"""
@@ -250,14 +257,17 @@ class _Reader:
             raise self.tokens.fail(token, "syntax error: static takes PREFIX/LEN GATEWAY%IF")
         gateway, _, interface = words[1].text.partition("%")
         try:
-            if not IPV6.is_link_local(parse_address(gateway)) or not is_name(interface):
+            if not IPV6.is_link_local(parse_address(gateway)) or not is_name(interface) or interface.endswith("+"):
                 raise ValueError
         except ValueError:
             text = f"gateway address ({quote(words[1].text)}) must be a link-local address; the statement is left out"
             self.tokens.note(words[1], text)
             return
-        if self.prefix(words[0]) is not None:
-            self.tokens.note(token, "static: not built, RPF follows the kernel's routes; add one with `ip -6 route`")
+        prefix = self.prefix(words[0])
+        if prefix is not None and IPV6.is_multicast(prefix.network):
+            self.tokens.note(words[0], f"static: {prefix} is a range of groups, not of sources; it is left out")
+        elif prefix is not None:
+            self.routes[prefix] = RpfRoute(prefix, interface, parse_address(gateway))
 
     def prefix(self, word: Token) -> Prefix | None:
         """A range of IPv6 addresses; host bits do not count. None after a note."""
@@ -276,10 +286,13 @@ class _Reader:
         return Prefix((int.from_bytes(address, "big") & mask).to_bytes(16, "big"), int(length))
 
     def model(self) -> Config:
+        if "spt_threshold" not in self.values:
+            self.threshold(50000, 20)
         return Config(
             phyints=tuple(self.phyints.values()),
             phyints_enabled=self.enabled,
             rp_addresses=tuple(self.rps),
+            rpf_routes=tuple(self.routes.values()),
             group_prefixes=tuple(dict.fromkeys(self.offered)),
             families=(IPV6.name,),
             **self.values,

@@ -18,20 +18,20 @@ MAX_SPT_INTERVAL = 86400
 
 
 def _spt_threshold(builder: Builder, line: Line) -> None:
-    """`spt-threshold infinity | packets N [interval S] | rate KBPS [interval S]`; 0 means with the first packet."""
+    """`spt-threshold infinity | packets N | bytes N | rate KBPS [interval S]`; 0 means with the first packet."""
     words = Words(builder, line)
     word = words.take()
     if word is None:
-        words.error(None, " needs infinity, packets N or rate KBPS")
+        words.error(None, " needs infinity, packets N, bytes N or rate KBPS")
         return
     kind, number, interval = word.lower(), 0, SPT_INTERVAL
-    if kind in ("packets", "rate"):
+    if kind in ("packets", "bytes", "rate"):
         found = words.integer(f"{line.name} {kind}", 0, MAX_METRIC)
         if found is None:
             return
         number = found
     elif kind != "infinity":
-        words.error(word, f"{quote(word)} is none of infinity, packets and rate")
+        words.error(word, f"{quote(word)} is none of infinity, packets, bytes and rate")
         return
     if words.take_if("interval"):
         seconds = words.integer(f"{line.name} interval", 0, MAX_SPT_INTERVAL)

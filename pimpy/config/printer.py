@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pimpy.config.model import FLAGS, BsrCandidate, Config, Phyint, RpCandidate
-from pimpy.config.route_printer import print_proxy, print_static
+from pimpy.config.route_printer import print_proxy, print_rpf_route, print_static
 from pimpy.wire.family import Prefix, format_address
 
 _NUMBERS = (
@@ -26,6 +26,7 @@ _PLAIN = (
     "igmp_robustness",
     "mld_query_interval",
     "mld_robustness",
+    "mrdisc_interval",
     "bsr_interval",
 )
 
@@ -50,7 +51,7 @@ def print_config(config: Config) -> str:
         override = " override" if static.override else ""
         lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}{override}")
     lines += _rps(config, defaults)
-    if config.spt_threshold in ("packets", "rate"):
+    if config.spt_threshold in ("packets", "bytes", "rate"):
         number, interval = config.spt_threshold_number, config.spt_threshold_interval
         lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
     elif config.spt_threshold != defaults.spt_threshold:
@@ -60,6 +61,7 @@ def print_config(config: Config) -> str:
         if value is not None:
             lines.append(f"default-route-{word} {value}")
     lines += [f"no {family}" for family in ("ipv4", "ipv6") if family not in config.families]
+    lines += map(print_rpf_route, config.rpf_routes)
     lines += print_static(config.static)
     for proxy in config.proxies:
         lines += print_proxy(proxy)

@@ -3,6 +3,7 @@
     mroute from IF [source S[/LEN]] group G[/LEN] to IF...
     mgroup from IF [source S[/LEN]] group G[/LEN]
     static-flush-interval SEC
+    rpf-route PREFIX [via ADDRESS] dev IF
     proxy NAME upstream IF... downstream IF... [ipv4|ipv6] [first|mutex MS|all] [send-first] [quick-leave]
                [always-forward] [check-sources] [except IF...] [table N]
     proxy-filter NAME upstream|downstream IF in|out permit|deny [from IF] [group RANGE] [source RANGE]
@@ -24,6 +25,7 @@ from pimpy.config import route_words
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, suggest
 from pimpy.config.directives import MAX_METRIC, Directive, integer
+from pimpy.config.model import RpfRoute
 from pimpy.config.proxies import MATCHINGS, AddressRange, Filter, FilterRule, Proxy, ProxyInterface
 from pimpy.wire.family import family_of, parse_address, parse_prefix
 
@@ -62,6 +64,34 @@ def _flush_interval(builder: Builder, line: Line) -> None:
     value = integer(builder, line, word, line.name, 0, MAX_METRIC)
     if value is not None:
         builder.flush_interval = value
+
+
+def _rpf_route(builder: Builder, line: Line) -> None:
+    """`rpf-route PREFIX [via ADDRESS] dev IF`"""
+    words = list(line.words[1:])
+    said = {word.lower(): value for word, value in zip(words[1::2], words[2::2], strict=False)}
+    if len(words) not in (3, 5) or "dev" not in said or set(said) - {"dev", "via"}:
+        builder.error(line, None, "rpf-route needs: PREFIX [via ADDRESS] dev IF")
+        return
+    try:
+        prefix = parse_prefix(words[0])
+        if family_of(prefix.network).is_multicast(prefix.network):
+            raise ValueError
+    except ValueError:
+        builder.error(line, words[0], f"rpf-route: {quote(words[0])} is no range of sources like 10.0.0.0/8")
+        return
+    via = None
+    try:
+        via = parse_address(said["via"]) if "via" in said else None
+        if via is not None and not family_of(prefix.network).is_unicast(via):
+            raise ValueError
+    except ValueError:
+        builder.error(line, said["via"], f"rpf-route: {quote(said['via'])} is no address of a router of that family")
+        return
+    if not route_words.is_name(said["dev"]) or said["dev"].endswith("+"):
+        builder.error(line, said["dev"], f"rpf-route: no interface can have the name {quote(said['dev'])}")
+        return
+    builder.rpf_routes.append(RpfRoute(prefix, said["dev"], via))
 
 
 _FLAGS = {
@@ -243,6 +273,7 @@ DIRECTIVES: dict[str, Directive] = {
     "mgroup": _mgroup,
     "ssmgroup": _mgroup,
     "static-flush-interval": _flush_interval,
+    "rpf-route": _rpf_route,
     "proxy": _proxy,
     "proxy-filter": _proxy_filter,
     "proxy-altnet": _proxy_altnet,

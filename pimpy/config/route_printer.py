@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pimpy.config.model import RpfRoute
 from pimpy.config.proxies import AddressRange, Filter, Proxy, ProxyInterface
 from pimpy.config.route_lines import PROXY_WORDS
 from pimpy.config.routes import FLUSH_INTERVAL, Static
-from pimpy.wire.family import Prefix
+from pimpy.wire.family import Prefix, format_address
 
 
 def print_static(static: Static) -> Iterator[str]:
@@ -19,6 +20,12 @@ def print_static(static: Static) -> Iterator[str]:
         yield f"mroute from {route.interface}{_source(route.source)} group {_range(route.group)} to{to}"
     for join in static.joins:
         yield f"mgroup from {join.interface}{_source(join.source)} group {_range(join.group)}"
+
+
+def print_rpf_route(route: RpfRoute) -> str:
+    """The line of a route for RPF."""
+    via = "" if route.next_hop is None else f" via {format_address(route.next_hop)}"
+    return f"rpf-route {route.prefix}{via} dev {route.interface}"
 
 
 def _source(source: Prefix | None) -> str:

@@ -91,7 +91,7 @@ class _Reader:
         if not is_name(name):
             self.complain(path, number, words[0], f"phyint: {quote(words[0])} is no name of an interface")
             return
-        threshold = None
+        threshold, mrdisc = None, False
         while rest:
             word = rest.pop(0)
             if word.startswith("ttl-threshold") and rest:
@@ -102,11 +102,11 @@ class _Reader:
                     return
                 threshold = int(value)
             elif word.startswith("mrdisc"):
-                self.note(path, number, word, "mrdisc: pimpyd advertises where it is querier or PIM router only")
+                mrdisc = True
             elif not word.startswith(("enable", "disable")):
                 self.note(path, number, word, f"{quote(word)} has no meaning here and is passed over")
-        if threshold is not None:
-            self.phyints.append(Phyint(name, ttl_threshold=threshold))
+        if threshold is not None or mrdisc:
+            self.phyints.append(Phyint(name, ttl_threshold=threshold, mrdisc=mrdisc))
 
     def include(self, path: str, number: int, words: list[str]) -> None:
         if not words:

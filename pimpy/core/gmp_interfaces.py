@@ -105,6 +105,7 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
         ssm_map=tuple((m.prefix, m.source) for m in config.ssm_map if len(m.source) == router.family.size),
         querier_address=of_family[-1] if of_family else None,
         mrdisc=phyint.mrdisc,
+        mrdisc_interval=float(config.mrdisc_interval),
     )
 
 

@@ -35,11 +35,20 @@ def configure(router: Router, config: Config) -> None:
     router.proxies.configure(config.proxies, config.igmp_robustness, router.interfaces)
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
+    follow_rpf_routes(router)
     _configure_rps(router, config)
     router.static.configure(config.static)
     vifs_wanted(router)
     if ranges_changed:
         _ssm_ranges_changed(router)
+
+
+def follow_rpf_routes(router: Router) -> None:
+    """The routes for RPF alone, or the interfaces that they name, may be others."""
+    names = {interface.name: interface.ifindex for interface in router.interfaces.values()}
+    routes = tuple(route for route in router.config.rpf_routes if len(route.prefix.network) == router.family.size)
+    for path in router.rpf.follow(routes, names):
+        trees.touch_path(router.pim, path)
 
 
 def _configure_rps(router: Router, config: Config) -> None:
@@ -115,6 +124,7 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
         stop(router, interface, reachable=True, give_up_vif=False)
         pim_interface = None
     reconsider(router, interface)
+    router.proxies.reconfigure(interface, gmp_interfaces.settings(router, interface))
     if pim_interface is None or router.pim.interfaces.get(interface.ifindex) is not pim_interface:
         return
     pim_interface.hello_interval = float(_hello_interval(router, interface))
@@ -140,6 +150,8 @@ def link_changed(router: Router, link: LinkChanged) -> None:
         if router.vifs.claim(interface) and interface.vif is not None:
             router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
     old, interface.link = interface.link, link
+    if router.config.rpf_routes:
+        follow_rpf_routes(router)
     if old.name != link.name:
         _configure_interface(router, interface, thresholds=True)
         candidacies_changed(router)
@@ -157,6 +169,8 @@ def link_gone(router: Router, ifindex: int) -> None:
         router.waiting.pop(ifindex, None)
         router.static.interfaces_changed()
         router.bridges.pop(ifindex, None)
+        if router.config.rpf_routes:
+            follow_rpf_routes(router)
         _own_addresses_changed(router)
 
 
@@ -205,18 +219,24 @@ def reconsider(router: Router, interface: Interface) -> None:
     if _named(router, interface):
         _obtain_vif(router, interface)
     _follow_proxy(router, interface)
+    router.announcements.follow(interface)
     router.static.interfaces_changed()
 
 
 def _proxy_of(router: Router, interface: Interface) -> str | None:
+    """The proxy that an interface belongs to, in words; with its table, if that is another one."""
     proxy = router.proxies.names(interface.name)
-    return proxy.name if proxy is not None else None
+    if proxy is not None:
+        return proxy.name
+    other = router.proxies.elsewhere_at(interface.name)
+    return None if other is None else f"{other.name} in table {other.table}"
 
 
 def _follow_proxy(router: Router, interface: Interface) -> None:
     """Start or stop a proxy's work on an interface."""
     address, link = interface.address(), interface.link
-    if interface.proxy is not None and address is not None and link.running and interface.vif is not None:
+    proxied = router.proxies.names(interface.name) is not None
+    if proxied and address is not None and link.running and interface.vif is not None:
         router.proxies.start(interface, address)
     else:
         router.proxies.stop(interface, reachable=link.running)
@@ -233,7 +253,8 @@ def _named(router: Router, interface: Interface) -> bool:
     """Whether a static route or a proxy names an interface that can have a vif."""
     if interface.refusal is not None or router.family.name not in router.config.families:
         return False
-    if interface.proxy is not None and interface.link.multicast and not interface.link.loopback:
+    proxied = router.proxies.names(interface.name) is not None
+    if proxied and interface.link.multicast and not interface.link.loopback:
         return True
     return router.static.names(interface.name)
 
@@ -298,6 +319,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         candidacies_changed(router)
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif:
+        router.announcements.forget(interface, reachable=reachable)
         router.proxies.stop(interface, reachable=reachable)
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from pimpy.wire.family import Address, Prefix
@@ -43,13 +42,15 @@ class PrefixTree(Generic[T]):
         if not level:
             del self._levels[shift]
 
-    def covering(self, address: Address) -> Iterator[T]:
+    def covering(self, address: Address) -> list[T]:
         """The values of all ranges that hold `address`, the smallest range first."""
         number = int.from_bytes(address, "big")
-        for shift, level in self._levels.items():
+        found = []
+        for shift, level in self._levels.items():  # asked of every stream: a generator would cost as much again
             value = level.get(number >> shift)
             if value is not None:
-                yield value
+                found.append(value)
+        return found
 
     def __len__(self) -> int:
         return sum(map(len, self._levels.values()))

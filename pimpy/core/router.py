@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
 from pimpy.core import adoption, drift, gmp_interfaces, lifecycle, members, rows, upcalls, views
+from pimpy.core.announcing import Announcements
 from pimpy.core.engine import events
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import DelVif, Effect, Notice
@@ -72,6 +73,7 @@ class Router:
         self.static = StaticRoutes(family, self.heap, self.forwarding, self.interfaces, self.counters, self.emit)
         bind = partial(gmp_interfaces.of_proxy, self)
         self.proxies = Proxies(family, self.heap, random, self.forwarding, self.counters, self.emit, bind)
+        self.announcements = Announcements(self)
         self.rpf = Rpf(self.emit)
         self.ssm = SsmRanges(family, family.ssm_ranges)
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
@@ -102,6 +104,7 @@ class Router:
 
     def drain(self) -> list[Effect]:
         """What has to be done, in order, since the last call. Call it once after each batch of events."""
+        self.proxies.flush()
         self.forwarding.flush()
         self.pim.outbox.flush()
         if self.vifs.resting:
@@ -184,8 +187,12 @@ def _packet_received(router: Router, packet: events.PacketReceived) -> None:
     pim_interface = router.pim.interfaces.get(packet.ifindex)
     if pim_interface is None and packet.protocol == "pim":
         pim_interface = _stands_in(router, packet)
+    if pim_interface is None and router.announcements.receive(packet):
+        return
     if pim_interface is None or (packet.protocol == "pim" and pim_interface.passive):
         known = router.interfaces.get(packet.ifindex)
+        if known is not None and router.proxies.elsewhere_at(known.name) is not None:
+            return  # every table hears it; the router of that one takes it
         name = known.name if known is not None else "-"
         router.counters.add(name, packet.protocol, "rx", "any", "if_not_enabled")
     elif packet.protocol == "pim":

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.core.proxy_rows import ProxyGroupRow as ProxyGroupRow
+from pimpy.core.proxy_rows import ProxyInterfaceRow as ProxyInterfaceRow
+from pimpy.core.proxy_rows import ProxyRow as ProxyRow
+
 
 @frozen
 class NeighborRow:
@@ -117,6 +121,8 @@ class MrouteRow:
     """Packets per second over the last interval, those of a wrong interface left out; None before the second look."""
     bit_rate: float | None
     """Bits per second over the last interval."""
+    table: int = 0
+    """The kernel's table, if it is a further one, which a proxy asked for; else 0."""
 
 
 @frozen
@@ -147,6 +153,8 @@ class OutgoingRow:
     """Seconds until the downstream join state ends; None if there is none, or it never ends."""
     up_time: float | None
     """Of the downstream join state."""
+    table: int = 0
+    """As in the entry."""
 
 
 @frozen
@@ -461,6 +469,7 @@ class RpfRow:
 
 
 GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
+ProxyRows = ProxyRow | ProxyInterfaceRow | ProxyGroupRow
 RpRows = RpRow | RpChoiceRow | RpSetRow | BsrRow | CandidateRpRow | OfferRow | RpfRow
 Row = (
     NeighborRow
@@ -472,5 +481,6 @@ Row = (
     | GmpInterfaceRow
     | GmpRow
     | StaticRow
+    | ProxyRows
     | RpRows
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pimpy import __version__
 from pimpy.config.model import Config
+from pimpy.config.tables import further
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
@@ -34,8 +35,9 @@ from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
-from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
+from pimpy.daemon.recorder import Recorder
 from pimpy.daemon.rows import StatusRow
+from pimpy.daemon.tables import Tables, fitting
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
@@ -80,13 +82,13 @@ def run(options: Options, keeping: Keeping, keeper: int) -> int:
         import prometheus_client  # noqa: F401  (imported when asked for: by then its files are out of reach)
 
         import pimpy.daemon.metrics  # noqa: F401
-    given = keeping.open()
+    given = keeping.open(further(result.model))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.chdir("/")
     why = become_worker(keeper)
     for level, reason, text in (*given.remarks, *([("warning", "seccomp", why)] if why is not None else ())):
         log.log(logging.getLevelName(level.upper()), "%s", text, extra={"reason": reason})
-    return asyncio.run(Daemon(options, path, result.model, keeping, given, keeper).run(null))
+    return asyncio.run(Daemon(options, path, fitting(result.model, given), keeping, given, keeper).run(null))
 
 
 class Daemon:
@@ -108,6 +110,7 @@ class Daemon:
         self.adapters: dict[Family, Adapter] = {}
         self.meters: dict[Family, Meter] = {}
         self.monitor = Monitor()
+        self.tables = Tables(given, keeping, self.monitor, config)
         self.recorder: Recorder | None = None
         self.control: ControlServer | None = None
         self.metrics: MetricsServer | None = None
@@ -126,6 +129,7 @@ class Daemon:
         for family in FAMILIES:
             if family.name in self.given.families and family.name in self.config.families:
                 self._start_family(family)
+        self.tables.start(self._notice_of)
         if self.config.register_guard:
             self._guard_registers()
         self.control = self._control_server()
@@ -232,6 +236,7 @@ class Daemon:
         """See how fast streams flow."""
         if driver.router.forwarding.entries():
             self.meters[family].look(self.adapters[family].counters(), driver.now())
+        self.tables.look(family)
 
     def _look_at_bridges(self, family: Family, driver: Driver) -> None:
         """See who asks on the bridges below interfaces."""
@@ -275,6 +280,7 @@ class Daemon:
             return
         log.info("exiting", extra={"reason": "exit"})
         loop = asyncio.get_running_loop()
+        self.tables.stop()
         for family, driver in self.drivers.items():
             if self.recorder is not None:
                 self.recorder.state(driver.router)
@@ -306,7 +312,7 @@ class Daemon:
                 found.extend(driver.router.rows(kind))
             elif protocol == family.gmp:
                 found.extend(driver.router.rows(f"gmp_{rest}"))
-        return found
+        return self.tables.rows(kind, found)
 
     def entries(self) -> Iterator[list[MrouteRow]]:
         """The entries of both families, in slices, with the kernel's counters."""
@@ -331,6 +337,8 @@ class Daemon:
             raise RefusedError("the kernel routes no multicast of this family")
         family = driver.router.family
         origin = None if source is None else parse_address(source)
+        if (served := self.tables.concerned(family, origin, key)) is not None:
+            return explained(served.driver, served.adapter, served.meter, origin, key, ttl)
         return explained(driver, self.adapters[family], self.meters[family], origin, key, ttl)
 
     def status(self) -> StatusRow:
@@ -367,7 +375,7 @@ class Daemon:
         for family, driver in self.drivers.items():
             totals = self.adapters[family].totals()
             extension = {_TOTALS[name]: count for name, count in totals.items() if count}
-            found[family.name] = {**driver.router.counters.values, **extension}
+            found[family.name] = self.tables.add_counters(family, {**driver.router.counters.values, **extension})
         return found
 
     def command(self, name: str, args: Sequence[str]) -> str:
@@ -383,6 +391,7 @@ class Daemon:
         if name == "audit":
             for driver in self.drivers.values():
                 driver.feed([EntryGone(None, None)])
+            self.tables.audit()
             return "the kernel's table is compared with what it should be; differences are put right (show status)"
         if name == "clear":
             return self._clear(args[0], parse_address(args[1]))
@@ -420,11 +429,15 @@ class Daemon:
         self.config_ok = result.model is not None
         if result.model is None:
             raise RefusedError("; ".join(str(error) for error in result.errors) + "; the old configuration stays")
-        old, self.path, self.config, self.config_time = self.config, path, result.model, time.time()
+        if set(further(result.model)) != set(self.given.asked):
+            return self.restart("")  # the keeper opens other tables then
+        model = fitting(result.model, self.given)
+        old, self.path, self.config, self.config_time = self.config, path, model, time.time()
         if old.register_guard or self.config.register_guard:
             self._guard_registers()
         for driver in self.drivers.values():
             driver.feed([Configured(self.config)])
+        self.tables.follow(self.config)
         if old.metrics != self.config.metrics:
             self._task = asyncio.get_running_loop().create_task(self._restart_metrics())
         self.keeping.tell("reloaded")
@@ -457,26 +470,3 @@ class Daemon:
 def _keeper_gone() -> None:
     """The line to the keeper has something without our asking, its end: the next keeper needs the tables."""
     os._exit(EXIT_FAILED)
-
-
-def replay_file(path: str) -> int:
-    """Run a recording through fresh routers; 0 if they did what was recorded, 1 if not, or if it cannot be read."""
-    try:
-        with open(path, encoding="ascii") as file:
-            results = list(replay(file))
-    except (OSError, UnicodeError, BadRecordingError) as problem:
-        return _fail(f"{path}: {problem}", EXIT_FAILED)
-    for result in results:
-        end = "" if result.complete else ", cut off before its end"
-        same = "the same effects and state" if not result.differences else "DIFFERENT"
-        print(f"{result.family}: {result.events} events, {result.drains} drains{end}: {same}")
-        for line in result.differences[:10]:
-            print(f"{result.family}: line {line} of the recording has another check sum")
-        for row in result.router.rows("neighbors") if not result.complete else ():
-            print(f"{result.family}: {row}")
-    return EXIT_FAILED if any(result.differences for result in results) else 0
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"pimpyd: {text}", file=sys.stderr)
-    return code

@@ -21,6 +21,7 @@ KINDS = (
     "mld_interfaces",
     "mld_groups",
     "static",
+    "proxy",
     "rp",
     "rp_set",
     "bsr",

@@ -33,6 +33,7 @@ SHOW: dict[str, tuple[str, ...]] = {
     "mld sources": ("mld_sources",),
     "mld detail": ("mld_interfaces", "mld_hosts"),
     "static": ("static",),
+    "proxy": ("proxy",),
     "rp": ("rp",),
     "rp-set": ("rp_set",),
     "bsr": ("bsr",),
@@ -53,6 +54,7 @@ MATCHED = {
     "interfaces": ("interface", "address"),
     "igmp": ("interface", "group_address", "source_address", "reporter_address"),
     "mld": ("interface", "group_address", "source_address", "reporter_address"),
+    "proxy": ("proxy", "interface", "role", "group_address"),
     "static": ("kind", "interface", "group_prefix", "source_prefix"),
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "rp": ("rp_address",),
@@ -248,11 +250,11 @@ def _within(fields: tuple[str, ...], prefix: str) -> Keep:
 def _by_interface(rows: list[Any], name: str) -> list[Any]:
     """The entries that have to do with an interface, whole."""
     keys = {
-        (row.group, row.source_address)
+        (row.group, row.source_address, getattr(row, "table", 0))
         for row in rows
         if name in (getattr(row, "incoming_interface", None), getattr(row, "outgoing_interface", None))
     }
-    return [row for row in rows if (row.group, row.source_address) in keys]
+    return [row for row in rows if (row.group, row.source_address, getattr(row, "table", 0)) in keys]
 
 
 def _counters(backend: Backend) -> list[Any]:

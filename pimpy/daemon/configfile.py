@@ -7,9 +7,11 @@ from typing import Protocol
 
 from attrs import evolve
 
+from pimpy.config.diagnostics import NOTE, Diagnostic
 from pimpy.config.dialects import LOADERS, NATIVE, detect
 from pimpy.config.model import Config
 from pimpy.config.native import Result
+from pimpy.config.tables import assigned
 from pimpy.daemon.keeper.files import MAX_BYTES, find
 from pimpy.daemon.options import Options
 
@@ -94,9 +96,13 @@ def load_options(options: Options, source: Source | None = None) -> tuple[str | 
     if config is not None:
         if options.flush_interval is not None:
             config = evolve(config, static=evolve(config.static, flush_interval=options.flush_interval))
+        if options.mrdisc_interval is not None:
+            config = evolve(config, mrdisc_interval=options.mrdisc_interval)
         if options.disable_vifs:
             config = evolve(config, phyints_enabled=False)
         if options.metrics is not None:
             config = evolve(config, metrics=options.metrics)
-        result = evolve(result, model=config)
+        config, moved = assigned(config, options.table)
+        told = tuple(Diagnostic(path or "", 0, NOTE, name, f"proxy {name}: {text}") for name, text in moved)
+        result = evolve(result, model=config, diagnostics=(*result.diagnostics, *told))
     return path, result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from ast import literal_eval
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from attrs import field, frozen
@@ -34,6 +34,10 @@ class Given:
     restarts: int
     first: bool
     """Whether no worker of this keeper has served yet."""
+    asked: tuple[tuple[str, int], ...]
+    """(family, table) of the further tables that it asked for."""
+    tables: tuple[tuple[str, int], ...] = field(converter=tuple)
+    """(family, table) of the further tables that are open."""
     remarks: tuple[tuple[str, str, str], ...] = field(converter=tuple)
     """What the keeper would have logged: level, reason, text."""
 
@@ -49,14 +53,14 @@ class Keeping:
         said: dict[str, Any] = literal_eval(self._answer("hello").text)
         return said
 
-    def open(self) -> Given:
-        """All that is open, as soon as it is."""
-        channel.send(self.line, "open")
+    def open(self, further: Sequence[tuple[str, int]] = ()) -> Given:
+        """All that is open, as soon as it is, these further tables too."""
+        channel.send(self.line, "open", " ".join(f"{family}:{table}" for family, table in further))
         kept: dict[str, int] = {}
         while (message := self._receive()).verb == "kept":
             kept.update(zip(message.text.split(), message.descriptors, strict=True))
         facts = literal_eval(message.text)
-        return Given(kept, tuple(facts.pop("families")), **facts)
+        return Given(kept, tuple(facts.pop("families")), asked=tuple(further), **facts)
 
     def find(self) -> str | None:
         """See `configfile.Source`."""
@@ -111,6 +115,12 @@ class Keeping:
         if len(text) > channel.MAX_TEXT // 2:
             raise RefusedByKeeper("too many ranges; put `pimpyd --print-guard` into your firewall")
         message = self._ask("guard", text)
+        if message.verb == "refused":
+            raise RefusedByKeeper(message.text)
+
+    def lead(self, family: str, table: int, names: Iterable[str]) -> None:
+        """Have these interfaces, and no others, use a further table; OSError or RefusedByKeeper if that cannot be."""
+        message = self._ask("rules", " ".join((f"{family}:{table}", *names)))
         if message.verb == "refused":
             raise RefusedByKeeper(message.text)
 

@@ -45,6 +45,8 @@ class Options:
     """smcrouted's `-e CMD`: the keeper runs it after a reload, and for each stream that got an entry by a rule."""
     flush_interval: int | None = None
     """smcrouted's `-c SEC`: wins over the configuration."""
+    mrdisc_interval: int | None = None
+    """smcrouted's `-m SEC`: wins over the configuration."""
     metrics: tuple[str, int] | None = None
     """`--metrics ADDR:PORT`: where to serve /metrics; wins over the configuration."""
     record: str | None = None

@@ -205,17 +205,20 @@ class Adapter:
         """
         plan = _Plan()
         plan.sort(effects)
-        events = self._join(plan, JoinGroup)
-        events += self._change_registers(plan)
-        events += self._change_table(plan)
+        events = self._join(plan, JoinGroup) if plan.joins else []
+        if plan.registers:
+            events += self._change_registers(plan)
+        events += self._change_table(plan) if plan.vifs else self._write(list(plan.mfc.values()))
         for protocol, packets in plan.packets.items():
             events += self._send(protocol, packets)
         for forward in plan.forwards:
             self._forward(forward)
-        events += self._join(plan, LeaveGroup)
+        if plan.joins:
+            events += self._join(plan, LeaveGroup)
         if plan.members:
             events += self._be_members(plan)
-        events += self._route(plan)
+        if plan.routes:
+            events += self._route(plan)
         if plan.counters:
             events.append(self._count())
         if plan.table:

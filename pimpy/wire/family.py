@@ -61,9 +61,12 @@ class Family:
     """The SSM range that holds if the configuration names none (RFC 4607 1; conformance S1)."""
     any: Address = field(init=False)
     """The unspecified address, all zero."""
+    _first_mask: int = field(init=False, repr=False)
+    """The bits of an address's first byte that tell whether it is multicast: all that `multicast` says."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "any", bytes(self.size))
+        object.__setattr__(self, "_first_mask", 0xFF00 >> self.multicast.length & 0xFF)
 
     @property
     def bits(self) -> int:
@@ -72,7 +75,7 @@ class Family:
 
     def is_multicast(self, address: Address) -> bool:
         """Whether `address` is a multicast address of this family."""
-        return self.multicast.covers(address)
+        return len(address) == self.size and address[0] & self._first_mask == self.multicast.network[0]
 
     def is_unicast(self, address: Address) -> bool:
         """Whether `address` can name one host: of this family, not multicast, not unspecified, not broadcast.
@@ -94,7 +97,7 @@ class Family:
 
         False for 224.0.0.0/24 and for IPv6 scopes 0, 1 and 2, whatever the flags; false if not multicast.
         """
-        if len(group) != self.size or not self.is_multicast(group):
+        if not self.is_multicast(group):
             return False
         if self.size == 4:
             return group[:3] != _LINK_LOCAL_GROUPS4

@@ -22,6 +22,7 @@ from pimpy.config.model import (
     Proxy,
     ProxyInterface,
     RpCandidate,
+    RpfRoute,
     StaticJoin,
     StaticRoute,
     StaticRp,
@@ -75,7 +76,10 @@ def test_smcroute_example() -> None:
     read, expand = files({"s": EXAMPLES["smcroute.conf"], "/etc/smcroute.d/x.conf": "mgroup from b group 225.9.9.9\n"})
     result = smcroute.load("s", read, expand)
     config = model(result)
-    assert not config.phyints_enabled and config.phyints == (Phyint("eth0", ttl_threshold=11),)
+    assert not config.phyints_enabled and config.phyints == (
+        Phyint("eth0", ttl_threshold=11),
+        Phyint("eth1", mrdisc=True),
+    )
     assert config.static.routes == (
         StaticRoute("eth0", parse_prefix("192.168.1.42/32"), parse_prefix("225.1.2.3/32"), ("eth1", "eth2")),
         StaticRoute("eth0", None, parse_prefix("225.3.2.1/32"), ("eth+",)),
@@ -131,6 +135,13 @@ def test_smcroute_length_0_and_source_0() -> None:
 def test_smcroute_two_lines_of_one_route_are_one() -> None:
     config = model(smcroute.parse("mroute from a group 225.1.1.1 to b c\nmroute from a group 225.1.1.1 to c d"))
     assert config.static.routes == (StaticRoute("a", None, parse_prefix("225.1.1.1/32"), ("b", "c", "d")),)
+
+
+def test_smcroute_mrdisc() -> None:
+    assert model(smcroute.parse("phyint a mrdisc ttl-threshold 3\nphyint b enable mrdisc")).phyints == (
+        Phyint("a", ttl_threshold=3, mrdisc=True),
+        Phyint("b", mrdisc=True),
+    )
 
 
 def test_smcroute_includes_that_go_wrong() -> None:
@@ -292,11 +303,12 @@ def test_pim6sd_example() -> None:
         bsr_candidates=(BsrCandidate(priority=9, hash_mask=120),),
         group_prefixes=(Prefix(parse_address("ff0e::"), 16),),
         bsr_interval=50,
-        spt_threshold="rate",
-        spt_threshold_number=50,
+        spt_threshold="bytes",
+        spt_threshold_number=100_000,
         spt_threshold_interval=20,
         route_distance=120,
         rp_addresses=(StaticRp(parse_address("2001:db8::1"), Prefix(parse_address("ff1e::"), 16), 3),),
+        rpf_routes=(RpfRoute(Prefix(parse_address("2001:db8:5::"), 48), "eth0", parse_address("fe80::1")),),
         families=("ipv6",),
     )
     assert (9, "group prefix (ff02::/16) has a narrow scope (ignored)") in said(result)
@@ -318,6 +330,22 @@ def test_pim6sd_errors(text: str, line: int, message: str) -> None:
     result = pim6sd.parse(text)
     assert result.model is None
     assert [(error.line, error.text) for error in result.errors] == [(line, message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("bytes", 100_000, 20)),
+        ("switch_data_threshold;", ("bytes", 100_000, 20)),
+        ("switch_data_threshold rate 8000 interval 7;", ("bytes", 5600, 7)),
+        ("switch_data_threshold interval 40;", ("bytes", 200_000, 40)),
+        ("switch_data_threshold rate 0;", ("immediate", 0, 100)),
+    ],
+)
+def test_pim6sd_thresholds_are_bytes_in_an_interval(text: str, expected: tuple[str, int, int]) -> None:
+    """A tenth of the rate, times the seconds; by default 50000 bit/s and 20 s, without the statement too."""
+    found = model(pim6sd.parse(text))
+    assert (found.spt_threshold, found.spt_threshold_number, found.spt_threshold_interval) == expected
 
 
 @pytest.mark.parametrize(

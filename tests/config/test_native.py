@@ -323,8 +323,8 @@ WRONG_RPS = [
     ("rp-address 10.0.0.1 ff0e::/16", "rp-address: 'ff0e::/16' is not inside 224.0.0.0/4, the multicast addresses"),
     ("rp-address 10.0.0.1 priority 256", "rp-address priority 256 is out of range: 0 to 255"),
     ("rp-address 10.0.0.1 239.0.0.0/8 bogus", "rp-address: 'bogus' is too much"),
-    ("spt-threshold", "spt-threshold needs infinity, packets N or rate KBPS"),
-    ("spt-threshold never", "spt-threshold: 'never' is none of infinity, packets and rate"),
+    ("spt-threshold", "spt-threshold needs infinity, packets N, bytes N or rate KBPS"),
+    ("spt-threshold never", "spt-threshold: 'never' is none of infinity, packets, bytes and rate"),
     ("default-route-distance 2147483647", "default-route-distance 2147483647 is out of range: 0 to 2147483646"),
     ("default-route-metric x", "default-route-metric takes a number from 0 to 4294967295, not 'x'"),
     ("default-route-metric 5 6", "default-route-metric: '6' is too much"),
@@ -370,6 +370,7 @@ THRESHOLDS = [
     ("spt-threshold packets 0", ("immediate", 0, 100)),
     ("spt-threshold rate 0 interval 60", ("immediate", 0, 100)),
     ("spt-threshold packets 20", ("packets", 20, 100)),
+    ("spt-threshold bytes 100000 interval 20", ("bytes", 100000, 20)),
     ("spt_threshold RATE 64 Interval 10", ("rate", 64, 10)),
     ("spt-threshold packets 4294967295 interval 86400", ("packets", 4294967295, 86400)),
 ]
@@ -488,3 +489,18 @@ def test_any_files_are_a_model_or_errors(text: str, raw: bytes, name: str) -> No
 
     result = load("/a", read, lambda pattern: ["/a", "/b", "/c"])
     assert (result.model is None) == bool(result.errors)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("rpf-route 10.0.0.0/8", "rpf-route needs: PREFIX [via ADDRESS] dev IF"),
+        ("rpf-route 10.0.0.0/8 via 10.0.0.1", "rpf-route needs: PREFIX [via ADDRESS] dev IF"),
+        ("rpf-route 239.0.0.0/8 dev a", "rpf-route: '239.0.0.0/8' is no range of sources like 10.0.0.0/8"),
+        ("rpf-route 10.0.0.0/8 via ::1 dev a", "rpf-route: '::1' is no address of a router of that family"),
+        ("rpf-route 10.0.0.0/8 dev eth+", "rpf-route: no interface can have the name 'eth+'"),
+    ],
+)
+def test_rpf_routes_that_are_wrong(line: str, text: str) -> None:
+    result = parse(line)
+    assert result.model is None and [error.text for error in result.errors] == [text]

@@ -20,6 +20,7 @@ from pimpy.config.model import (
     Proxy,
     ProxyInterface,
     RpCandidate,
+    RpfRoute,
     SsmMapping,
     Static,
     StaticJoin,
@@ -150,6 +151,14 @@ BSRS = st.builds(
 RPS = st.builds(lambda place, *rest: RpCandidate(*place, *rest), PLACES, st.integers(0, 255), st.integers(1, 26214))
 
 
+@st.composite
+def rpf_routes(draw: st.DrawFn, family: Family) -> RpfRoute:
+    """A route for RPF; no range of groups."""
+    prefix = draw(any_range(family).filter(lambda p: not family.is_multicast(p.network)))
+    via = draw(st.none() | addresses(family).filter(family.is_unicast))
+    return RpfRoute(prefix, draw(NAMES), via)
+
+
 def anycasts(family: Family) -> st.SearchStrategy[AnycastRp]:
     found = st.lists(routers(family), min_size=2, max_size=4, unique=True)
     return found.map(lambda each: AnycastRp(each[0], tuple(each[1:])))
@@ -157,7 +166,7 @@ def anycasts(family: Family) -> st.SearchStrategy[AnycastRp]:
 
 THRESHOLDS = st.one_of(
     st.sampled_from([("immediate", 0, 100), ("infinity", 0, 100)]),
-    st.tuples(st.sampled_from(["packets", "rate"]), st.integers(1, 2**32 - 1), st.integers(5, 86400)),
+    st.tuples(st.sampled_from(["packets", "bytes", "rate"]), st.integers(1, 2**32 - 1), st.integers(5, 86400)),
 )
 
 
@@ -214,6 +223,10 @@ CONFIGS = st.builds(
     register_limit=st.integers(0, MAX_RATE),
     state_limits=limits(STATE_LIMITS, 1),
     message_limits=limits(dict.fromkeys(MESSAGES, MAX_RATE), 0),
+    mrdisc_interval=st.integers(4, 180),
+    rpf_routes=st.lists(st.one_of(*map(rpf_routes, FAMILIES)), max_size=3, unique_by=lambda route: route.prefix).map(
+        tuple
+    ),
     metrics=st.none() | st.tuples(st.one_of(*map(addresses, FAMILIES)).map(format_address), st.integers(1, 65535)),
 )
 

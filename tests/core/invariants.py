@@ -289,9 +289,8 @@ def timers_of(router: Router) -> list[Timer | None]:
     timers += (router.static._flush_timer, router.proxies.streams.timer)
     for proxied in router.proxies.ports.values():
         if proxied.host is not None:
-            timers.append(proxied.host.general_timer)
-            for wish in proxied.host.groups.values():
-                timers += (wish.change_timer, wish.answer_timer)
+            timers += (proxied.host.general_timer, proxied.host.change_timer)
+            timers += [wish.answer_timer for wish in proxied.host.groups.values()]
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
@@ -305,6 +304,7 @@ def timers_of(router: Router) -> list[Timer | None]:
         for machine in (*interface.downstream.values(), *interface.downstream_rpt.values()):
             timers += (machine.expiry, machine.prune_pending)
         timers += [state.timer for state in interface.asserts]
+    timers += [advertiser.timer for advertiser in router.announcements.advertisers.values()]
     proxied_members = [p.membership for p in router.proxies.ports.values() if p.membership is not None]
     for membership in (*router.memberships.values(), *proxied_members):
         timers += (membership.querier.general_timer, membership.querier.present_timer, membership.advertiser.timer)

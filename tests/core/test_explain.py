@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from asm_stand import AsmStand
 from attrs import evolve
+from proxy_stand import ProxyStand
 from speakers import Channel
 from stand import Stand
 from static_stand import StaticStand
 
 from pimpy.config.model import Config, Phyint
+from pimpy.config.proxies import Filter, Proxy, ProxyInterface
 from pimpy.core.engine.events import EffectFailed, RouteResolved
 from pimpy.core.explain import ExplainRow, Facts, explain
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING
@@ -364,6 +366,61 @@ def test_static_rule_in_charge(family: Family) -> None:
     told = ask(stand, (source, group))
     assert "static rule" in told["static_rule"].text
     assert "no_member" not in told, "PIM has no say"
+
+
+def test_static_rule_is_named(family: Family) -> None:
+    stand = StaticStand(family)
+    source, group = stand.source(), stand.group()
+    stand.r1.configure(static=evolve(stand.r1.config.static, routes=(stand.exact(source, group, "b"),)))
+    stand.net.run(0)
+    told = ask(stand, (source, group))["static_rule"].text
+    assert "mroute from a source" in told and told.partition("`")[2].partition("`")[0].endswith("to b")
+
+
+def test_proxy_in_charge(family: Family) -> None:
+    stand = ProxyStand(family, ups=("up", "up2"))
+    source, group = stand.source(), stand.group()
+    stand.host("d1").want_any(group)
+    stand.run(1)
+    told = ask(stand, (source, group))
+    assert told["proxy_member"].interface == "d1" and told["proxy_asks"].interface == "up"
+    assert told["verdict"].reason == "proxy_waits"
+    stand.data(source, group)
+    traffic(stand, (source, group))
+    told = ask(stand, (source, group))
+    assert "the proxy tv routes it" in told["proxy_rule"].text and "upstream" in told["proxy_rule"].text
+    assert told["verdict"].reason == "flows"
+    stand.data(stand.net.address("d1", 77), group, "d1")
+    told = ask(stand, (stand.net.address("d1", 77), group))
+    assert told["proxy_rule"].interface == "d1" and "downstream" in told["proxy_rule"].text
+
+
+def test_proxy_asked_by_a_link_that_is_another_queriers(family: Family) -> None:
+    stand = ProxyStand(family)
+    stand.host("d1").want_any(stand.group())
+    stand.asker("d1", 1).query()
+    stand.run(1)
+    assert ask(stand, (stand.source(), stand.group()))["proxy_not_querier"].interface == "d1"
+
+
+def test_proxy_asked_for_other_sources(family: Family) -> None:
+    stand = ProxyStand(family)
+    stand.host("d1").join(stand.group(), stand.source(1))
+    stand.run(1)
+    assert "proxy_other_sources" in ask(stand, (stand.source(2), stand.group()))
+
+
+def test_proxy_without_an_upstream(family: Family) -> None:
+    stand = ProxyStand(family, ups=("ppp0",))
+    stand.host("d1").want_any(stand.group())
+    stand.run(1)
+    assert ask(stand, (stand.source(), stand.group()))["verdict"].reason == "proxy_no_upstream"
+    nothing = Filter((), False)
+    proxy = Proxy("tv", (ProxyInterface("up", nothing),), (ProxyInterface("d1"),))
+    stand = ProxyStand(family, proxies=(proxy,))
+    stand.host("d1").want_any(stand.group())
+    stand.run(1)
+    assert ask(stand, (stand.source(), stand.group()))["verdict"].reason == "proxy_filtered"
 
 
 def test_every_reason_of_the_code_was_provoked(family: Family) -> None:

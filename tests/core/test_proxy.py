@@ -13,7 +13,8 @@ from pimpy.config.proxies import AddressRange, Filter, FilterRule, Proxy, ProxyI
 from pimpy.core.engine.effects import DelMfc, SetMfc
 from pimpy.core.engine.events import AddressesChanged, Configured, PacketReceived, TableFound
 from pimpy.core.router import Router
-from pimpy.wire.family import Family, Prefix
+from pimpy.core.rows import ProxyGroupRow, ProxyInterfaceRow, ProxyRow
+from pimpy.wire.family import Family, Prefix, format_address
 from pimpy.wire.membership import Query, Record, RecordType, Report
 
 
@@ -444,14 +445,25 @@ def test_versions_of_our_queries(family: Family) -> None:
 
 
 def test_a_thousand_groups_fill_few_reports(family: Family) -> None:
-    """And each is said upstream at once."""
+    """Each is said upstream at once and, within a second, once more; and so they leave."""
     stand = ProxyStand(family)
-    records = [Record(RecordType.ALLOW_NEW_SOURCES, stand.group(n), (stand.source(),)) for n in range(1, 201)]
-    for start in range(0, 200, 50):
-        stand.host("d1").send(Report(tuple(records[start : start + 50])))
-    stand.run(0.01)
-    assert {group for _, group, _ in stand.records()} == {stand.group(n) for n in range(1, 201)}
-    assert len(stand.sent()) <= 12
+    groups = [stand.group(number) for number in range(1, 201)]
+    for kind in (RecordType.ALLOW_NEW_SOURCES, RecordType.BLOCK_OLD_SOURCES):
+        records = [Record(kind, group, (stand.source(),)) for group in groups]
+        stand.forget()
+        for start in range(0, 200, 50):
+            stand.host("d1").send(Report(tuple(records[start : start + 50])))
+        stand.run(0.01)
+        if kind == RecordType.BLOCK_OLD_SOURCES:
+            assert stand.records() == [], "the last member is asked first"
+            stand.run(2.0)
+        once = len(stand.sent())
+        assert {group for _, group, _ in stand.records()} == set(groups)
+        assert once <= 12
+        stand.run(3.0)
+        names = [group for _, group, _ in stand.records()]
+        assert all(names.count(group) == 2 for group in groups)
+        assert len(stand.sent()) <= 2 * once
 
 
 def test_a_new_run_takes_over_and_loses_nothing(family: Family) -> None:
@@ -512,3 +524,52 @@ def test_quick_leave(family: Family) -> None:
         assert bool(stand.records()) == quick
         stand.run(5)
         assert ("CHANGE_TO_INCLUDE_MODE", g, set()) in stand.records()
+
+
+def test_show_proxy(family: Family) -> None:
+    """The proxy, its interfaces whether there or not, who queries, and the merge that is asked for upstream."""
+    proxy = Proxy("tv", (ProxyInterface("up"), ProxyInterface("ppp0")), (ProxyInterface("d1"), ProxyInterface("d2")))
+    stand = ProxyStand(family, proxies=(proxy,))
+    g, h, (a, b) = stand.group(1), stand.group(2), map(stand.source, (1, 2))
+    stand.host("d1").join(g, a)
+    stand.host("d2").join(g, b)
+    stand.host("d2").want_any(h)
+    stand.asker("d2", 1).query()
+    stand.run(1)
+    stand.data(a, g)
+    rows = list(stand.router.rows("proxy"))
+    (one,) = [row for row in rows if isinstance(row, ProxyRow)]
+    assert (one.proxy, one.upstream_count, one.downstream_count, one.stream_count) == ("tv", 1, 2, 1)
+    found = {row.interface: row for row in rows if isinstance(row, ProxyInterfaceRow)}
+    assert {name: (row.role, row.oper_status) for name, row in found.items()} == {
+        "up": ("upstream", "up"),
+        "ppp0": ("upstream", "down"),
+        "d1": ("downstream", "up"),
+        "d2": ("downstream", "up"),
+    }
+    assert found["d1"].is_querier and not found["d2"].is_querier
+    assert found["d2"].querier == format_address(stand.net.link_local("d2", 1))
+    assert (found["up"].groups_count, found["d2"].groups_count) == (2, 2)
+    wanted = {row.group_address: row for row in rows if isinstance(row, ProxyGroupRow)}
+    assert {row.interface for row in wanted.values()} == {"up"}
+    merged = wanted[format_address(g)]
+    assert (merged.filter_mode, merged.sources) == ("include", f"{format_address(a)} {format_address(b)}")
+    assert (wanted[format_address(h)].filter_mode, wanted[format_address(h)].sources) == ("exclude", "")
+
+
+def test_a_proxy_of_another_table_leaves_its_interfaces_to_that(family: Family) -> None:
+    """Neither PIM nor this router's proxies run there, and what is heard there is nobody's mistake."""
+    here = Proxy("here", (ProxyInterface("up2"),), (ProxyInterface("d2"),))
+    there = Proxy("there", (ProxyInterface("up"),), (ProxyInterface("d1"),), table=5)
+    stand = ProxyStand(family, proxies=(here, there), pim=True)
+    rows = {row.interface: row for row in stand.router.rows("interfaces")}
+    assert {name for name, row in rows.items() if row.mode == "proxy"} == {"up2", "d2"}
+    assert rows["d1"].mode == "none" and rows["d1"].vif is None
+    assert rows["d1"].reason == "it belongs to the proxy there in table 5"
+    stand.host("d1").want_any(stand.group())
+    stand.run(5)
+    assert stand.records("up") == [] and stand.router.counters.total(family.gmp, "rx", "any", "if_not_enabled") == 0
+    assert stand.router.proxies.names("d1") is None
+    stand.r1.configure(proxies=(here,))
+    stand.run(1)
+    assert {row.interface: row.mode for row in stand.router.rows("interfaces")}["d1"] == "pim"

@@ -65,8 +65,8 @@ def test_F8_F14_infinity_is_never(family: Family) -> None:
 
 @pytest.mark.parametrize(
     ("word", "number", "slow", "fast"),
-    [("packets", 50, 4, 5), ("rate", 40, 4, 5)],
-    ids=["50_packets_in_10_s", "40_kbit_a_second"],
+    [("packets", 50, 4, 5), ("bytes", 50_000, 4, 5), ("rate", 40, 4, 5)],
+    ids=["50_packets_in_10_s", "50000_bytes_in_10_s", "40_kbit_a_second"],
 )
 def test_F11_a_threshold_is_reached_or_not(family: Family, word: str, number: int, slow: int, fast: int) -> None:
     stand, source = last_hop(family, config(word, number))

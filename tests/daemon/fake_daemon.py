@@ -21,6 +21,9 @@ from pimpy.core.rows import (
     NeighborRow,
     OfferRow,
     OutgoingRow,
+    ProxyGroupRow,
+    ProxyInterfaceRow,
+    ProxyRow,
     Row,
     RpChoiceRow,
     RpfRow,
@@ -282,6 +285,17 @@ def network() -> dict[str, list[Row]]:
         "static": [
             StaticRow("mroute", "ipv4", "a1", None, "225.1.2.3/32", "a2 a3", False, 2),
             StaticRow("join", "ipv6", "a9", "2001:db8::1/128", "ff0e::1/128", "", True, 0),
+        ],
+        "proxy": [
+            ProxyRow("proxy", "ipv4", "tv", "mutex", 2.5, False, True, True, False, 1, 1, 3),
+            ProxyRow("proxy", "ipv6", "tv", "first", None, True, False, False, True, 0, 0, 0),
+            ProxyInterfaceRow("interface", "ipv4", "tv", "a1", "upstream", "up", "10.0.1.1", 2, None, None, 2, True),
+            ProxyInterfaceRow(
+                "interface", "ipv4", "tv", "a2", "downstream", "up", "10.0.2.1", 3, "10.0.2.1", True, 3, False
+            ),
+            ProxyInterfaceRow("interface", "ipv4", "tv", "a3", "downstream", "down", None, None, None, None, 0, False),
+            ProxyGroupRow("group", "ipv4", "tv", "a1", "225.1.2.3", "exclude", ""),
+            ProxyGroupRow("group", "ipv4", "tv", "a1", "232.1.1.1", "include", "10.0.9.1 10.0.9.2"),
         ],
         "rp": [
             RpRow("ipv4", None, "none", False, 3, None, None, None),

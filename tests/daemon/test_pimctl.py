@@ -302,6 +302,7 @@ def test_schemas(path: str) -> None:
         "monitor",
         "mroute",
         "neighbors",
+        "proxy",
         *rps,
         "static",
         "status",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,42 @@ def test_the_package_has_what_a_package_has(package: Path) -> None:
         assert name in files
     assert "__pycache__" not in files and "native/" not in files
     assert "conffiles" in said("-I")
+
+
+NAMES = ("pimd", "smcrouted", "smcroutectl", "igmpproxy", "mcproxy", "pim6sd", "pim6stat")
+SHIM = """#!/bin/sh
+case ${{0##*/}} in
+update-alternatives) exec {tool} --root {root} "$@" ;;
+esac
+"""
+
+
+def test_the_names_it_stands_in_for_are_alternatives(package: Path, tmp_path: Path) -> None:
+    """They come and go with it; where the real program has its file, that stays."""
+    root, control, shims = tmp_path / "root", tmp_path / "control", tmp_path / "shims"
+    subprocess.run(["dpkg-deb", "-e", str(package), str(control)], check=True)
+    for folder in ("usr/sbin", "etc/alternatives", "var/lib/dpkg/alternatives", "var/log"):
+        (root / folder).mkdir(parents=True)
+    shims.mkdir()
+    tool = shutil.which("update-alternatives")
+    for name in ("update-alternatives", "getent", "python3", "systemctl", "find"):
+        (shims / name).write_text(SHIM.format(tool=tool, root=root))
+        (shims / name).chmod(0o755)
+    (root / "usr/sbin/pimpyd").write_text("")
+    (root / "usr/sbin/igmpproxy").write_text("theirs")
+
+    def runs(script: str, word: str) -> None:
+        environment = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}"}
+        subprocess.run([str(control / script), word], env=environment, check=True, capture_output=True)
+
+    runs("postinst", "configure")
+    for name in NAMES:
+        if name != "igmpproxy":
+            assert os.readlink(root / "usr/sbin" / name) == f"/etc/alternatives/{name}"
+            assert os.readlink(root / "etc/alternatives" / name) == "/usr/sbin/pimpyd"
+    runs("prerm", "remove")
+    assert sorted(path.name for path in (root / "usr/sbin").iterdir()) == ["igmpproxy", "pimpyd"]
+    assert (root / "usr/sbin/igmpproxy").read_text() == "theirs"
 
 
 def assert_it_routes(lab: Lab, folder: Path, root: Root, daemon: list[str], healthy: list[str]) -> None:

@@ -205,6 +205,20 @@ def test_the_script_is_told(nodes: tuple[Node, Node, Node, Node]) -> None:
     sender.stop()
 
 
+def test_mrdisc(nodes: tuple[Node, Node, Node, Node], captures: None) -> None:
+    """Advertised at the pace of `-m` on the interface that says so, and the last word is a termination."""
+    src, r, a, _ = nodes
+    here, there = src.port("r").link.capture("igmp"), a.port("r").link.capture("igmp")
+    daemon = Smcroute(r, True, "phyint src mrdisc\nmroute from src group 225.1.1.1 to a\n", ("-m", "7")).start()
+    r.lab.wait(lambda: here.path.stat().st_size > 400, 10, "three advertisements")
+    assert daemon.stop() == 0
+    told = here.fields("igmp.type == 0x30 || igmp.type == 0x32", "igmp.type", "igmp.max_resp", "ip.dst", "ip.ttl")
+    assert len(told) >= 2
+    assert [row[0] for row in told[:-1]] == ["0x30"] * (len(told) - 1) and told[-1][0] == "0x32"
+    assert {(row[2], row[3]) for row in told} == {("224.0.0.106", "1")}
+    assert there.fields("igmp.type == 0x30", "ip.src") == []
+
+
 @pytest.mark.parametrize(
     ("args", "text", "code", "said"),
     [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pimpy.core.explain import demand, kernel, upstream, ways_out
+from pimpy.core.explain import demand, kernel, proxied, upstream, ways_out
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, ExplainRow, Facts
+from pimpy.core.forwarding import STATIC
 from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ def explain(router: Router, source: Address | None, group: Address, facts: Facts
     case = Case(router, source, group, facts)
     if not router.ssm.usable(group):
         _never_routed(case)
-    elif source is not None and (owner := router.forwarding.owner(source, group)) is not None:
-        kernel.of_owner(case, owner)
+    elif source is not None and router.forwarding.owner(source, group) == STATIC:
+        kernel.of_static(case)
+        kernel.of_entry(case)
+    elif proxied.concerns(case):
+        proxied.of_proxies(case)
         kernel.of_entry(case)
     else:
         demand.of_members(case)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pimpy.config.routes import StaticRoute
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, seconds
-from pimpy.core.forwarding import OWNERS
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.pim import macros
 from pimpy.core.traffic import NOTHING, Traffic
@@ -13,10 +13,17 @@ LIVELY = 5.0
 """Seconds since the last packet within which a stream counts as flowing."""
 
 
-def of_owner(case: Case, owner: int) -> None:
-    """A rule of the configuration is in charge."""
-    text = f"a {OWNERS[owner]} rule of the configuration routes it; PIM has no say: see pimctl show static"
-    case.say("upstream", f"{OWNERS[owner]}_rule", text)
+def of_static(case: Case) -> None:
+    """A static route is in charge."""
+    assert case.source is not None, "a static route has streams, each with a source"
+    flow = case.router.static.flows.get(case.source + case.group)
+    rule = "a static rule" if flow is None else f"the static rule `{_line(flow.rule.route)}`"
+    case.say("upstream", "static_rule", f"{rule} routes it; PIM and proxies have no say: see pimctl show static")
+
+
+def _line(route: StaticRoute) -> str:
+    source = "" if route.source is None else f"source {route.source} "
+    return f"mroute from {route.interface} {source}group {route.group} to {' '.join(route.outgoing)}".rstrip()
 
 
 def of_entry(case: Case) -> None:

@@ -72,7 +72,9 @@ class Membership:
         family = self.family
         self.link = Link(family, self.heap, self.settings, self.send, self.changed, self.notice, self.totals)
         self.querier = Querier(self.link, family.any)
-        self.advertiser = Advertiser(self.link, self.rng)
+        self.advertiser = Advertiser(
+            self.heap, self.rng, self.link.traits, self.send, self.settings.mrdisc_interval, self._advertised
+        )
         self.joined = frozenset((family.all_hosts, family.all_routers, family.all_reports, family.all_pim_routers))
         self._address = family.any
 
@@ -113,6 +115,7 @@ class Membership:
             return
         before, self.settings = self.settings, settings
         self.querier.reconfigure(settings)
+        self.advertiser.interval = settings.mrdisc_interval
         if not self.running:
             return
         self.querier.readdress(self._querier_address())
@@ -152,6 +155,10 @@ class Membership:
         warning = None if bridge is None else bridge.warning()
         if warning is not None and (before is None or before.warning() != warning):
             self.link.notice("warning", "bridge_snooping", warning)
+
+    def _advertised(self) -> tuple[int, int]:
+        """What advertisements tell of the querier."""
+        return int(self.link.variables.query_interval), self.link.variables.robustness
 
     def _drop(self, records: list[GroupRecord]) -> None:
         """Records go at once, and `changed` is told when all of them are gone."""

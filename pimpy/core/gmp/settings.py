@@ -58,6 +58,8 @@ class GmpSettings:
     """What our queries carry instead of the interface's address."""
     mrdisc: bool = False
     """Advertise the router to snooping switches (RFC 4286)."""
+    mrdisc_interval: float = 20.0
+    """Seconds between two advertisements, 4 to 180."""
 
     def __attrs_post_init__(self) -> None:
         counts = (self.robustness, self.last_member_query_count, self.startup_query_count)

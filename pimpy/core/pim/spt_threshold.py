@@ -36,9 +36,11 @@ class SptThreshold:
 
 
 def threshold(word: str, number: int, interval: int) -> SptThreshold:
-    """`immediate`, `infinity`, `packets` in an interval of seconds, or `rate` in kbit/s (pimd.conf's words)."""
+    """`immediate`, `infinity`, `packets` or `bytes` in an interval of seconds, or `rate` in kbit/s."""
     if word == "rate":
         return SptThreshold(number * 1000 // 8 * interval, interval, True)
+    if word == "bytes":
+        return SptThreshold(number, interval, True)
     return SptThreshold({"infinity": inf, "packets": number}.get(word, 0), interval)
 
 

@@ -23,7 +23,7 @@ class Speaker(Host):
     records: list[Record] = field(init=False, factory=list)
 
     def report(self, records: list[Record]) -> None:
-        """See Host; sent by `flush`."""
+        """See Host; sent by `flush`, at the end of the batch of events."""
         self.records += records
 
     def flush(self) -> None:

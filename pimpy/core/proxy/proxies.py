@@ -12,6 +12,7 @@ from pimpy.core.engine.events import PacketReceived
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.forwarding import Forwarding
 from pimpy.core.gmp.interface import Membership
+from pimpy.core.gmp.settings import GmpSettings
 from pimpy.core.interface import Interface
 from pimpy.core.proxy.instance import Instance
 from pimpy.core.proxy.merge import merged
@@ -48,6 +49,8 @@ class Proxies:
         self.emit = emit
         self.bind = bind
         self.instances: list[Instance] = []
+        self.elsewhere: tuple[Proxy, ...] = ()
+        """Those of other tables: another router serves them, and this one leaves their interfaces alone."""
         self.ports: dict[int, Port] = {}
         """The interfaces that take part, by ifindex."""
         self.streams = Streams(self)
@@ -60,7 +63,9 @@ class Proxies:
     def configure(self, said: tuple[Proxy, ...], robustness: int, interfaces: Mapping[int, Interface]) -> None:
         """Follow these from now on: a proxy that is said as before is not touched."""
         self.robustness = robustness
-        wanted = [proxy for proxy in said if self.family.name in proxy.families]
+        ours = [proxy for proxy in said if self.family.name in proxy.families]
+        self.elsewhere = tuple(proxy for proxy in ours if proxy.table is not None)
+        wanted = [proxy for proxy in ours if proxy.table is None]
         known = {instance.said: instance for instance in self.instances}
         if [instance.said for instance in self.instances] == wanted:
             return
@@ -77,6 +82,10 @@ class Proxies:
         """The first proxy that the interface `name` belongs to."""
         return next((one.said for one in self.instances if one.said.names(name)), None)
 
+    def elsewhere_at(self, name: str) -> Proxy | None:
+        """The proxy of another table that the interface `name` belongs to."""
+        return next((proxy for proxy in self.elsewhere if proxy.names(name)), None) if self.elsewhere else None
+
     # Interfaces.
 
     def start(self, interface: Interface, address: Address) -> None:
@@ -89,6 +98,14 @@ class Proxies:
         self._place(port)
         self._equip(port)
         self._everything_changed()
+
+    def reconfigure(self, interface: Interface, settings: GmpSettings) -> None:
+        """The configuration says this of the membership protocol on an interface now."""
+        port = self.ports.get(interface.ifindex)
+        if port is not None and port.membership is not None:
+            port.membership.reconfigure(settings)
+        if port is not None and port.host is not None:
+            port.host.robustness = settings.robustness
 
     def _follow(self, port: Port, address: Address) -> None:
         """The interface may have another name, address or MTU."""
@@ -213,8 +230,19 @@ class Proxies:
                 state = merged(one.wish(port, group) for one in port.users if one.said.is_upstream(port.name))
                 host.listen(group, state.excludes, tuple(state.sources))
             self.streams.refresh(group)
-        for _, host in hosts:
-            host.flush()
+
+    def flush(self) -> None:
+        """Send what came together in a batch of events, in as few reports as hold it."""
+        for port in self.ports.values():
+            if port.host is not None:
+                port.host.flush()
+
+    def concerns(self, source: Address | None, group: Address) -> bool:
+        """Whether a stream has an entry here, or some member said something of its group."""
+        if source is not None and source + group in self.streams.by_key:
+            return True
+        found = (port.membership for port in self.ports.values())
+        return any(one is not None and group in one.link.groups for one in found)
 
     # What comes in.
 

@@ -9,6 +9,7 @@ from pimpy.core.rows import Row
 from pimpy.core.views.members import gmp_groups, gmp_hosts, gmp_interfaces, gmp_sources
 from pimpy.core.views.mroute import entries, mroute
 from pimpy.core.views.neighbors import interfaces, neighbors
+from pimpy.core.views.proxies import proxies
 from pimpy.core.views.rp import bsr, rp, rp_set
 from pimpy.core.views.static import static
 
@@ -23,6 +24,7 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "gmp_interfaces": gmp_interfaces,
     "gmp_groups": gmp_groups,
     "static": static,
+    "proxy": proxies,
     "rp": rp,
     "rp_set": rp_set,
     "bsr": bsr,

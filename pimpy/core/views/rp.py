@@ -193,6 +193,7 @@ def _choice(
 
 def rpf(router: Router, route: RouteResolved) -> RpfRow:
     """How an address is reached, `route` being what the kernel says."""
+    route = router.rpf.effective(route)
     path = Path(route.address, route)
     neighbor = macros.rpf_neighbor(router.pim, path)
     interface = macros.rpf_interface(router.pim, path)

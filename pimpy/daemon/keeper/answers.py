@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from pimpy.daemon.keeper.keeper import Keeper, Worker
 
 _MEMBER = re.compile(r"member[46]-[0-9]{1,9}\.[0-9]{1,10}\.[0-9]{1,4}", re.ASCII)
+_TABLE = re.compile(r"(ipv4|ipv6):([0-9]{1,9})", re.ASCII)
+MAX_TABLES = 16
 MAX_KEPT = 480
 """Descriptors that are kept at most; the unit file lets the service manager take 512."""
+
+
+def further_tables(text: str) -> list[tuple[str, int]]:
+    """(family, table) of each word `FAMILY:TABLE`; what is none is passed over."""
+    found = [_TABLE.fullmatch(word) for word in text.split()[:MAX_TABLES]]
+    return [(match.group(1), int(match.group(2))) for match in found if match is not None]
 
 
 def answer(keeper: Keeper, worker: Worker, message: Message) -> None:
@@ -60,7 +68,7 @@ def _reply(keeper: Keeper, worker: Worker, message: Message) -> None:
     line, text = worker.line, message.text
     if message.verb == "open":
         assert keeper.opening is not None
-        keeper.opening.serve(worker)
+        keeper.opening.serve(worker, further_tables(text))
         return
     try:
         if message.verb == "find":
@@ -74,6 +82,9 @@ def _reply(keeper: Keeper, worker: Worker, message: Message) -> None:
             channel.send(line, "names", "\0".join(keeper.files.expand(text)))
         elif message.verb == "spare":
             channel.send(line, "done" if keeper.files.use_spare() else "error", str(errno.ENOENT))
+        elif message.verb == "rules":
+            keeper.lead(text)
+            channel.send(line, "done")
         elif message.verb == "guard":
             keeper.guard(text)
             channel.send(line, "done")

@@ -2,7 +2,8 @@
 
 The worker asks, the keeper answers; of its own accord the keeper says nothing (it sends signals). The verbs:
 
-    open                   the configuration is fine: give me the sockets     -> kept NAME..., go FACTS | (the end)
+    open [FAMILY:TABLE...] the configuration is fine: give me the sockets, of these further tables too
+                                                                              -> kept NAME..., go FACTS | (the end)
     ready                  everything is served
     alive                  said every second, as long as the event loop is not late
     find                   where is the configuration?                        -> path PATH | none
@@ -13,6 +14,7 @@ The worker asks, the keeper answers; of its own accord the keeper says nothing (
     keep NAME + descriptor keep this, too
     drop NAME              keep it no longer
     restart [PROGRAM]      start again, as this program                       -> done | refused TEXT
+    rules FAMILY:TABLE [NAME...] lead these interfaces to that table          -> done | error ERRNO | refused TEXT
     guard [SOURCES|ROUTERS] let these ranges register, by nftables; or all -> done | refused TEXT
     ending                 somebody ended the daemon: my exit is its end
 """

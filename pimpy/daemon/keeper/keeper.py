@@ -82,6 +82,8 @@ class Keeper:
         self.was_ready = False
         self.guarding = False
         """Whether the nftables table of `register-guard` stands."""
+        self.led: set[tuple[str, int]] = set()
+        """The further tables that interfaces are led to."""
         self.worker: Worker | None = None
         self._start_at: float | None = None
         self._next_ping = 0.0
@@ -152,6 +154,18 @@ class Keeper:
         except (OSError, ValueError) as problem:
             raise Refused(str(problem)) from None
         self.guarding = bool(text)
+
+    def lead(self, text: str) -> None:
+        """`FAMILY:TABLE NAME...`: have these interfaces use that table, which is one of ours; Refused if it is not."""
+        from pimpy.daemon.keeper.answers import further_tables
+        from pimpy.kernel import rules
+
+        place, *names = text.split()
+        found = further_tables(place)
+        if not found or self.opening is None or found[0] not in self.opening.tables:
+            raise Refused(f"{place} is no table of ours")
+        rules.set_rules(*found[0], {name for name in names if len(name.encode()) <= 15})
+        self.led.add(found[0])
 
     # The loop.
 
@@ -362,6 +376,9 @@ class Keeper:
             self.manager.forget(name)
             os.close(descriptor)
         self.kept.clear()
+        for family, table in self.led:
+            with contextlib.suppress(Refused, OSError):
+                self.lead(f"{family}:{table}")
         with contextlib.suppress(Refused):
             self.guard("")
 

@@ -38,23 +38,27 @@ class Opening:
         self.opened = False
         self._listening = False
         self.families: list[str] = []
+        self.tables: list[tuple[str, int]] = []
+        """The further tables that are open."""
         self._workers = 0
 
-    def serve(self, worker: Worker) -> None:
-        """Give a worker all it needs; Ended, with a message, if it cannot be had."""
+    def serve(self, worker: Worker, further: list[tuple[str, int]]) -> None:
+        """Give a worker all it needs, of these further tables what there is; Ended, with a message, if the main
+        tables cannot be had."""
         from pimpy.daemon.keeper.keeper import Ended
 
         if not self.opened:
             try:
                 self._pause(float(self.keeper.asked["startup_delay"]) if not self.keeper.adopted else 0.0)
                 self._listen()
-                self._open_tables()
+                self._open_tables(further)
                 privileges.give_up_capabilities()
             except SocketHeldError as held:
                 raise Ended(_fail(str(held), EXIT_HELD)) from None
             except KernelRefusal as refusal:
                 raise Ended(_fail(f"{refusal.cause}; {refusal.remedy}", refusal.exit_code)) from None
             self.opened = True
+        self._open_further(further)
         self._hand_out(worker)
 
     def _pause(self, seconds: float) -> None:
@@ -79,10 +83,10 @@ class Opening:
         except OSError as problem:
             raise Ended(_fail(f"the control socket cannot be made: {problem}", EXIT_FAILED)) from None
 
-    def _open_tables(self) -> None:
+    def _open_tables(self, further: list[tuple[str, int]]) -> None:
         """Take the kernel's tables; a family that the kernel does not have is left out, with a message."""
         refusals: list[KernelRefusal] = []
-        self._close_other_tables()
+        self._close_other_tables(further)
         asked = self.keeper.asked.get("families")
         for family in FAMILIES:
             if asked is not None and family.name not in asked:
@@ -98,10 +102,37 @@ class Opening:
         for missing in refusals:
             self.keeper.remarks.append(("error", "family_off", f"{missing.cause}; {missing.remedy}"))
 
-    def _close_other_tables(self) -> None:
-        """What was kept for another table (`-t`) is of no use."""
+    def _open_further(self, further: list[tuple[str, int]]) -> None:
+        """Take these tables too; one that cannot be had is told of, and left out."""
+        keeper = self.keeper
+        self._close_other_tables(further)
+        self.tables = []
+        for family in FAMILIES:
+            for table in (number for name, number in further if name == family.name and name in self.families):
+                try:
+                    if kept_sockets(family, table, keeper.kept) is None:
+                        for name, descriptor in open_sockets(family, table).names().items():
+                            keeper.keep(name, descriptor)
+                    self.tables.append((family.name, table))
+                except KernelRefusal as refusal:
+                    keeper.remarks.append(("error", "table_refused", f"{refusal.cause}; {refusal.remedy}"))
+            self._remove_stale_rules(family)
+
+    def _remove_stale_rules(self, family: Family) -> None:
+        """Rules that lead to a table which nobody holds (a proxy had it before, or one that crashed) let nothing by."""
+        from pimpy.kernel import rules
+
+        own = {table for name, table in self.tables if name == family.name}
+        for table in rules.tables(family.name) - own:
+            with contextlib.suppress(KernelRefusal, OSError):
+                open_sockets(family, table).close()  # refused where another daemon holds it
+                rules.set_rules(family.name, table, set())
+
+    def _close_other_tables(self, further: list[tuple[str, int]]) -> None:
+        """What was kept for another table (`-t`, or a proxy's) is of no use."""
         keeper = self.keeper
         own = tuple(f"{number}-{keeper.asked['table']}" for number in (4, 6))
+        own += tuple(f"{4 if name == 'ipv4' else 6}-{table}" for name, table in further)
         for name in list(keeper.kept):
             if name != CONTROL and not name.partition(".")[0].endswith(own):
                 keeper.drop(name)
@@ -130,9 +161,10 @@ class Opening:
         for start in range(0, len(names), channel.MAX_DESCRIPTORS // 2):
             part = names[start : start + channel.MAX_DESCRIPTORS // 2]
             channel.send(worker.line, "kept", " ".join(part), [keeper.kept[name] for name in part])
-        for number in (4, 6):
+        ends = [f"{4 if name == 'ipv4' else 6}-{table}" for name, table in self.tables]
+        for end in ("4", "6", *ends):
             with open_notices() as notices:
-                channel.send(worker.line, "kept", f"notices{number}", [notices.fileno()])
+                channel.send(worker.line, "kept", f"notices{end}", [notices.fileno()])
         record = self._record()
         if record is not None:
             channel.send(worker.line, "kept", "record", [record])
@@ -141,6 +173,7 @@ class Opening:
         self._workers += 1
         facts = {
             "families": self.families,
+            "tables": self.tables,
             "adopts": adopts,
             "restarts": keeper.restarts,
             "remarks": keeper.remarks,

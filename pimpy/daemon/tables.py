@@ -1,0 +1,207 @@
+"""The routers of further tables of the kernel: proxies that asked for a table of their own.
+
+Each has a core router, sockets and a driver as a family's main table has; nothing but its proxies is routed there.
+The keeper takes the tables, and leads the interfaces to them by the kernel's multicast rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field
+
+from pimpy.config.model import Config
+from pimpy.config.routes import WILDCARD
+from pimpy.config.tables import of_table, without
+from pimpy.core.engine.effects import Notice
+from pimpy.core.engine.events import Configured, EntryGone, LinkChanged, LinkGone, Shutdown
+from pimpy.core.router import Router
+from pimpy.core.rows import InterfaceRow, MrouteRow, OutgoingRow, ProxyRow, Row
+from pimpy.core.traffic import Meter
+from pimpy.daemon.backend import CounterKey
+from pimpy.daemon.driver import Driver
+from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
+from pimpy.daemon.monitor import Monitor
+from pimpy.kernel.adapter import Adapter
+from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.sockets import Memberships, kept_sockets
+from pimpy.wire.family import FAMILIES, Address, Family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger("pimpy")
+
+KINDS = ("interfaces", "mroute", "proxy")
+"""The kinds of rows that these routers have, with those of the membership protocols."""
+
+
+def fitting(config: Config, given: Given) -> Config:
+    """The configuration with those tables that the kernel gave; proxies of others are served in the main one."""
+    return without(config, set(given.asked) - set(given.tables))
+
+
+@define(eq=False)
+class Served:
+    """One further table."""
+
+    family: Family
+    table: int
+    adapter: Adapter
+    driver: Driver
+    meter: Meter = field(factory=Meter)
+    led: set[str] = field(factory=set)
+    """The interfaces that the kernel leads there."""
+
+    @property
+    def router(self) -> Router:
+        """Its core."""
+        return self.driver.router
+
+
+class Tables:
+    """All of them."""
+
+    def __init__(self, given: Given, keeping: Keeping, monitor: Monitor, config: Config) -> None:
+        self.given = given
+        self.keeping = keeping
+        self.monitor = monitor
+        self.config = config
+        self.served: list[Served] = []
+
+    def start(self, notice_of: Callable[[Family], Callable[[Notice], None]]) -> None:
+        """Serve the tables that the keeper gave."""
+        for family in FAMILIES:
+            for name, table in self.given.tables:
+                if name == family.name:
+                    self._start(family, table, notice_of(family))
+
+    def _start(self, family: Family, table: int, notice: Callable[[Notice], None]) -> None:
+        kept = self.given.kept
+        sockets = kept_sockets(family, table, kept)
+        assert sockets is not None, "the keeper names the tables whose sockets it gave"
+        router = Router(family, Random(int.from_bytes(os.urandom(8), "big")))
+        notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}-{table}"])
+        memberships = Memberships(family, table, kept, self.keeping.keep, self.keeping.drop)
+        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
+        driver = Driver(router, adapter, notice, watch=self.monitor.effects)
+        served = Served(family, table, adapter, driver)
+        self.served.append(served)
+        self.monitor.routers.append(router)
+        self._lead(served)
+        adopted = adapter.adopt() if self.given.adopts else []
+        driver.feed([Configured(of_table(self.config, table)), *adopted, *adapter.start()])
+        driver.catch_up()
+        adapter.begin()
+        self._lead(served)
+        loop = asyncio.get_running_loop()
+        for fd in adapter.filenos():
+            loop.add_reader(fd, self._readable, served, fd)
+
+    def _readable(self, served: Served, fd: int) -> None:
+        events = served.adapter.receive(fd)
+        if events:
+            served.driver.feed(events)
+            if any(isinstance(event, (LinkChanged, LinkGone)) for event in events):
+                self._lead(served)
+
+    def _lead(self, served: Served) -> None:
+        """Have the kernel lead to a table the interfaces of its proxies: those that are named, and those that are
+        there by the beginning of a name."""
+        proxies = [proxy for proxy in self.config.proxies if proxy.table == served.table]
+        names = {side.name for proxy in proxies for side in (*proxy.upstreams, *proxy.downstreams)}
+        names = {name for name in names if not name.endswith(WILDCARD)}
+        names |= {port.name for port in served.router.proxies.ports.values()}
+        if names == served.led:
+            return
+        try:
+            self.keeping.lead(served.family.name, served.table, sorted(names))
+            served.led = names
+        except (OSError, RefusedByKeeper) as problem:
+            text = "%s: interfaces cannot be led to table %d: %s"
+            log.error(text, served.family.name, served.table, problem, extra={"reason": "table_rules"})
+
+    def follow(self, config: Config) -> None:
+        """The configuration is this now; its tables are the same."""
+        self.config = config
+        for served in self.served:
+            served.driver.feed([Configured(of_table(config, served.table))])
+            self._lead(served)
+
+    def audit(self) -> None:
+        """Compare the kernel's tables with what they should be."""
+        for served in self.served:
+            served.driver.feed([EntryGone(None, None)])
+
+    def look(self, family: Family) -> None:
+        """See how fast streams of a family flow."""
+        for served in (one for one in self.served if one.family is family):
+            with contextlib.suppress(OSError):
+                served.meter.look(served.adapter.counters(), served.driver.now())
+
+    def stop(self) -> None:
+        """Leave everything, and the tables as they were."""
+        loop = asyncio.get_running_loop()
+        for served in self.served:
+            served.driver.feed([Shutdown()])
+            served.driver.close()
+            for fd in served.adapter.filenos():
+                loop.remove_reader(fd)
+            served.adapter.close()
+
+    # What they tell.
+
+    def rows(self, kind: str, main: list[Row]) -> list[Row]:
+        """All rows of a kind, `main` being those of the main tables."""
+        found = list(main)
+        for served in self.served:
+            own = list(self._rows(served, kind))
+            if kind == "interfaces":
+                taken = {(row.address_family, row.interface) for row in own if isinstance(row, InterfaceRow)}
+                found = [
+                    row
+                    for row in found
+                    if not isinstance(row, InterfaceRow) or (row.address_family, row.interface) not in taken
+                ]
+            found += own
+        return found
+
+    def _rows(self, served: Served, kind: str) -> Iterator[Row]:
+        protocol, _, rest = kind.partition("_")
+        router = served.router
+        router.heap.now = max(router.heap.now, served.driver.now())
+        if protocol in ("igmp", "mld"):
+            yield from router.rows(f"gmp_{rest}") if protocol == served.family.gmp else ()
+        elif kind in KINDS:
+            router.traffic = served.meter.tell(served.adapter.counters(), served.driver.now())
+            for row in router.rows(kind):
+                if isinstance(row, (MrouteRow, OutgoingRow, ProxyRow)):
+                    yield evolve(row, table=served.table)
+                elif not isinstance(row, InterfaceRow) or row.mode == "proxy":
+                    yield row
+            router.traffic = {}
+
+    def concerned(self, family: Family, source: Address | None, group: Address) -> Served | None:
+        """The table in which a proxy has the stream's entry, or members that want the group."""
+        for served in self.served:
+            if served.family is family and served.router.proxies.concerns(source, group):
+                return served
+        return None
+
+    def add_counters(self, family: Family, counters: Mapping[CounterKey, int]) -> Mapping[CounterKey, int]:
+        """`counters` with theirs; what they hear on interfaces of other tables is not counted a second time."""
+        own = [served for served in self.served if served.family is family]
+        total = Counter(counters)
+        for served in own:
+            for key, count in served.router.counters.values.items():
+                if key[-1] != "if_not_enabled":
+                    total[key] += count
+        return total if own else counters
