@@ -124,6 +124,8 @@ class Pim:
     anycast: Anycast = field(init=False)
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
+    borders: dict[PimInterface, None] = field(factory=dict)
+    """The interfaces that are a border of any scope: most of the time none."""
     turned_away: bool = False
     """Whether a member ever found no room for its entry: only then a new one has to look for members that wait."""
     look_for_members: Callable[[SG | StarG], None] = field(default=lambda entry: None)

@@ -75,7 +75,11 @@ def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
 
 
 def _may_come_by(pim: Pim, tree: Group, source: Address, vif: int) -> bool:
-    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts."""
+    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts; by
+    no border of the group's scope."""
+    interface = pim.by_vif(vif) if pim.borders else None
+    if interface is not None and interface.bars(tree.group):
+        return False
     return vif != REGISTER_VIF or (tree.i_am_rp and register.may_make_entry(pim, source))
 
 
