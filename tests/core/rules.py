@@ -124,9 +124,17 @@ class Rules:
         """Whether the machine there is in state Join or Prune-Pending; of the tunnel: whether data is registered."""
         if vif == TUNNEL:
             machine = entry.register if isinstance(entry, SG) else None
-            return machine is not None and machine.state is RegisterState.JOIN
+            return (machine is not None and machine.state is RegisterState.JOIN) or bool(self.members_told(entry))
         found = self.by_vif[vif].downstream.get(entry)
         return found is not None and found.state in (JoinState.JOIN, JoinState.PRUNE_PENDING)
+
+    def members_told(self, entry: SG | StarG) -> list[bytes]:
+        """The other members of an anycast set that get a source of our own: who has not said to stop (RFC 4610 3)."""
+        telling = self.router.pim.anycast.told.get(entry) if isinstance(entry, SG) else None
+        if telling is None:
+            return []
+        now = self.router.heap.now
+        return [member for member in telling.members.others if telling.until.get(member, 0.0) <= now]
 
     def pruned_rpt(self, sg: SG, vif: int) -> bool:
         """Whether the downstream (S,G,rpt) machine is in state Prune or PruneTmp."""

@@ -236,6 +236,7 @@ def _settle_sg(sg: SG) -> None:
         data.look_at_found(sg)
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
+        sg.pim.anycast.end_unwanted(sg)
         register.settle(sg)
         sg.pim.anycast.settle(sg)
     was_joined = sg.joined
