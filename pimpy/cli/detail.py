@@ -43,6 +43,7 @@ RPF = {
     "no_route": "there is no route",
     "no_neighbor": "the next hop is no PIM neighbour",
     "no_interface": "the route's interface takes no part in multicast routing",
+    "border": "the route's interface is a border of the group's scope, which nothing crosses",
     "pending": "the kernel has not told of a route yet",
 }
 REGISTER = {

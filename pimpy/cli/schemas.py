@@ -44,7 +44,7 @@ OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
 """What has a schema and is no `show` command."""
 """The row classes that an array of each command holds."""
 
-_RPF_STATES = ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "pending"]
+_RPF_STATES = ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "border", "pending"]
 
 ENUMS: dict[type, dict[str, list[str]]] = {
     core.InterfaceRow: {"oper_status": ["up", "down", "off"], "mode": ["pim", "passive", "proxy", "none"]},

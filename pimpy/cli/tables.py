@@ -36,6 +36,7 @@ def _rpf(row: Cells) -> str:
         "no_route": "no route",
         "no_neighbor": "no neighbour",
         "no_interface": "no interface",
+        "border": "scope border",
         "local": "local",
         "pending": "asking",
     }

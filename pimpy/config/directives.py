@@ -207,10 +207,7 @@ def _scoped(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[
             return None
         word = f"{word}/{length}"
     found = scope(builder, line, "phyint scoped", word)
-    if found is None:
-        return None
-    builder.note(line, word, "phyint: scoped is a border for Bootstrap messages; data passes it in this version")
-    return "scoped", (found,)
+    return None if found is None else ("scoped", (found,))
 
 
 FORCED_LEAVE = (

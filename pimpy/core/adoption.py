@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core import upcalls
+from pimpy.core import borders, upcalls
 from pimpy.core.engine.effects import DelVif
 from pimpy.core.engine.events import TableFound
 from pimpy.core.engine.timers import Timer
@@ -182,6 +182,7 @@ def _interfaces_known(adoption: Adoption) -> None:
     router.pim.takes_over = False
     for vif in router.vifs.disown():
         router.forwarding.forget_vif(vif)
+    borders.let_go(router)
     _look_again(router, router.forwarding.held.all())
     _finish(adoption)
 

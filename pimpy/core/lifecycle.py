@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from pimpy.config.model import Config
-from pimpy.core import drift, gmp_interfaces, members, policies
+from pimpy.core import borders, drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
 from pimpy.core.interface import MAXVIFS, REGISTER_VIF, USABLE_VIFS, Interface
@@ -129,6 +129,8 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
         return
     pim_interface.hello_interval = float(_hello_interval(router, interface))
     policies.follow_interface(pim_interface)
+    if old.scoped != interface.phyint.scoped:
+        borders.changed(router, pim_interface)
     priority = _dr_priority(interface)
     if priority != pim_interface.dr_priority:
         pim_interface.dr_priority = priority
@@ -312,6 +314,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         for group in _groups(router, pim_interface.passive):
             router.emit(LeaveGroup(interface.ifindex, group))
         del router.pim.interfaces[interface.ifindex], router.memberships[interface.ifindex]
+        router.pim.borders.pop(pim_interface, None)
         router.pim.bootstrap.accepted_lately.pop(interface.ifindex, None)
         _paths_changed(router, interface)
         for held in router.forwarding.held.all():

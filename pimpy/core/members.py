@@ -17,9 +17,9 @@ def changed(router: Router, interface: PimInterface, group: Address, source: Add
     """local_receiver_include or local_receiver_exclude may have changed on an interface (4.1.5)."""
     membership = router.memberships[interface.ifindex]
     if source is None:
-        _star_changed(router, interface, group, wanted=membership.wants_any(group))
+        _star_changed(router, interface, group, wanted=membership.wants_any(group) and not interface.bars(group))
         return
-    wanted = membership.wants(group, source)
+    wanted = membership.wants(group, source) and not interface.bars(group)
     sg = router.pim.tib.sg.get(source + group)
     if sg is None and wanted and router.ssm.usable(group) and router.family.is_unicast(source):
         sg = trees.obtain_limited(router.pim, source, group, _asker(router, interface, "sg_limit"))
@@ -67,6 +67,8 @@ def excluding(router: Router, source: Address, group: Address) -> int:
 def look_for(router: Router, entry: SG | StarG) -> None:
     """Give a new entry the members that found no room for it when they asked."""
     for ifindex, membership in router.memberships.items():
+        if router.pim.interfaces[ifindex].bars(entry.group):
+            continue
         if isinstance(entry, SG):
             wanted = membership.wants(entry.group, entry.source)
         else:

@@ -60,6 +60,10 @@ def follow_interface(interface: PimInterface) -> None:
     family, phyint = interface.pim.family, interface.link.phyint
     interface.neighbor_filter = filter_of(family, phyint.neighbor_filter)
     interface.join_filter = join_filter_of(family, phyint.join_filter)
+    if phyint.scoped:
+        interface.pim.borders[interface] = None
+    else:
+        interface.pim.borders.pop(interface, None)
     for one in list(interface.neighbors.values()):
         if not interface.neighbor_filter.passes(one.address):
             neighbor.remove(one, "neighbor-filter refuses it")

@@ -97,7 +97,8 @@ class MrouteRow:
     rpf_neighbor: str | None
     """None if the source is on the link, or there is no route, or its next hop is no neighbour: see `rpf_state`."""
     rpf_state: str
-    """`neighbor`, `connected`, `local`, `no_route`, `no_neighbor`, `no_interface` or `pending`."""
+    """`neighbor`, `connected`, `local`, `no_route`, `no_neighbor`, `no_interface`, `border` (of the group's scope)
+    or `pending`."""
     join_expiration: float | None
     """Seconds until the next Join."""
     keepalive_expiration: float | None

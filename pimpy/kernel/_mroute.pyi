@@ -100,10 +100,15 @@ def decode(
 ) -> _Message | None:
     """What `receive` makes of one datagram, None if it is malformed. IPv4 finds all but `ifindex` in `data`."""
 
-def send(fd: int, family: int, packets: list[tuple[int, bytes, bytes, bytes]], /) -> list[int]:
-    """Send `(ifindex, source, destination, data)` each; an errno for each packet, 0 where it was sent.
+def send(
+    fd: int,
+    family: int,
+    packets: list[tuple[int, bytes, bytes, bytes]] | list[tuple[int, bytes, bytes, bytes, int]],
+    /,
+) -> list[int]:
+    """Send `(ifindex, source, destination, data)`, or that and a TTL, each; an errno for each, 0 where it was sent.
 
-    With ifindex 0 the routes decide by which interface it leaves.
+    With ifindex 0 the routes decide by which interface it leaves, with TTL 0 (0 to 255) the socket has the TTL.
     """
 
 class Registers:
@@ -125,8 +130,10 @@ class Registers:
     def begin(self) -> None:
         """Start the thread of a table that was made paused; nothing if it runs."""
 
-    def set(self, source: bytes, group: bytes, address: bytes, rp: bytes, stopped: bool, /) -> None:
-        """Register (source, group) from our `address` with `rp`, or while `stopped` let it go nowhere.
+    def set(self, source: bytes, group: bytes, address: bytes, rps: bytes, stopped: bool, /) -> None:
+        """Register (source, group) from our `address` with each of `rps`, or while `stopped` let it go nowhere.
+
+        `rps` is one address, or up to 16, one behind the other.
 
         OSError with ENOSPC if the table is full. Counters of an entry that is there go on.
         """

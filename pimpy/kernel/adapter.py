@@ -311,7 +311,8 @@ class Adapter:
                 self.registers.delete(effect.source, effect.group)
                 continue
             try:
-                self.registers.set(effect.source, effect.group, effect.address, effect.rp, effect.stopped)
+                rps = b"".join((effect.rp, *effect.others))
+                self.registers.set(effect.source, effect.group, effect.address, rps, effect.stopped)
             except OSError as error:
                 failed.append(EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group))
         return failed
@@ -373,7 +374,7 @@ class Adapter:
 
     def _send(self, protocol: str, packets: Sequence[SendPacket]) -> list[Event]:
         fd = self._sockets.pim if protocol == "pim" else self._sockets.mroute
-        batch = [(self._leaves_by(packet), packet.source, packet.destination, packet.data) for packet in packets]
+        batch = [(self._leaves_by(p), p.source, p.destination, p.data, p.ttl) for p in packets]
         errors = _mroute.send(fd, self.family.number, batch)
         return [
             EffectFailed("SendPacket", _name(error), None, packet.ifindex, packet.source, packet.destination)

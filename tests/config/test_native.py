@@ -237,10 +237,6 @@ NOTES = [
     ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
     ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
     ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
-    (
-        "phyint eth0 scoped 239.0.0.0/8",
-        "phyint: scoped is a border for Bootstrap messages; data passes it in this version",
-    ),
     ("phyint eth0 igmpv2 igmpv3", "phyint: igmpv3 replaces what stands before it on this line"),
     ("phyint disable", "phyint: 'disable' is taken as the name of an interface"),
     ("hello-interval 10\nhello_period 20", "hello_period replaces what pimpyd.conf:1 says"),
@@ -294,7 +290,7 @@ phyint eth1 disable threshold 1 preference 7
 def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     result = parse(text, "pimd.conf")
     assert result.model is not None
-    known = ("not built yet", " replaces what ", "data passes it in this version")
+    known = ("not built yet", " replaces what ")
     assert all(any(text in remark.text for text in known) for remark in result.notes)
 
 

@@ -142,7 +142,7 @@ class FakeKernel:
             case SetRegister(source, group, address, rp):
                 assert self.family.is_unicast(source) and self.family.is_multicast(group), effect
                 assert self.family.is_unicast(address) and not self.family.is_link_local(address), effect
-                assert self.family.is_unicast(rp), effect
+                assert all(self.family.is_unicast(each) for each in (rp, *effect.others)), effect
             case JoinGroup(_, group) | LeaveGroup(_, group):
                 assert self.family.is_multicast(group), effect
             case SetMfc(source, group, iif, oifs):

@@ -103,11 +103,19 @@ def check_kernel(node: Node, router: Router, rules: Rules) -> None:
     kernel = node.kernel
     assert kernel.mfc == wanted | negatives, f"{node.name}: the kernel has {kernel.mfc}, wanted is {wanted | negatives}"
     registered = {(sg.source, sg.group): sg.register for sg in router.pim.tib.sg.values() if sg.register is not None}
-    assert kernel.registers.keys() == registered.keys(), f"{node.name}: the table has {kernel.registers.keys()}"
+    shared = {(sg.source, sg.group): sg for sg in router.pim.anycast.told}
+    known = registered.keys() | shared.keys()
+    assert kernel.registers.keys() == known, f"{node.name}: the table has {kernel.registers.keys()}"
+    assert not registered.keys() & shared.keys(), f"{node.name}: registers with an RP and with its likes"
     for channel, entry in kernel.registers.items():
+        assert entry.address in router.pim.own, f"{node.name}: registers from {entry.address}"
+        if channel in shared:
+            members = rules.members_told(shared[channel])
+            assert entry.stopped == (not members), f"{node.name}: {entry}"
+            assert entry.stopped or [entry.rp, *entry.others] == members, f"{node.name}: {entry}"
+            continue
         machine = registered[channel]
         assert (entry.rp, entry.stopped) == (machine.rp, machine.state.value != "join"), f"{node.name}: {entry}"
-        assert entry.address in router.pim.own, f"{node.name}: registers from {entry.address}"
     for channel, (iif, oifs) in kernel.mfc.items():
         assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
         named = {vif for vif in range(32) if oifs >> vif & 1} | {iif}
@@ -314,7 +322,8 @@ def timers_of(router: Router) -> list[Timer | None]:
     for zone in router.pim.bootstrap.zones.values():
         timers += (zone.bst, zone.szt)
         timers += [mapping.expiry for known in zone.crp_set.ranges.values() for mapping in known.values()]
-    timers += [telling.timer for telling in router.pim.anycast.told.values()]
+    for telling in router.pim.anycast.told.values():
+        timers += (telling.null_timer, telling.data_timer)
     timers += [advertiser.crpt for advertiser in router.pim.candidate_rp.advertisers]
     for learned in router.pim.rp_set.zones.values():
         timers += [mapping.expiry for known in learned.ranges.by_prefix.values() for mapping in known.rps.values()]

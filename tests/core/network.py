@@ -22,7 +22,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from datagrams import Channel, Datagram
 from fake_routing import shortest_paths
 from invariants import Checker
@@ -392,6 +392,9 @@ class Net:
         if not node.ports[link.name].running or (link.loss and self.random.random() < link.loss):
             return
         target = packet.destination if route.next_hop is None else route.next_hop
+        if packet.ttl <= 1:
+            return
+        packet = evolve(packet, ttl=packet.ttl - 1)
         following = next((p.node for p in link.ports.values() if target in [a for a, _ in p.addresses]), None)
         if following is not None:
             self.later(link.delay, self._unicast_hop, following, link.name, packet, origin, hops - 1)

@@ -319,7 +319,9 @@ class Node:
     def _send(self, effect: SendPacket) -> None:
         self.net.checker.sent(self, effect)
         if not self.net.family.is_multicast(effect.destination):
-            self.net.unicast(self, Packet(effect.protocol, effect.source, effect.destination, effect.data, 64))
+            self.net.unicast(
+                self, Packet(effect.protocol, effect.source, effect.destination, effect.data, effect.ttl or 64)
+            )
             return
         link = self.link_at(effect.ifindex)
         if link in self.ports and self.ports[link].running:
@@ -419,8 +421,9 @@ class Node:
             return
         inner = decrement_ttl(self.net.family, upcall.packet)
         if inner is not None and not entry.stopped:
-            data = pim.encode(self.net.family, entry.address, entry.rp, pim.Register(False, False, inner))
-            self.net.unicast(self, Packet("pim", entry.address, entry.rp, data, 64))
+            for rp in (entry.rp, *entry.others):
+                data = pim.encode(self.net.family, entry.address, rp, pim.Register(False, False, inner))
+                self.net.unicast(self, Packet("pim", entry.address, rp, data, 64))
 
     def _outgoing(self, datagram: Datagram, vif: int) -> list[str]:
         if datagram.ttl <= 1:

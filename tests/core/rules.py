@@ -55,8 +55,12 @@ class Rules:
     # Routes, DRs, members.
 
     @once
-    def rpf_vif(self, path: Path | None) -> int | None:
-        """RPF_interface(X); None without a route or if PIM does not run there."""
+    def rpf_vif(self, path: Path | None, group: bytes) -> int | None:
+        """RPF_interface(X); None without a route, if PIM does not run there, or if it is a border for the group."""
+        vif = self._route_vif(path)
+        return None if vif is not None and self.is_border(group, vif) else vif
+
+    def _route_vif(self, path: Path | None) -> int | None:
         route = path.route if path is not None else None
         if path is None or route is None or route.ifindex is None:
             return None
@@ -66,12 +70,24 @@ class Rules:
 
     def rpf_of_source(self, sg: SG) -> int | None:
         """RPF_interface(S)"""
-        return self.rpf_vif(sg.path)
+        return self.rpf_vif(sg.path, sg.group)
+
+    @once
+    def is_border(self, group: bytes, vif: int) -> bool:
+        """Whether the zone of the group's scope ends there: RFC 2365 by range, RFC 4007 by the scope's four bits."""
+        for boundary in self.by_vif[vif].link.phyint.scoped:
+            if len(boundary.network) != len(group):
+                continue
+            if len(group) == 16 and group[1] % 16 <= boundary.network[1] % 16:
+                return True
+            if len(group) == 4 and same_subnet(group, boundary.network, boundary.length):
+                return True
+        return False
 
     @once
     def rpf_of_rp(self, tree: Group) -> int | None:
         """RPF_interface(RP(G)): at the RP "the register tunnel"."""
-        return TUNNEL if tree.i_am_rp else self.rpf_vif(tree.path)
+        return TUNNEL if tree.i_am_rp else self.rpf_vif(tree.path, tree.group)
 
     @once
     def i_am_dr(self, vif: int) -> bool:
@@ -89,11 +105,11 @@ class Rules:
 
     def wants_any(self, group: bytes, vif: int) -> bool:
         """local_receiver_include(*,G,I)"""
-        return self._membership(vif).wants_any(group)
+        return self._membership(vif).wants_any(group) and not self.is_border(group, vif)
 
     def wants(self, sg: SG, vif: int) -> bool:
         """local_receiver_include(S,G,I)"""
-        return self._membership(vif).wants(sg.group, sg.source)
+        return self._membership(vif).wants(sg.group, sg.source) and not self.is_border(sg.group, vif)
 
     def refuses(self, sg: SG, vif: int) -> bool:
         """local_receiver_exclude(S,G,I)"""
@@ -108,9 +124,17 @@ class Rules:
         """Whether the machine there is in state Join or Prune-Pending; of the tunnel: whether data is registered."""
         if vif == TUNNEL:
             machine = entry.register if isinstance(entry, SG) else None
-            return machine is not None and machine.state is RegisterState.JOIN
+            return (machine is not None and machine.state is RegisterState.JOIN) or bool(self.members_told(entry))
         found = self.by_vif[vif].downstream.get(entry)
         return found is not None and found.state in (JoinState.JOIN, JoinState.PRUNE_PENDING)
+
+    def members_told(self, entry: SG | StarG) -> list[bytes]:
+        """The other members of an anycast set that get a source of our own: who has not said to stop (RFC 4610 3)."""
+        telling = self.router.pim.anycast.told.get(entry) if isinstance(entry, SG) else None
+        if telling is None:
+            return []
+        now = self.router.heap.now
+        return [member for member in telling.members.others if telling.until.get(member, 0.0) <= now]
 
     def pruned_rpt(self, sg: SG, vif: int) -> bool:
         """Whether the downstream (S,G,rpt) machine is in state Prune or PruneTmp."""
@@ -271,7 +295,7 @@ class Rules:
 
     def rpf_prime_star(self, star: StarG) -> Neighbor | None:
         """RPF'(*,G)"""
-        return self._rpf_prime(star, self.rpf_vif(star.tree.path), star.tree.path)
+        return self._rpf_prime(star, self.rpf_vif(star.tree.path, star.group), star.tree.path)
 
     def _rpf_prime(self, entry: SG | StarG, vif: int | None, path: Path | None) -> Neighbor | None:
         if vif is None or path is None or path.route is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from asm_stand import AsmStand
-from datagrams import Datagram
+from datagrams import Datagram, datagram_of
 from digest import digest
 from network import Net
-from speakers import Channel
+from speakers import Channel, Packet
 
 from pimpy.config.model import AnycastRp, Config, StaticRp
+from pimpy.core.pim.register import REGISTER_PROBE_TIME
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family, parse_address
 
@@ -51,11 +52,18 @@ class AnycastStand(AsmStand):
             if isinstance(message, pim.RegisterStop)
         ]
 
-    def registered(self, channel: Channel, source: Address, to: Address, *, null: bool = False) -> bytes:
+    def outer(self) -> list[Packet]:
+        """The packets of the Registers that the router sent."""
+        spoken = [each for link in self.net.links.values() for each in link.spoken("r1")]
+        return [packet for _, packet, message in spoken if isinstance(message, pim.Register)]
+
+    def registered(self, channel: Channel, source: Address, to: Address, *, null: bool = False, ttl: int = 60) -> bytes:
         """A Register comes in; the packet inside."""
         self.net.sent += 1
         inner = pim.dummy_header(self.family, *channel) if null else Datagram(*channel, self.net.sent).to_bytes()
-        self.unicast(pim.Register(False, null, inner), source, to)
+        data = pim.encode(self.family, source, to, pim.Register(False, null, inner))
+        self.r1.receive_unicast("rpt", Packet("pim", source, to, data, ttl, False))
+        self.run(0)
         return inner
 
 
@@ -66,6 +74,49 @@ def test_K1_a_copy_goes_to_every_other_member_from_our_own_address(family: Famil
     inner = stand.registered(stand.far(), stand.dr, stand.rp)
     assert stand.copies() == [(stand.mine, other, inner, False) for other in stand.others]
     assert stand.net.copies("down", stand.net.sent) == 1, "and the data goes down our own tree"
+
+
+def test_K1_a_copy_lives_one_hop_less_than_the_register(family: Family) -> None:
+    stand = AnycastStand(family)
+    for ttl, expected in ((60, [59, 59]), (2, [1, 1]), (1, [])):
+        stand.mark()
+        stand.registered(stand.far(), stand.dr, stand.rp, null=True, ttl=ttl)
+        assert [packet.ttl for packet in stand.outer()] == expected
+    assert stand.counted("anycast_ttl", "register") == 1
+
+
+def test_K1_members_whose_lists_differ_do_not_pass_a_register_round(family: Family) -> None:
+    """To each the other is a stranger: it has the other in its list, but by an address that is not used."""
+    net = Net(family)
+    x, y = net.router("x"), net.router("y")
+    net.link("x-y", "x", "y", p2p=True)
+    for name in "xy":
+        net.link(f"lan-{name}", name)
+        net.link(f"lan2-{name}", name)
+    rp = parse_address("10.99.0.1" if family.size == 4 else "2001:db8:99::1")
+    x.config = Config(
+        rp_addresses=(StaticRp(rp, family.multicast),),
+        anycast_rps=(AnycastRp(rp, (net.address("lan-x", x.number), net.address("lan-y", y.number))),),
+    )
+    y.config = Config(
+        rp_addresses=(StaticRp(rp, family.multicast),),
+        anycast_rps=(AnycastRp(rp, (net.address("lan2-y", y.number), net.address("lan2-x", x.number))),),
+    )
+    net.start()
+    for node, name in ((x, "lan-x"), (y, "lan-y")):
+        node.ports[name].readdress(*node.ports[name].addresses, (rp, family.bits))
+    net.run(20)
+    assert x.router is not None and y.router is not None
+    assert x.router.pim.anycast.sets and y.router.pim.anycast.sets
+    group = parse_address("239.1.1.1" if family.size == 4 else "ff1e::1")
+    net.links["x-y"].forget()
+    dr = parse_address("10.7.7.7" if family.size == 4 else "2001:db8:7::7")
+    source = parse_address("10.6.6.6" if family.size == 4 else "2001:db8:6::6")
+    message = pim.Register(False, True, pim.dummy_header(family, source, group))
+    x.receive_unicast("x-y", Packet("pim", dr, rp, pim.encode(family, dr, rp, message), 60, False))
+    net.run(5)
+    passed = [m for _, _, m in (*net.links["x-y"].spoken("x"), *net.links["x-y"].spoken("y"))]
+    assert sum(isinstance(m, pim.Register) for m in passed) == 1, "one copy, which is nobody's to copy again"
 
 
 def test_K2_a_members_copy_is_used_and_never_copied_on(family: Family) -> None:
@@ -128,24 +179,81 @@ def test_K5_a_dr_that_registers_with_our_own_address_is_told_to_stop_and_we_say_
     assert stand.r1.reasons().count("reg_not_anycast") == 1
 
 
-def test_K6_sources_of_our_own_are_told_of_to_the_others_until_they_are_silent(family: Family) -> None:
+def test_K6_sources_of_our_own_are_registered_with_the_others_from_the_first_packet_on(family: Family) -> None:
     stand = AnycastStand(family)
     channel = stand.near()
     stand.data(channel)
     assert [(source, to, null) for source, to, _, null in stand.copies()] == [
-        (stand.mine, other, True) for other in stand.others
+        (stand.mine, other, False) for other in stand.others
     ]
-    for other in stand.others:
-        stand.unicast(pim.RegisterStop(channel[1], channel[0]), other, stand.mine)
+    inner = [datagram_of(family, packet) for _, _, packet, _ in stand.copies()]
+    assert {(d.channel, d.number, d.ttl) for d in inner} == {(channel, stand.net.sent, 31)}
+    assert stand.stops_to() == [] and stand.sg(channel).register is None
+
+
+def test_K6_K4_a_members_stop_holds_for_it_alone_and_is_asked_for_again(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel, (one, other) = stand.near(), stand.others
+    stand.data(channel)
+    stand.unicast(pim.RegisterStop(channel[1], channel[0]), one, stand.mine)
     stand.mark()
-    for _ in range(12):
+    stand.data(channel)
+    assert [(to, null) for _, to, _, null in stand.copies()] == [(other, False)]
+    stand.unicast(pim.RegisterStop(channel[1], channel[0]), other, stand.mine)
+    stand.mark()
+    for _ in range(5):
         stand.data(channel)
         stand.run(10)
-    assert len(stand.copies()) == 2 * 2, "again every minute"
-    stand.run(1000)
+    assert stand.copies() == [] and not stand.forwards(channel)
+    stand.run(15)
+    assert [(to, null) for _, to, _, null in stand.copies()] == [(one, True), (other, True)], "a minute after the start"
+    stand.unicast(pim.RegisterStop(channel[1], channel[0]), one, stand.mine)
+    stand.run(REGISTER_PROBE_TIME)
     stand.mark()
-    stand.run(200)
-    assert stand.copies() == [] and not stand.router.pim.anycast.told
+    stand.data(channel)
+    assert [(to, null) for _, to, _, null in stand.copies()] == [(other, False)], "who does not answer gets data again"
+
+
+def test_K6_R7_a_stop_of_anybody_else_stops_nothing(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel = stand.near()
+    stand.data(channel)
+    stand.unicast(pim.RegisterStop(channel[1], channel[0]), stand.dr, stand.mine)
+    stand.unicast(pim.RegisterStop(channel[1], family.any), stand.others[0], stand.mine)
+    stand.mark()
+    stand.data(channel)
+    assert [to for _, to, _, _ in stand.copies()] == stand.others
+
+
+def test_K6_a_source_that_is_silent_is_told_of_no_longer(family: Family) -> None:
+    stand = AnycastStand(family)
+    channel = stand.near()
+    stand.data(channel)
+    stand.run(209)
+    assert stand.router.pim.anycast.told
+    stand.mark()
+    stand.run(1000)
+    assert len(stand.copies()) <= 2 and not stand.router.pim.anycast.told and stand.entry(channel) is None
+
+
+def test_K6_members_go_and_another_rp_is_registered_with(family: Family) -> None:
+    """The set goes with its shared address: the source is registered with whoever has it now, and back again."""
+    stand = AnycastStand(family)
+    channel = stand.near()
+    stand.data(channel)
+    port = stand.r1.ports["src"]
+    stand.r1.static_route(stand.rp, "rpt", stand.seven)
+    addresses = port.addresses
+    port.readdress(*((a, bits) for a, bits in addresses if a != stand.rp))
+    stand.run(0)
+    stand.mark()
+    stand.data(channel)
+    assert [to for _, to, _, _ in stand.copies()] == [stand.rp]
+    port.readdress(*addresses)
+    stand.run(0)
+    stand.mark()
+    stand.data(channel)
+    assert [to for _, to, _, _ in stand.copies()] == stand.others and stand.sg(channel).register is None
 
 
 def test_the_shared_address_goes_and_its_set_with_it(family: Family) -> None:

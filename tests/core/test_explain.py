@@ -18,7 +18,7 @@ from pimpy.core.engine.events import EffectFailed, RouteResolved
 from pimpy.core.explain import ExplainRow, Facts, explain
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING
 from pimpy.core.traffic import Traffic
-from pimpy.wire.family import Family, parse_address
+from pimpy.wire.family import Family, Prefix, parse_address, parse_prefix
 
 SEEN: set[str] = set()
 """The reasons that tests have provoked."""
@@ -177,6 +177,19 @@ def test_strict_rp_filter_where_the_route_leads_elsewhere(family: Family) -> Non
     (channel,) = stand.joined(1)
     traffic(stand, channel, packets=0)
     assert ask(stand, channel, Facts(rp_filter={"down": 1, "up": 1}))["rp_filter"].interface == "down"
+
+
+def test_border_of_the_scope(family: Family) -> None:
+    group = AsmStand(family).group()
+    border = Prefix(group, 32) if family.size == 4 else parse_prefix("ff0e::/16")
+    for link, topic in (("down", "interface"), ("rpt", "rp")):
+        stand = AsmStand(family, config=Config(phyints=(Phyint(link, scoped=(border,)),)))
+        stand.member()
+        stand.run(1)
+        told = ask(stand, stand.far())
+        found = told["scope_border"]
+        assert (found.topic, found.state, found.interface) == (topic, PROBLEM, link)
+        assert told["verdict"].reason == "scope_border"
 
 
 def test_next_hop_that_is_no_neighbor(family: Family) -> None:

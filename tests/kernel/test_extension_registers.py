@@ -78,6 +78,8 @@ def test_a_wrong_address_changes_nothing(value: Any, expected: type[Exception]) 
     table = _mroute.Registers(*GOOD)
     good: Any = (S, G, A, RP, False)
     for at in range(4):
+        if at == 3 and value == bytes(16):
+            continue  # four addresses
         with pytest.raises(expected):
             table.set(*good[:at], value, *good[at + 1 :])
     assert table.counters() == {}

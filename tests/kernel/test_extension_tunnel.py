@@ -81,6 +81,31 @@ def test_register_stop_flips_one_entry(trio: Trio, family: Family) -> None:
 
 
 @families()
+def test_K6_a_packet_goes_to_each_of_several_rps_its_hop_taken_once(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        bench.table.set(bench.source, bench.group, bench.us, bench.rp * 2, False)
+        bench.into_tunnel()
+        packet = bench.udp(b"data", ttl=9)
+        bench.send(packet)
+        assert [bench.inner(outer) for outer in bench.arrived(2)] == [decrement_ttl(family, packet)] * 2
+        assert bench.table.counters() == {(bench.source, bench.group): (1, len(packet))}
+        assert bench.total("sent") == 2
+        bench.register()
+        bench.send(bench.udp(b"one"))
+        assert [bench.inner(outer)[-3:] for outer in bench.arrived()] == [b"one"] and bench.outer() == []
+
+
+@families()
+def test_K1_a_message_leaves_with_the_ttl_that_is_wanted(trio: Trio, family: Family) -> None:
+    with at_work(trio, family) as bench:
+        for ttl, expected in ((0, 64), (1, 1), (59, 59), (255, 255)):
+            message = pim.encode(family, bench.us, bench.rp, pim.Register(False, True, b"\x45" + bytes(40)))
+            packet = (0, bench.us, bench.rp, message, ttl)
+            assert _mroute.send(bench.sockets.pim, family.number, [packet, packet]) == [0, 0]
+            assert [outer[8 if family is IPV4 else 7] for outer in bench.arrived(2)] == [expected] * 2
+
+
+@families()
 def test_what_is_not_in_the_table_waits_for_its_owner(trio: Trio, family: Family) -> None:
     with at_work(trio, family) as bench:
         bench.send(bench.udp(b"first"))

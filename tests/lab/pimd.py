@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
+from pathlib import Path
 
 from .paths import PIMD
 from .shell import Process, wait_until
@@ -37,7 +39,7 @@ class Pimd:
         path = self.folder / "pimd" / "pimd.dump"
         path.unlink(missing_ok=True)
         os.kill(self.process.pid, signal.SIGUSR1)
-        wait_until(lambda: path.exists() and path.stat().st_size, 10, "pimd dumps", self.process.check_alive)
+        wait_until(lambda: path.exists() and is_whole(path), 10, "pimd dumps", self.process.check_alive)
         return path.read_text()
 
     def neighbors(self) -> set[str]:
@@ -72,3 +74,10 @@ class Pimd:
 
     def stop(self) -> None:
         self.process.stop()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file has something in it, and has not grown for a moment."""
+    size = path.stat().st_size
+    time.sleep(0.05)
+    return size > 0 and path.stat().st_size == size

@@ -3,15 +3,16 @@
     r1 - p - r2      p is the foreign router, and has a host h
 
 Where they do not follow RFC 7761 4.7.2: FRR hashes the range of groups, not the group, so that of several RPs of one
-priority it takes one for the whole range. pimd 2.3.2 gives about half of the groups another one of two RPs of one
-priority than the hash does, and compares priorities before the lengths of ranges. So the tests with several RPs give
-them different priorities.
+priority it takes one for the whole range. pimd 2.3.2 hashes each RP with the address of the one before it in its list,
+and masks the group with the hash mask's bytes turned round (`pimd_choice`); it compares priorities before the lengths
+of ranges. So the tests with several RPs give them different priorities, but for the one that shows pimd's hash.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -47,6 +48,22 @@ def lines(*texts: str) -> str:
 
 def known_bsr(daemons: Iterable[Pimpyd], family: int, address: str) -> bool:
     return {bsr(daemon, family) for daemon in daemons} == {address}
+
+
+HASH_BYTES = 0xFFFFFFFC.to_bytes(4, "big")
+"""The default hash mask, 30 bits, as a BSM's mask length is unpacked into memory."""
+
+
+def hashed(group: int, mask: int, rp: int) -> int:
+    """Value(G,M,C) of RFC 7761 4.7.2, written here once more: nothing of this is pimpy's."""
+    return (1103515245 * ((1103515245 * (group & mask) + 12345) ^ rp) + 12345) % 2**31
+
+
+def by_hash(group: str, rps: Iterable[str]) -> str:
+    """The RFC's choice among RPs of one priority."""
+    number = int(ipaddress.ip_address(group))
+    mask = int.from_bytes(HASH_BYTES, "big")
+    return max(rps, key=lambda rp: (hashed(number, mask, int(ipaddress.ip_address(rp))), ipaddress.ip_address(rp)))
 
 
 # FRR
@@ -138,6 +155,20 @@ def test_frr_listens_to_ours_and_agrees_on_a_thousand_groups(lab: Lab) -> None:
         theirs = frr_mappings(frr, family)
         assert told == {group: by_longest(theirs, group) for group in groups}
         assert {one[family], other[family]} <= set(told.values())
+    # Of equal priority: FRR hashes the range's first address, so that all its groups have one RP.
+    daemons[1].config.write_text(second.replace("priority 9", "priority 5"))
+    daemons[1].pimctl("reload")
+    widest, equals = RANGES[4][0], [one[4], other[4]]
+    theirs_of_range = by_hash(widest.partition("/")[0], equals)
+    groups = [
+        group for group in random_groups(4) if group.startswith("239.") and not 64 <= int(group.split(".")[1]) < 128
+    ]
+    wanted = {group: by_hash(group, equals) for group in groups}
+    wait_until(lambda: chosen(daemons[0], groups) == wanted, LONG, "ours spread the groups over both")
+    wait_until(lambda: frr_mappings(frr, 4).get(widest) == theirs_of_range, LONG, "FRR takes one, as foretold")
+    agreed = sum(rp == theirs_of_range for rp in wanted.values())
+    print(f"FRR 10.3 agrees with RFC 7761 4.7.2 on {agreed} of {len(groups)} groups of a range with two equals")
+    assert 0 < agreed < len(groups)
     assert_clean(lab, r1, r2)
 
 
@@ -193,3 +224,46 @@ def test_pimd_listens_to_ours_and_agrees_where_priorities_decide(lab: Lab) -> No
     wait_until(lambda: pimd_rps(pimd).keys() >= set(groups), 60, "pimd has the groups")
     assert pimd_rps(pimd) == wanted
     assert_clean(lab, r1, r2)
+
+
+def pimd_choice(group: str, rps: Iterable[str]) -> str:
+    """pimd 2.3.2's: highest address first, each hashed with the address of the one before, the first with 0.
+
+    Its mask is in network byte order where the group is in the host's: on a little-endian host 0xfcffffff.
+    """
+    number, best, before = int(ipaddress.ip_address(group)), ("", -1), 0
+    mask = int.from_bytes(HASH_BYTES, sys.byteorder)
+    for rp in sorted(rps, key=ipaddress.ip_address, reverse=True):
+        value = hashed(number, mask, before)
+        before = int(ipaddress.ip_address(rp))
+        if value > best[1]:
+            best = rp, value
+    return best[0]
+
+
+@pytest.mark.usefixtures("pimd")
+def test_pimd_makes_another_choice_of_equals_foretold_for_a_thousand_groups(lab: Lab) -> None:
+    """Both RPs have one priority and range. pimd has no route to them, or it would die of its own Join (see above)."""
+    h, (r1, p, r2) = network(lab)
+    names = {r1: "10.77.0.1", r2: "10.88.0.2"}
+    for router, address in names.items():
+        router.ip("addr", "add", f"{address}/32", "dev", "lo")
+    first = lines(f"bsr-candidate {r1.port('p').ipv4} priority 10", f"rp-candidate {names[r1]} priority 9 interval 3")
+    second = lines(f"rp-candidate {names[r2]} priority 9 interval 3")
+    daemons = [Pimpyd(r1, first).launch(), Pimpyd(r2, second).launch()]
+    pimd = Pimd(p)
+    pimd.start()
+    for daemon in daemons:
+        daemon.wait_ready()
+    groups, rps = random_groups(4, 1000), list(names.values())
+    wanted = {group: by_hash(group, rps) for group in groups}
+    wait_until(lambda: chosen(daemons[1], groups[:100]) == {g: wanted[g] for g in groups[:100]}, LONG, "ours know both")
+    assert all(chosen(daemon, groups) == wanted for daemon in daemons), "ours follow the RFC"
+    h.sysctl(ipv4__igmp_max_memberships=2000)
+    Receiver(h.port("p"), [(None, group) for group in groups])
+    wait_until(lambda: pimd_rps(pimd).keys() >= set(groups), 60, "pimd has the groups")
+    told = pimd_rps(pimd)
+    assert told == {group: pimd_choice(group, rps) for group in groups}
+    agreed = sum(told[group] == wanted[group] for group in groups)
+    print(f"pimd 2.3.2 agrees with RFC 7761 4.7.2 on {agreed} of {len(groups)} groups")
+    assert agreed < len(groups)

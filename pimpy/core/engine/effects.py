@@ -81,7 +81,8 @@ class SendPacket:
     """Send a PIM, IGMP or MLD message: `protocol` is `pim`, `igmp` or `mld`.
 
     `data` is complete, PIM's and IGMP's checksum included (the kernel fills in that of ICMPv6). Multicast
-    leaves with TTL 1; IGMP and MLD carry the Router Alert option, IGMP with TOS 0xc0.
+    leaves with TTL 1; IGMP and MLD carry the Router Alert option, IGMP with TOS 0xc0. `ttl` is that of a unicast
+    message, 0 for the system's default.
     """
 
     protocol: str
@@ -89,6 +90,7 @@ class SendPacket:
     source: Address
     destination: Address
     data: bytes
+    ttl: int = 0
 
 
 @frozen
@@ -126,6 +128,8 @@ class ForwardPacket:
 class SetRegister:
     """Send what the kernel hands up of (source, group) for the register tunnel to `rp`, from `address`, in Registers.
 
+    To `others` too, which share an address with us (RFC 4610 3): with `rp` 16 at most.
+
     From then on no WholePacket tells of it. While `stopped` by a Register-Stop it goes nowhere (RFC 7761 4.4.1).
     """
 
@@ -134,6 +138,7 @@ class SetRegister:
     address: Address
     rp: Address
     stopped: bool
+    others: tuple[Address, ...] = ()
 
 
 @frozen

@@ -60,6 +60,11 @@ def _of_path(case: Case, topic: str, what: str, address: Address, path: Path | N
     if interface is None:
         _no_interface(case, topic, name, word, device)
         return
+    if interface.bars(case.group):
+        text = f"the route to {name} leads over {interface.name}, a border of the group's scope: nothing of it passes"
+        remedy = f"send to a group of a wider scope, or take `scoped` off the line phyint {interface.name}"
+        case.say(topic, "scope_border", text, PROBLEM, interface.name, remedy)
+        return
     matched = f" ({_prefix(route.prefix)}, metric {route.metric})" if route.prefix is not None else ""
     if path.connected:
         text = f"{name} is on {interface.name} itself{matched}"

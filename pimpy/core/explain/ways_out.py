@@ -11,6 +11,9 @@ from pimpy.wire.family import format_address
 def of_interfaces(case: Case) -> None:
     """Where it should go and does not, and why; and where packets are too old to leave."""
     for interface in case.router.pim.interfaces.values():
+        if interface.bars(case.group):
+            _border(case, interface)
+            continue
         _not_dr(case, interface)
         _asserts(case, interface)
         _pruned(case, interface)
@@ -25,6 +28,16 @@ def _members(case: Case, interface: PimInterface) -> bool:
         return True
     excluded = case.source is not None and membership.excludes(case.group, case.source)
     return membership.wants_any(case.group) and not excluded and not case.ssm
+
+
+def _border(case: Case, interface: PimInterface) -> None:
+    """Nothing of the group leaves there, whoever asks."""
+    if not _members(case, interface):
+        return
+    text = f"the members on {interface.name} get nothing: it is a border of the group's scope, which no packet crosses"
+    others = [one for one in case.router.pim.interfaces.values() if not one.bars(case.group) and _wanted(case, one)]
+    remedy = f"send to a group of a wider scope, or take `scoped` off the line phyint {interface.name}"
+    case.say("interface", "scope_border", text, INFO if others else PROBLEM, interface.name, remedy)
 
 
 def _not_dr(case: Case, interface: PimInterface) -> None:

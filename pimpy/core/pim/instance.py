@@ -124,6 +124,8 @@ class Pim:
     anycast: Anycast = field(init=False)
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
+    borders: dict[PimInterface, None] = field(factory=dict)
+    """The interfaces that are a border of any scope: most of the time none."""
     turned_away: bool = False
     """Whether a member ever found no room for its entry: only then a new one has to look for members that wait."""
     look_for_members: Callable[[SG | StarG], None] = field(default=lambda entry: None)
@@ -177,14 +179,16 @@ class Pim:
         self.counters.add(interface.name, "pim", "tx", kind)
 
     def send_unicast(
-        self, interface: PimInterface, source: Address, destination: Address, message: wire.Message
+        self, interface: PimInterface, source: Address, destination: Address, message: wire.Message, ttl: int = 0
     ) -> None:
-        """Send a message to one router, wherever it is; `interface` is what it is counted for."""
-        self._send(interface, source, destination, message)
+        """Send a message to one router, wherever it is; `interface` is what it is counted for. `ttl` 0: as usual."""
+        self._send(interface, source, destination, message, ttl)
 
-    def _send(self, interface: PimInterface, source: Address, destination: Address, message: wire.Message) -> None:
+    def _send(
+        self, interface: PimInterface, source: Address, destination: Address, message: wire.Message, ttl: int = 0
+    ) -> None:
         data = wire.encode(self.family, source, destination, message)
-        self.emit(SendPacket("pim", interface.ifindex, source, destination, data))
+        self.emit(SendPacket("pim", interface.ifindex, source, destination, data, ttl))
         self.counters.add(interface.name, "pim", "tx", wire.message_name(message))
 
     def source_towards(self, sg: SG) -> Address | None:

@@ -47,6 +47,9 @@ def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> boo
     """First the Joins of a group, then its Prunes (U23); whether its (S,G,rpt) machines wait for the message's end."""
     pim, group = interface.pim, group_set.group
     of_tree = False
+    if pim.borders and interface.bars(group):
+        pim.refuse(interface.name, "join_prune", "jp_scope")
+        return False
     if not interface.join_filter.groups.passes(group):
         pim.refuse(interface.name, "join_prune", "jp_filtered")
         return False

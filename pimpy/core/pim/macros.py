@@ -23,18 +23,25 @@ if TYPE_CHECKING:
 # Interfaces, and who is on them (4.1.5, 4.3.4)
 
 
-def rpf_interface(pim: Pim, path: Path | None) -> PimInterface | None:
-    """RPF_interface(X): the interface the MRIB indicates would be used to route packets to X (4.1.5)."""
+def rpf_interface(pim: Pim, path: Path | None, group: Address | None = None) -> PimInterface | None:
+    """RPF_interface(X): the interface the MRIB indicates would be used to route packets to X (4.1.5).
+
+    For packets of `group` none where it is a border of the group's scope: they do not leave their zone.
+    """
     if path is None or path.route is None:
         return None
     if path.route.local:
-        return next((i for i in pim.interfaces.values() if i.owns(path.address)), None)
-    return pim.interfaces.get(path.route.ifindex) if path.route.ifindex is not None else None
+        found = next((i for i in pim.interfaces.values() if i.owns(path.address)), None)
+    else:
+        found = pim.interfaces.get(path.route.ifindex) if path.route.ifindex is not None else None
+    if found is not None and pim.borders and group is not None and found.bars(group):
+        return None
+    return found
 
 
 def rpf_mask(sg: SG) -> int:
     """{ RPF_interface(S) }"""
-    interface = rpf_interface(sg.pim, sg.path)
+    interface = rpf_interface(sg.pim, sg.path, sg.group)
     return interface.mask if interface is not None else 0
 
 
@@ -42,7 +49,7 @@ def rp_mask(pim: Pim, tree: Group) -> int:
     """{ RPF_interface(RP(G)) }, which at the RP is the register tunnel (4.2)."""
     if tree.i_am_rp:
         return REGISTER_MASK
-    interface = rpf_interface(pim, tree.path)
+    interface = rpf_interface(pim, tree.path, tree.group)
     return interface.mask if interface is not None else 0
 
 
@@ -62,7 +69,7 @@ def directly_connected(interface: PimInterface | None, address: Address) -> bool
 
 def source_connected(sg: SG) -> bool:
     """DirectlyConnected(S) for the source of an entry (4.2)."""
-    return sg.path.connected and directly_connected(rpf_interface(sg.pim, sg.path), sg.source)
+    return sg.path.connected and directly_connected(rpf_interface(sg.pim, sg.path, sg.group), sg.source)
 
 
 # Members (4.1.5)
@@ -164,7 +171,7 @@ def rpf_prime_star(star: StarG) -> Neighbor | None:
     tree = star.tree
     if tree.i_am_rp or tree.path is None:
         return None
-    interface = rpf_interface(star.pim, tree.path)
+    interface = rpf_interface(star.pim, tree.path, tree.group)
     winner = _assert_winner_there(star, interface)
     if winner is not None:
         return winner
@@ -180,7 +187,7 @@ def rpf_prime(sg: SG) -> Neighbor | None:
     AssertWinner(S, G, RPF_interface(S) ) if I_Am_Assert_Loser(S, G, RPF_interface(S) )
     else NBR( RPF_interface(S), MRIB.next_hop( S ) ), NULL where S is directly connected
     """
-    interface = rpf_interface(sg.pim, sg.path)
+    interface = rpf_interface(sg.pim, sg.path, sg.group)
     if interface is None or sg.path.route is None:
         return None
     winner = _assert_winner_there(sg, interface)
@@ -199,7 +206,7 @@ def rpf_prime_rpt(sg: SG) -> Neighbor | None:
     star = _star(sg)
     if star is None:
         return None
-    interface = None if star.tree.i_am_rp else rpf_interface(sg.pim, star.tree.path)
+    interface = None if star.tree.i_am_rp else rpf_interface(sg.pim, star.tree.path, sg.group)
     return _assert_winner_there(sg, interface) or rpf_prime_star(star)
 
 

@@ -18,6 +18,7 @@ from pimpy.core.pim.instance import (
     HOLDTIME_FOREVER,
     Pim,
 )
+from pimpy.core.pim.scope import holds_back
 from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address, format_address
@@ -143,6 +144,10 @@ class PimInterface:
     def owns(self, address: Address) -> bool:
         """Whether `address` is one of ours on this interface."""
         return any(address == own for own, _ in self.link.addresses)
+
+    def bars(self, group: Address) -> bool:
+        """Whether this is a border of a scope that `group` is in: nothing of it passes, Joins and data alike."""
+        return any(holds_back(boundary, group) for boundary in self.link.phyint.scoped)
 
     def neighbor(self, address: Address) -> Neighbor | None:
         """NBR(I, A) of 4.3.4: by primary address first."""

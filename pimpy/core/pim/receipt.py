@@ -98,7 +98,7 @@ def _act_on(interface: PimInterface, packet: PacketReceived, message: wire.Messa
         if (takeover := interface.pim.takeover) is not None:
             takeover.asserted(interface, message.source, message.group)
     elif isinstance(message, wire.Register):
-        register.receive(interface, packet.source, packet.destination, message)
+        register.receive(interface, packet, message)
     elif isinstance(message, wire.RegisterStop):
         register.receive_stop(interface, packet.source, message)
     elif isinstance(message, Bootstrap):

@@ -22,6 +22,7 @@ from pimpy.wire.family import Address, format_address
 from pimpy.wire.reader import Malformed
 
 if TYPE_CHECKING:
+    from pimpy.core.engine.events import PacketReceived
     from pimpy.core.pim.instance import Pim
     from pimpy.core.pim.neighbor import PimInterface
     from pimpy.core.pim.tib import SG
@@ -148,9 +149,9 @@ def receive_stop(interface: PimInterface, source: Address, message: wire.Registe
             pim.refuse(interface.name, "register_stop", "regstop_not_rp")
 
 
-def receive(interface: PimInterface, source: Address, destination: Address, message: wire.Register) -> None:
+def receive(interface: PimInterface, outer: PacketReceived, message: wire.Register) -> None:
     """A Register addressed to us: packet_arrives_on_rp_tunnel of 4.4.2."""
-    pim = interface.pim
+    pim, source, destination = interface.pim, outer.source, outer.destination
     try:
         inner_source, group = wire.inner_addresses(pim.family, message.packet, message.null)
     except Malformed as bad:
@@ -178,7 +179,7 @@ def receive(interface: PimInterface, source: Address, destination: Address, mess
         return
     sg = _at_rp(interface, source, destination, group, inner_source)
     if not from_member and destination == rp:
-        pim.anycast.copy(interface, source, rp, inner_source + group, message)
+        pim.anycast.copy(interface, outer, inner_source + group, message)
     if sg is not None and sg.flow is None and not message.null:
         data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 

@@ -64,6 +64,14 @@ GLOBAL = Zone()
 """The zone of the non-scoped BSR."""
 
 
+def holds_back(boundary: Prefix, group: Address) -> bool:
+    """Whether a border configured as `boundary` lets no packet of `group` through: it is of that scope, or in IPv6 of a
+    smaller one, whose zones lie inside (RFC 2365 5; RFC 4007 5)."""
+    if len(group) == 4:
+        return boundary.covers(group)
+    return len(boundary.network) == len(group) and group[1] & 0x0F <= boundary.network[1] & 0x0F
+
+
 def zone_of(family: Family, prefix: Prefix) -> Zone:
     """The zone that the first range of a scoped Bootstrap message names; IPv6 needs a mask of at least 16 bits."""
     if family.size == 4:

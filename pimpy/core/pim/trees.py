@@ -75,7 +75,11 @@ def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
 
 
 def _may_come_by(pim: Pim, tree: Group, source: Address, vif: int) -> bool:
-    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts."""
+    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts; by
+    no border of the group's scope."""
+    interface = pim.by_vif(vif) if pim.borders else None
+    if interface is not None and interface.bars(tree.group):
+        return False
     return vif != REGISTER_VIF or (tree.i_am_rp and register.may_make_entry(pim, source))
 
 
@@ -232,6 +236,7 @@ def _settle_sg(sg: SG) -> None:
         data.look_at_found(sg)
         if unread and sg.flow is not None:
             data.restart_keepalive(sg, sg.flow.arrived)
+        sg.pim.anycast.end_unwanted(sg)
         register.settle(sg)
         sg.pim.anycast.settle(sg)
     was_joined = sg.joined

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pimpy.core.router import Router
 
 
-def rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) -> str:
+def rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None, group: Address | None = None) -> str:
     """The upstream side in a word, as MrouteRow has it."""
     route = path.route if path is not None else None
     if path is None or route is None:
@@ -31,6 +31,8 @@ def rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None) -> 
         return "no_route"
     if macros.rpf_interface(router.pim, path) is None:
         return "no_interface"
+    if macros.rpf_interface(router.pim, path, group) is None:
+        return "border"
     if route.local:
         return "local"
     if rpf_prime is not None:
@@ -85,7 +87,7 @@ def _star_entry(router: Router, star: StarG) -> MrouteRow:
         is_spt=False,
         incoming_interface="register" if tree.i_am_rp else _name(interface),
         rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
-        rpf_state="local" if tree.i_am_rp else rpf_state(router, tree.path, rpf_prime),
+        rpf_state="local" if tree.i_am_rp else rpf_state(router, tree.path, rpf_prime, tree.group),
         join_expiration=_left(star.join_timer, router),
         keepalive_expiration=None,
         register_state=None,
@@ -116,7 +118,7 @@ def _entry(router: Router, sg: SG) -> MrouteRow:
         is_spt=installed is not None if tree is None else sg.spt_bit,
         incoming_interface=_incoming(router, sg, installed) or _name(interface),
         rpf_neighbor=_text(rpf_prime.address if rpf_prime is not None else None),
-        rpf_state=rpf_state(router, sg.path, rpf_prime),
+        rpf_state=rpf_state(router, sg.path, rpf_prime, sg.group),
         join_expiration=_left(sg.join_timer, router),
         keepalive_expiration=_left(sg.keepalive, router),
         register_state=sg.register.state.value if sg.register is not None else None,

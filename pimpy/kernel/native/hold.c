@@ -149,13 +149,13 @@ void expire_held(struct registers *registers, uint64_t now)
 
 /* What the entry says of a packet that came in by the stream's interface. */
 static void send_on(struct release *release, const struct registers *registers, const struct answer *answer,
-                    const struct tunnel *tunnel, struct kept *kept)
+                    const struct tunnel *tunnels, unsigned count, struct kept *kept)
 {
     enum encapsulated done = TOO_BIG;
     int vif;
 
-    if (tunnel != NULL)
-        done = encapsulate(&release->output, tunnel, kept->packet, kept->length);
+    if (count > 0)
+        done = encapsulate(&release->output, tunnels, count, kept->packet, kept->length);
     if (done == TTL_SPENT || (done == TOO_BIG && !take_hop(registers->family, kept->packet, kept->length)))
         return;
     for (vif = 0; vif < VIFS; vif++)
@@ -166,10 +166,11 @@ static void send_on(struct release *release, const struct registers *registers, 
 void release_stream(struct registers *registers, struct release *release, const struct answer *answer)
 {
     struct held **place, *held = NULL;
-    struct tunnel tunnel;
+    struct tunnel tunnels[TUNNELS];
     struct entry *entry;
     struct kept *kept;
-    int wanted = 0, registered = 0;
+    unsigned count = 0, i;
+    int wanted = 0;
 
     pthread_mutex_lock(&registers->lock);
     place = place_of(registers, answer->key);
@@ -177,12 +178,11 @@ void release_stream(struct registers *registers, struct release *release, const 
         held = detach(registers, place);
         entry = find_entry(registers, answer->key);
         wanted = answer->sets && answer->iif == held->vif;
-        registered = wanted && entry != NULL && !entry->stopped && registers->tunnel >= 0 &&
-                     (answer->oifs >> registers->tunnel & 1);
-        if (registered) {
-            tunnel = *entry->tunnel;
+        if (wanted && entry != NULL && !entry->stopped && registers->tunnel >= 0 &&
+            (answer->oifs >> registers->tunnel & 1)) {
+            count = copy_tunnels(entry, tunnels);
             for (kept = held->first; kept != NULL; kept = kept->next) {
-                registers->totals[SENT_ALL]++;
+                registers->totals[SENT_ALL] += count;
                 entry->packets++;
                 entry->bytes += kept->length;
             }
@@ -191,11 +191,12 @@ void release_stream(struct registers *registers, struct release *release, const 
     pthread_mutex_unlock(&registers->lock);
     if (held == NULL)
         return;
-    if (registered && tunnel.asked == 0)
-        tunnel.mtu = path_mtu(&tunnel, registers->family);
+    for (i = 0; i < count; i++)
+        if (tunnels[i].asked == 0)
+            tunnels[i].mtu = path_mtu(&tunnels[i], registers->family);
     if (wanted)
         for (kept = held->first; kept != NULL; kept = kept->next)
-            send_on(release, registers, answer, registered ? &tunnel : NULL, kept);
+            send_on(release, registers, answer, tunnels, count, kept);
     flush(&release->output);
     free_held(held);
 }

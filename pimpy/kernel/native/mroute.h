@@ -58,9 +58,10 @@ struct message {
     size_t length;
 };
 
-/* A packet to be sent. With ifindex 0 the routes decide. */
+/* A packet to be sent. With ifindex 0 the routes decide, with ttl 0 the socket. */
 struct packet {
     uint32_t ifindex;
+    int ttl;
     const unsigned char *source, *destination, *data; /* the caller holds the objects */
     size_t length;
     int error;
@@ -95,6 +96,9 @@ PyObject *message_tuple(const struct message *message, int family);
 
 /* Address a message whose name and control buffer are there: room for an in6_pktinfo, and zeroed. */
 void address_packet(struct msghdr *header, int family, const struct packet *packet);
+
+/* One more number beside such a message, for which the control buffer has room too. */
+void add_number(struct msghdr *header, int level, int type, int value);
 
 /* Set an entry that leads to one vif, or with `oif` -1 delete it: 0, or -1 with errno. Needs no GIL. */
 int write_mfc(int fd, int family, const unsigned char *source, const unsigned char *group, int iif, int oif);

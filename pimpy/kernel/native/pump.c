@@ -112,8 +112,9 @@ static void refresh_mtu(struct registers *registers, struct tunnel *copy, uint64
 
 enum found { UNKNOWN, STOPPED, REGISTERED };
 
-/* What the table says of a packet, which is counted if it is to be sent. */
-static enum found look_up(struct registers *registers, const struct message *message, struct tunnel *tunnel)
+/* What the table says of a packet, which is counted if it is to be sent: for each of its tunnels. */
+static enum found look_up(struct registers *registers, const struct message *message, struct tunnel *tunnels,
+                          unsigned *count)
 {
     unsigned char key[KEY];
     enum found found = UNKNOWN;
@@ -124,11 +125,11 @@ static enum found look_up(struct registers *registers, const struct message *mes
     entry = find_entry(registers, key);
     if (entry != NULL) {
         found = entry->stopped ? STOPPED : REGISTERED;
-        *tunnel = *entry->tunnel;
+        *count = copy_tunnels(entry, tunnels);
         if (entry->stopped) {
             registers->totals[DROP_STOPPED]++;
         } else {
-            registers->totals[SENT_ALL]++;
+            registers->totals[SENT_ALL] += entry->count;
             entry->packets++;
             entry->bytes += message->length;
         }
@@ -138,7 +139,8 @@ static enum found look_up(struct registers *registers, const struct message *mes
 }
 
 /* It was counted as sent, and is not: the entry may be gone meanwhile. 1 if its source should be told. */
-static int not_sent(struct registers *registers, const struct message *message, enum total reason, uint64_t now)
+static int not_sent(struct registers *registers, const struct message *message, unsigned count, enum total reason,
+                    uint64_t now)
 {
     unsigned char key[KEY];
     struct entry *entry;
@@ -146,7 +148,7 @@ static int not_sent(struct registers *registers, const struct message *message, 
 
     make_key(message->source, message->destination, registers->family, key);
     pthread_mutex_lock(&registers->lock);
-    registers->totals[SENT_ALL]--;
+    registers->totals[SENT_ALL] -= count;
     registers->totals[reason]++;
     entry = find_entry(registers, key);
     if (entry != NULL && entry->packets > 0) {
@@ -164,9 +166,10 @@ static int not_sent(struct registers *registers, const struct message *message, 
 static int register_packet(struct registers *registers, const struct message *message, uint64_t now)
 {
     unsigned char *packet = (unsigned char *)(uintptr_t)message->data; /* in our own batch */
-    struct tunnel tunnel;
+    struct tunnel tunnels[TUNNELS];
+    unsigned count, i;
 
-    switch (look_up(registers, message, &tunnel)) {
+    switch (look_up(registers, message, tunnels, &count)) {
     case UNKNOWN:
         return 0;
     case STOPPED:
@@ -174,17 +177,18 @@ static int register_packet(struct registers *registers, const struct message *me
     case REGISTERED:
         break;
     }
-    if (tunnel.asked == 0 || now - tunnel.asked >= SECOND)
-        refresh_mtu(registers, &tunnel, now);
-    switch (encapsulate(&registers->output, &tunnel, packet, message->length)) {
+    for (i = 0; i < count; i++)
+        if (tunnels[i].asked == 0 || now - tunnels[i].asked >= SECOND)
+            refresh_mtu(registers, &tunnels[i], now);
+    switch (encapsulate(&registers->output, tunnels, count, packet, message->length)) {
     case SENT:
         break;
     case TTL_SPENT:
-        not_sent(registers, message, DROP_TTL, now);
+        not_sent(registers, message, count, DROP_TTL, now);
         break;
     case TOO_BIG:
-        if (not_sent(registers, message, DROP_TOO_BIG, now))
-            tell_too_big(registers->raw, &tunnel, packet, message->length);
+        if (not_sent(registers, message, count, DROP_TOO_BIG, now))
+            tell_too_big(registers->raw, tightest(tunnels, count), packet, message->length);
         break;
     }
     return 1;

@@ -169,29 +169,26 @@ static int to_key(const struct registers *registers, PyObject *source_object, Py
 
 static PyObject *registers_set(PyObject *self, PyObject *args)
 {
-    PyObject *source, *group, *address_object, *rp_object, *stopped;
+    PyObject *source, *group, *address_object, *rps, *stopped;
     struct registers *registers = opened(self);
-    struct tunnel tunnel = {.mtu = PATH_MTU};
-    const unsigned char *address, *rp;
+    struct tunnel tunnels[TUNNELS];
+    const unsigned char *address;
     unsigned char key[KEY];
-    size_t size;
+    unsigned count;
     int error;
 
-    if (registers == NULL || !PyArg_ParseTuple(args, "OOOOO:set", &source, &group, &address_object, &rp_object, &stopped))
+    if (registers == NULL || !PyArg_ParseTuple(args, "OOOOO:set", &source, &group, &address_object, &rps, &stopped))
         return NULL;
-    size = address_size(registers->family);
-    if (to_key(registers, source, group, key) < 0 || to_bytes(address_object, "address", (Py_ssize_t)size, &address) < 0 ||
-        to_bytes(rp_object, "rp", (Py_ssize_t)size, &rp) < 0)
+    if (to_key(registers, source, group, key) < 0 ||
+        to_bytes(address_object, "address", (Py_ssize_t)address_size(registers->family), &address) < 0 ||
+        to_tunnels(registers->family, address, rps, tunnels, &count) < 0)
         return NULL;
     if (!PyBool_Check(stopped)) {
         PyErr_SetString(PyExc_TypeError, "stopped must be a bool");
         return NULL;
     }
-    memcpy(tunnel.source, address, size);
-    memcpy(tunnel.rp, rp, size);
-    fill_header(&tunnel, registers->family);
     pthread_mutex_lock(&registers->lock);
-    error = set_entry(registers, key, &tunnel, stopped == Py_True);
+    error = set_entry(registers, key, tunnels, count, stopped == Py_True);
     pthread_mutex_unlock(&registers->lock);
     if (error) {
         errno = error;
@@ -436,7 +433,7 @@ static PyObject *registers_close(PyObject *self, PyObject *none)
 
 static PyMethodDef methods[] = {
     {"set", registers_set, METH_VARARGS,
-     "set(source, group, address, rp, stopped)\n\nSend Registers of (S,G) from our address to the RP, or while stopped none."},
+     "set(source, group, address, rps, stopped)\n\nSend Registers of (S,G) from our address to the RPs, or while stopped none."},
     {"delete", registers_delete, METH_VARARGS, "delete(source, group) -> bool\n\nForget (S,G); whether it was there."},
     {"counters", registers_counters, METH_NOARGS, "counters() -> {(source, group): (packets, bytes)}"},
     {"totals", registers_totals, METH_NOARGS, "totals() -> {`sent` or a reason: packets}"},

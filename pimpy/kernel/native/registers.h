@@ -18,7 +18,8 @@ enum total { SENT_ALL, DROP_STOPPED, DROP_TTL, DROP_TOO_BIG, DROP_REFUSED, DROP_
 struct entry {
     struct entry *next;
     unsigned char key[KEY];
-    struct tunnel *tunnel;
+    struct tunnel *tunnels[TUNNELS];
+    unsigned count; /* of tunnels, one at least */
     int stopped; /* by a Register-Stop: what still comes for the tunnel goes nowhere */
     uint64_t packets, bytes;
     uint64_t told; /* when the source was last told that its packets are too big: nanoseconds */
@@ -82,8 +83,10 @@ struct registers {
 void make_key(const unsigned char *source, const unsigned char *group, int family, unsigned char *key);
 size_t bucket_of(const struct registers *registers, const unsigned char *key, size_t size); /* `size`: a power of two */
 struct entry *find_entry(const struct registers *registers, const unsigned char *key);
-int set_entry(struct registers *registers, const unsigned char *key, const struct tunnel *wanted, int stopped); /* 0, or an errno */
-int delete_entry(struct registers *registers, const unsigned char *key);                                     /* whether it was there */
+int set_entry(struct registers *registers, const unsigned char *key, const struct tunnel *wanted, unsigned count,
+              int stopped); /* 0, or an errno */
+int delete_entry(struct registers *registers, const unsigned char *key); /* whether it was there */
+unsigned copy_tunnels(const struct entry *entry, struct tunnel *tunnels); /* how many */
 
 /* For the thread: hold the stream of a NOCACHE; 1 if a packet was one of a held stream; give up what waits too long. */
 void hold_stream(struct registers *registers, const struct message *message, uint64_t now);

@@ -16,7 +16,7 @@ struct batch {
         struct sockaddr_in6 in6;
     } names[BATCH];
     union {
-        unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+        unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } controls[BATCH];
 };
@@ -24,7 +24,7 @@ struct batch {
 static int to_packet(PyObject *item, int family, struct packet *packet)
 {
     Py_ssize_t size = (Py_ssize_t)address_size(family), length;
-    long long ifindex;
+    long long ifindex, ttl = 0;
     PyObject *data;
     char *bytes;
 
@@ -32,14 +32,15 @@ static int to_packet(PyObject *item, int family, struct packet *packet)
         PyErr_SetString(PyExc_TypeError, "a packet must be a tuple");
         return -1;
     }
-    if (PyTuple_Size(item) != 4) {
-        PyErr_Format(PyExc_ValueError, "a packet must have 4 fields, not %zd", PyTuple_Size(item));
+    if (PyTuple_Size(item) != 4 && PyTuple_Size(item) != 5) {
+        PyErr_Format(PyExc_ValueError, "a packet must have 4 or 5 fields, not %zd", PyTuple_Size(item));
         return -1;
     }
     data = PyTuple_GetItem(item, 3);
     if (to_number(PyTuple_GetItem(item, 0), "ifindex", 0, INT32_MAX, &ifindex) < 0 ||
         to_bytes(PyTuple_GetItem(item, 1), "source", size, &packet->source) < 0 ||
-        to_bytes(PyTuple_GetItem(item, 2), "destination", size, &packet->destination) < 0)
+        to_bytes(PyTuple_GetItem(item, 2), "destination", size, &packet->destination) < 0 ||
+        (PyTuple_Size(item) == 5 && to_number(PyTuple_GetItem(item, 4), "ttl", 0, 255, &ttl) < 0))
         return -1;
     if (!PyBytes_Check(data)) {
         PyErr_SetString(PyExc_TypeError, "data must be bytes");
@@ -52,6 +53,7 @@ static int to_packet(PyObject *item, int family, struct packet *packet)
         return -1;
     }
     packet->ifindex = (uint32_t)ifindex;
+    packet->ttl = (int)ttl;
     packet->data = (const unsigned char *)bytes;
     packet->length = (size_t)length;
     return 0;
@@ -104,6 +106,18 @@ static void address6(struct msghdr *header, const struct packet *packet)
         name->sin6_scope_id = packet->ifindex;
 }
 
+void add_number(struct msghdr *header, int level, int type, int value)
+{
+    size_t at = header->msg_controllen;
+    struct cmsghdr *control = (struct cmsghdr *)(void *)((unsigned char *)header->msg_control + at);
+
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(control), &value, sizeof value);
+    header->msg_controllen = at + CMSG_SPACE(sizeof value);
+}
+
 void address_packet(struct msghdr *header, int family, const struct packet *packet)
 {
     (family == AF_INET ? address4 : address6)(header, packet);
@@ -125,6 +139,9 @@ static void prepare(struct batch *batch, int family, const struct packet *packet
         header->msg_control = batch->controls[i].bytes;
         header->msg_controllen = sizeof batch->controls[i].bytes;
         address_packet(header, family, &packets[i]);
+        if (packets[i].ttl)
+            add_number(header, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, family == AF_INET ? IP_TTL : IPV6_HOPLIMIT,
+                       packets[i].ttl);
     }
 }
 

@@ -95,22 +95,48 @@ static void release_tunnel(struct registers *registers, struct tunnel *tunnel)
     free(tunnel);
 }
 
-int set_entry(struct registers *registers, const unsigned char *key, const struct tunnel *wanted, int stopped)
+/* Hold one tunnel after the other: 0, or without memory for all none, and ENOMEM. */
+static int hold_tunnels(struct registers *registers, const struct tunnel *wanted, unsigned count, struct tunnel **tunnels)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        tunnels[i] = hold_tunnel(registers, &wanted[i]);
+        if (tunnels[i] == NULL) {
+            while (i > 0)
+                release_tunnel(registers, tunnels[--i]);
+            return ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static void release_tunnels(struct registers *registers, struct tunnel *const *tunnels, unsigned count)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++)
+        release_tunnel(registers, tunnels[i]);
+}
+
+int set_entry(struct registers *registers, const unsigned char *key, const struct tunnel *wanted, unsigned count,
+              int stopped)
 {
     struct entry **place = place_of(registers, key), *entry = *place;
-    struct tunnel *tunnel;
+    struct tunnel *tunnels[TUNNELS];
+    int error;
 
     if (entry == NULL && registers->count >= registers->limit)
         return ENOSPC;
-    tunnel = hold_tunnel(registers, wanted);
-    if (tunnel == NULL)
-        return ENOMEM;
+    error = hold_tunnels(registers, wanted, count, tunnels);
+    if (error)
+        return error;
     if (entry != NULL) {
-        release_tunnel(registers, entry->tunnel);
+        release_tunnels(registers, entry->tunnels, entry->count);
     } else {
         entry = calloc(1, sizeof *entry);
         if (entry == NULL) {
-            release_tunnel(registers, tunnel);
+            release_tunnels(registers, tunnels, count);
             return ENOMEM;
         }
         memcpy(entry->key, key, KEY);
@@ -118,9 +144,19 @@ int set_entry(struct registers *registers, const unsigned char *key, const struc
         if (++registers->count > registers->size)
             grow(registers);
     }
-    entry->tunnel = tunnel;
+    memcpy(entry->tunnels, tunnels, count * sizeof *tunnels);
+    entry->count = count;
     entry->stopped = stopped;
     return 0;
+}
+
+unsigned copy_tunnels(const struct entry *entry, struct tunnel *tunnels)
+{
+    unsigned i;
+
+    for (i = 0; i < entry->count; i++)
+        tunnels[i] = *entry->tunnels[i];
+    return entry->count;
 }
 
 int delete_entry(struct registers *registers, const unsigned char *key)
@@ -131,7 +167,7 @@ int delete_entry(struct registers *registers, const unsigned char *key)
         return 0;
     *place = entry->next;
     registers->count--;
-    release_tunnel(registers, entry->tunnel);
+    release_tunnels(registers, entry->tunnels, entry->count);
     free(entry);
     return 1;
 }

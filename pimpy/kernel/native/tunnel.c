@@ -81,14 +81,7 @@ uint32_t path_mtu(const struct tunnel *tunnel, int family)
 /* The outer packet's DSCP and ECN are those of the inner one (R9). */
 static void copy_traffic_class(struct msghdr *header, int family, int value)
 {
-    size_t at = header->msg_controllen;
-    struct cmsghdr *control = (struct cmsghdr *)(void *)((unsigned char *)header->msg_control + at);
-
-    control->cmsg_level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
-    control->cmsg_type = family == AF_INET ? IP_TOS : IPV6_TCLASS;
-    control->cmsg_len = CMSG_LEN(sizeof value);
-    memcpy(CMSG_DATA(control), &value, sizeof value);
-    header->msg_controllen = at + CMSG_SPACE(sizeof value);
+    add_number(header, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, family == AF_INET ? IP_TOS : IPV6_TCLASS, value);
 }
 
 /* One more Register: what is behind the `head` bytes of its own header is at `data`. */
@@ -192,17 +185,14 @@ int take_hop(int family, unsigned char *packet, size_t length)
 }
 
 /* What may not be fragmented goes in one Register, which the kernel fragments: no source learns of it otherwise (RFC 1122 3.2.2). */
-static enum encapsulated encapsulate4(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
+static void wrap4(struct output *output, const struct tunnel *tunnel, const unsigned char *packet, size_t length)
 {
     size_t room = tunnel->mtu > OUTER4 ? tunnel->mtu - OUTER4 : 0;
 
-    if (!take_hop4(packet, length))
-        return TTL_SPENT;
     if (length <= room || get16(packet + 6) & DONT_FRAGMENT || (packet[0] & 15) * 4 != IP4_HEADER || room < SMALLEST4)
         append(output, tunnel, packet[1], REGISTER_HEADER, packet, length);
     else
         fragment(output, tunnel, packet, length, room);
-    return SENT;
 }
 
 /* The smallest MTU that IPv6 allows fits any tunnel: there the kernel fragments the Register (R21). */
@@ -211,22 +201,36 @@ static size_t room6(const struct tunnel *tunnel)
     return tunnel->mtu > SMALLEST6 + OUTER6 ? tunnel->mtu - OUTER6 : SMALLEST6;
 }
 
-static enum encapsulated encapsulate6(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
+static void wrap6(struct output *output, const struct tunnel *tunnel, const unsigned char *packet, size_t length)
 {
-    int traffic_class = (packet[0] & 15) << 4 | packet[1] >> 4;
-
-    if (packet[7] <= 1)
-        return TTL_SPENT;
-    if (length > room6(tunnel))
-        return TOO_BIG;
-    take_hop6(packet, length);
-    append(output, tunnel, traffic_class, REGISTER_HEADER, packet, length);
-    return SENT;
+    append(output, tunnel, (packet[0] & 15) << 4 | packet[1] >> 4, REGISTER_HEADER, packet, length);
 }
 
-enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
+const struct tunnel *tightest(const struct tunnel *tunnels, unsigned count)
 {
-    return (output->family == AF_INET ? encapsulate4 : encapsulate6)(output, tunnel, packet, length);
+    const struct tunnel *found = tunnels;
+    unsigned i;
+
+    for (i = 1; i < count; i++)
+        if (tunnels[i].mtu < found->mtu)
+            found = &tunnels[i];
+    return found;
+}
+
+enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnels, unsigned count, unsigned char *packet,
+                              size_t length)
+{
+    int four = output->family == AF_INET;
+    unsigned i;
+
+    if (packet[four ? 8 : 7] <= 1)
+        return TTL_SPENT;
+    if (!four && length > room6(tightest(tunnels, count)))
+        return TOO_BIG;
+    take_hop(output->family, packet, length);
+    for (i = 0; i < count; i++)
+        (four ? wrap4 : wrap6)(output, &tunnels[i], packet, length);
+    return SENT;
 }
 
 /* RFC 4443 3.2: as much of the packet as fits the smallest MTU. */
@@ -297,6 +301,33 @@ void flush(struct output *output)
     output->count = 0;
 }
 
+int to_tunnels(int family, const unsigned char *address, PyObject *rps, struct tunnel *tunnels, unsigned *count)
+{
+    size_t size = address_size(family), i;
+    Py_ssize_t length;
+    char *bytes;
+
+    if (!PyBytes_Check(rps)) {
+        PyErr_SetString(PyExc_TypeError, "rps must be bytes");
+        return -1;
+    }
+    if (PyBytes_AsStringAndSize(rps, &bytes, &length) < 0)
+        return -1;
+    if (length == 0 || (size_t)length % size != 0 || (size_t)length > TUNNELS * size) {
+        PyErr_Format(PyExc_ValueError, "rps must be 1 to %d addresses", TUNNELS);
+        return -1;
+    }
+    *count = (unsigned)((size_t)length / size);
+    memset(tunnels, 0, *count * sizeof *tunnels);
+    for (i = 0; i < *count; i++) {
+        tunnels[i].mtu = PATH_MTU;
+        memcpy(tunnels[i].source, address, size);
+        memcpy(tunnels[i].rp, bytes + i * size, size);
+        fill_header(&tunnels[i], family);
+    }
+    return 0;
+}
+
 /* For tests: the packet's copy has exactly its size, so that sanitizers see a step beyond it. */
 
 static PyObject *registers_of(const struct output *output)
@@ -321,7 +352,7 @@ static PyObject *registers_of(const struct output *output)
 
 static PyObject *encapsulate_copy(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length)
 {
-    switch (encapsulate(output, tunnel, packet, length)) {
+    switch (encapsulate(output, tunnel, 1, packet, length)) {
     case TTL_SPENT:
         Py_RETURN_NONE;
     case TOO_BIG:

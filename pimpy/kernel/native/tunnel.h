@@ -9,6 +9,7 @@
 #define OUTPUT 64
 #define REGISTER_HEADER 8
 #define PATH_MTU 1500 /* as long as the kernel tells of none */
+#define TUNNELS 16     /* that an (S,G) leaves by, at most: to one RP, or to the members of an anycast set */
 
 /* From our address to an RP. */
 struct tunnel {
@@ -44,11 +45,21 @@ enum encapsulated { SENT, TTL_SPENT, TOO_BIG };
 
 void fill_header(struct tunnel *tunnel, int family);
 
+/* From one address of ours to each of the RPs, which stand one behind the other: 0, or -1 with an exception set. */
+int to_tunnels(int family, const unsigned char *address, PyObject *rps, struct tunnel *tunnels, unsigned *count);
+
 /* The path MTU towards the RP as the kernel knows it now, PATH_MTU if it does not. */
 uint32_t path_mtu(const struct tunnel *tunnel, int family);
 
-/* Encapsulate a whole IP packet, as decode.c found it sound: its TTL and an unfinished UDP checksum are changed in place. */
-enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnel, unsigned char *packet, size_t length);
+/*
+ * Encapsulate a whole IP packet, as decode.c found it sound, for each of some tunnels: its TTL and an unfinished UDP
+ * checksum are changed in place. One that is too big for one of them goes to none.
+ */
+enum encapsulated encapsulate(struct output *output, const struct tunnel *tunnels, unsigned count, unsigned char *packet,
+                              size_t length);
+
+/* The one with the smallest MTU. */
+const struct tunnel *tightest(const struct tunnel *tunnels, unsigned count);
 
 /* One hop: an unfinished UDP checksum is finished, the TTL is one less. 0 if it is spent; then nothing has changed. */
 int take_hop(int family, unsigned char *packet, size_t length);
