@@ -87,7 +87,7 @@ def _ident(text: str) -> str:
 
 
 def _level(text: str) -> str:
-    from pimpy.daemon.logs import LEVEL_WORDS, level_name
+    from pimpy.daemon.levels import LEVEL_WORDS, level_name
 
     try:
         return level_name(text)
@@ -96,7 +96,7 @@ def _level(text: str) -> str:
 
 
 def _systems(text: str) -> tuple[str, ...]:
-    from pimpy.daemon.logs import SUBSYSTEMS, subsystems
+    from pimpy.daemon.levels import SUBSYSTEMS, subsystems
 
     try:
         return subsystems(text)
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _run(said: argparse.Namespace) -> int:
     """Run the daemon; it goes into the background by itself, unless it is to stay."""
     if said.replay is not None:
-        from pimpy.daemon.app import replay_file
+        from pimpy.daemon.recorder import replay_file
 
         return replay_file(said.replay)
     from pimpy.daemon.keeper.files import run_path

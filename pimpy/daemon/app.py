@@ -19,30 +19,28 @@ from pimpy.config.model import Config
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
-from pimpy.core.explain import ExplainRow
 from pimpy.core.router import Router
-from pimpy.core.rows import MrouteRow, Row
 from pimpy.core.traffic import INTERVAL, Meter
-from pimpy.core.views.rp import rp_of, rpf
-from pimpy.daemon import configfile, entries, logs, memory, smcroute_ipc
+from pimpy.daemon import configfile, later, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
 from pimpy.daemon.driver import Driver
-from pimpy.daemon.facts import explained
 from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
-from pimpy.daemon.recorder import BadRecordingError, Recorder, replay
-from pimpy.daemon.rows import StatusRow
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
 from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_address, parse_address
 
 if TYPE_CHECKING:
+    from pimpy.core.explain import ExplainRow
+    from pimpy.core.rows import MrouteRow, Row
     from pimpy.daemon.metrics import MetricsServer
+    from pimpy.daemon.recorder import Recorder
+    from pimpy.daemon.rows import StatusRow
 
 log = logging.getLogger("pimpy")
 
@@ -77,9 +75,7 @@ def run(options: Options, keeping: Keeping, keeper: int) -> int:
         return EXIT_CONFIG
     sys.stderr.flush()
     if not within_reach(__file__):
-        import prometheus_client  # noqa: F401  (imported when asked for: by then its files are out of reach)
-
-        import pimpy.daemon.metrics  # noqa: F401
+        later.import_all()  # by the time that they are needed, their files are out of reach
     given = keeping.open()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.chdir("/")
@@ -136,7 +132,7 @@ class Daemon:
         await self._start_metrics()
         loop.call_later(INTERVAL, self._now_and_then, INTERVAL, self._look_at_counters)
         loop.call_later(BRIDGES, self._now_and_then, BRIDGES, self._look_at_bridges)
-        memory.tune_collector()
+        later.import_in_turn(memory.tune_collector)
         await self._ended.wait()
         await self._stop()
         return 0
@@ -145,6 +141,8 @@ class Daemon:
         """The control socket's; in smcroute's place it speaks smcroute's protocol too, for 128 clients."""
         if self.options.dialect != "smcroute":
             return ControlServer(self.options.socket_path, self)
+        from pimpy.daemon import smcroute_ipc
+
         binary = smcroute_ipc.Server(self)
         return ControlServer(self.options.socket_path, self, Limits(clients=128), binary)
 
@@ -180,6 +178,8 @@ class Daemon:
 
     def _open_recorder(self) -> None:
         if "record" in self.given.kept:
+            from pimpy.daemon.recorder import Recorder
+
             self.recorder = Recorder(open(self.given.kept["record"], "w", encoding="ascii"))  # noqa: SIM115
 
     def _start_family(self, family: Family) -> None:
@@ -296,6 +296,8 @@ class Daemon:
 
     def rows(self, kind: str) -> list[Row]:
         """All rows of a kind, of both families; `mroute` with the kernel's counters."""
+        from pimpy.daemon import entries
+
         protocol, _, rest = kind.partition("_")
         found: list[Row] = []
         for family, driver in self.drivers.items():
@@ -310,6 +312,8 @@ class Daemon:
 
     def entries(self) -> Iterator[list[MrouteRow]]:
         """The entries of both families, in slices, with the kernel's counters."""
+        from pimpy.daemon import entries
+
         return entries.in_slices(self.drivers, self.adapters, self.meters)
 
     def look_up(self, what: str, address: Address) -> list[Row]:
@@ -318,6 +322,8 @@ class Daemon:
         driver = self.drivers.get(family)
         if driver is None:
             return []
+        from pimpy.core.views.rp import rp_of, rpf
+
         if what == "rp":
             return list(rp_of(driver.router, address))
         route = self.adapters[family].route(address)
@@ -325,6 +331,8 @@ class Daemon:
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
         """Sentences on a stream, from the live state and the kernel's entry."""
+        from pimpy.daemon.facts import explained
+
         key = parse_address(group)
         driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
         if driver is None:
@@ -335,6 +343,8 @@ class Daemon:
 
     def status(self) -> StatusRow:
         """How the daemon fares."""
+        from pimpy.daemon.rows import StatusRow
+
         routers = [driver.router for driver in self.drivers.values()]
         return StatusRow(
             version=__version__,
@@ -457,26 +467,3 @@ class Daemon:
 def _keeper_gone() -> None:
     """The line to the keeper has something without our asking, its end: the next keeper needs the tables."""
     os._exit(EXIT_FAILED)
-
-
-def replay_file(path: str) -> int:
-    """Run a recording through fresh routers; 0 if they did what was recorded, 1 if not, or if it cannot be read."""
-    try:
-        with open(path, encoding="ascii") as file:
-            results = list(replay(file))
-    except (OSError, UnicodeError, BadRecordingError) as problem:
-        return _fail(f"{path}: {problem}", EXIT_FAILED)
-    for result in results:
-        end = "" if result.complete else ", cut off before its end"
-        same = "the same effects and state" if not result.differences else "DIFFERENT"
-        print(f"{result.family}: {result.events} events, {result.drains} drains{end}: {same}")
-        for line in result.differences[:10]:
-            print(f"{result.family}: line {line} of the recording has another check sum")
-        for row in result.router.rows("neighbors") if not result.complete else ():
-            print(f"{result.family}: {row}")
-    return EXIT_FAILED if any(result.differences for result in results) else 0
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"pimpyd: {text}", file=sys.stderr)
-    return code

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pimpy.core.engine.effects import Effect, Installed, Notice
 from pimpy.core.engine.events import Event
 from pimpy.core.router import Router
-from pimpy.daemon.recorder import Recorder
+
+if TYPE_CHECKING:
+    from pimpy.daemon.recorder import Recorder
 
 SLICE = 0.1
 """Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""

@@ -8,7 +8,7 @@ from ast import literal_eval
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from attrs import field, frozen
+from attrs import frozen
 
 from pimpy.daemon.keeper import channel
 from pimpy.daemon.keeper.channel import Message
@@ -34,7 +34,7 @@ class Given:
     restarts: int
     first: bool
     """Whether no worker of this keeper has served yet."""
-    remarks: tuple[tuple[str, str, str], ...] = field(converter=tuple)
+    remarks: tuple[tuple[str, str, str], ...]
     """What the keeper would have logged: level, reason, text."""
 
 
@@ -56,7 +56,7 @@ class Keeping:
         while (message := self._receive()).verb == "kept":
             kept.update(zip(message.text.split(), message.descriptors, strict=True))
         facts = literal_eval(message.text)
-        return Given(kept, tuple(facts.pop("families")), **facts)
+        return Given(kept, tuple(facts.pop("families")), remarks=tuple(facts.pop("remarks")), **facts)
 
     def find(self) -> str | None:
         """See `configfile.Source`."""

@@ -13,6 +13,7 @@ from pimpy.daemon import memory
 def main(line: int) -> NoReturn:
     """Work for the keeper at the other end of the socket `line`. Never returns."""
     memory.pause_collector()
+    _import_asyncio()
     from attrs import fields
 
     from pimpy.daemon import app, logs
@@ -34,3 +35,11 @@ def main(line: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _import_asyncio() -> None:
+    """The event loop without TLS, which nobody here speaks: the library behind it takes 10 ms to load."""
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    import asyncio  # noqa: F401
+
+    del sys.modules["ssl"]
