@@ -15,7 +15,7 @@ from .helpers import footprint, in_a_row
 from .kernel import mfc, vifs
 from .paths import PIMPYD
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .service import Service, keeper, kill_worker, restarts, wait_other_worker, wait_restarted, worker
+from .service import Service, comm, keeper, kill_worker, restarts, spare, wait_other_worker, wait_restarted, worker
 from .shell import run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Stream, ssm_group
@@ -65,7 +65,7 @@ def upgrade(daemon: Service) -> None:
     assert daemon.show("status")[0]["version"] == "0.1.1"
 
 
-def pimctl_restart(daemon: Service) -> None:
+def pimctl_restart(daemon: Pimpyd) -> None:
     before = worker(daemon)
     daemon.pimctl("restart")
     wait_other_worker(daemon, before)
@@ -162,16 +162,26 @@ def test_new_receivers_of_the_gap_are_served_at_once(lab: Lab, family: int) -> N
 
 
 def test_the_worker_has_no_rights(lab: Lab) -> None:
-    """3g, and the keeper has two capabilities; after a restart it is the same."""
+    """3g, and the keeper has two capabilities; after a crash it is the same, whoever takes the worker's place."""
     _, daemon, _ = simple(lab)
-    for _ in range(2):
+    successors = []
+    for spared in (False, True, False):
         facts = status(worker(daemon))
         assert set(facts["CapEff"]) == set(facts["CapPrm"]) == {"0"} and facts["CapInh"].strip("0") == ""
         assert (facts["Seccomp"], facts["NoNewPrivs"]) == ("2", "1")
         assert "0" not in facts["Uid"].split() and "0" not in facts["Gid"].split() and not facts["Groups"]
         held = status(keeper(daemon))
         assert int(held["CapEff"], 16) == int(held["CapPrm"], 16) == 1 << 12 | 1 << 13
+        if spared:
+            wait_until(lambda: spare(daemon) is not None, 30, "a spare worker waits")
+        successors.append(spare(daemon))
         kill_worker(daemon)
+        assert successors[-1] in (None, worker(daemon))
+    assert successors[1] is not None
+    wait_until(lambda: spare(daemon) is not None, 30, "a spare worker waits again")
+    waiting = spare(daemon)
+    pimctl_restart(daemon)
+    assert comm(waiting or 0) == "", "another version of the program has spare ones of its own"
 
 
 def status(pid: int) -> dict[str, str]:
@@ -324,7 +334,7 @@ def trace(daemon: Pimpyd) -> tuple[int, int, dict[int, str], int, int]:
     held, works = keeper(daemon), worker(daemon)
     resident = int(status(held)["VmRSS"].split()[0])
     counts = [len(os.listdir(f"/proc/{pid}/fd")) for pid in (held, works)]
-    return counts[0], counts[1], vifs(daemon.node, 4), len(mfc(daemon.node, 4)), resident
+    return counts[0] - (spare(daemon) is not None), counts[1], vifs(daemon.node, 4), len(mfc(daemon.node, 4)), resident
 
 
 def test_what_waits_for_the_worker_dies_with_the_keeper(lab: Lab) -> None:
