@@ -192,6 +192,7 @@ class Daemon:
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
         adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
+        driver.broken = _end_as_a_crash
         if self.options.script is not None:
             driver.installed = self._installed
         self.monitor.routers.append(router)
@@ -462,6 +463,12 @@ class Daemon:
             log.info("%s", self.reload(), extra={"reason": "reload"})
         except RefusedError as refusal:
             log.error("%s", refusal.text, extra={"reason": "config"})
+
+
+def _end_as_a_crash() -> None:
+    """The core is not what it should be any more: the keeper starts another worker, and nothing is said or removed."""
+    logs.close()
+    os._exit(EXIT_FAILED)
 
 
 def _keeper_gone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,10 +16,10 @@ import pytest
 from .helpers import in_a_row, is_up, plug, unplug
 from .kernel import forwards, mfc, vifs
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .service import keeper, kill_worker, restarts, wait_restarted, worker
+from .service import keeper, kill_worker, restarts, spare, wait_restarted, worker
 from .shell import LabError, run, wait_until
 from .topology import Lab, Node
-from .traffic import Receiver, Sender, ssm_group
+from .traffic import Receiver, Sender, reports, ssm_group
 
 pytestmark = pytest.mark.usefixtures("pimpyd")
 
@@ -258,3 +259,34 @@ def test_neighbours_stay_through_a_restart(lab: Lab) -> None:
     kill_worker(one)
     wait_neighbors([one, other])
     assert "neighbor_down" not in other.log()
+
+
+class Narrow(Pimpyd):
+    """A daemon that gets little more memory than one that has just started has."""
+
+    limit = 0
+
+    def command_line(self) -> list[str]:
+        return ["prlimit", f"--as={self.limit}:", *super().command_line()]
+
+
+def test_out_of_memory(lab: Lab) -> None:
+    """A flood of reports, and no memory for it: what flows goes on, and a worker serves."""
+    src, router, host = in_a_row(lab, "src", "r", "h")
+    plain = Pimpyd(router).start()
+    plain.wait_for(spare, 30)  # by then all is imported
+    pages = int(Path(f"/proc/{worker(plain)}/statm").read_text().split()[0])
+    plain.stop()
+    Narrow.limit = pages * resource.getpagesize() + (4 << 20)
+    daemon = Narrow(router).start()
+    key = src.port("r").address(4), ssm_group(4)
+    receiver = Receiver(host.port("r"), [key])
+    Sender(src.port("r"), [key[1]], rate=500)
+    receiver.wait_for(100)
+    receiver.reset()
+    reports(host.port("r"), key[0], ssm_group(4, 5000), 20000, times=1, pause=0.0)
+    said = ("no_memory", "broken", "worker_restarted")
+    lab.wait(lambda: any(reason in daemon.log() for reason in said), 60, "memory runs out")
+    daemon.wait_for(lambda one: one.answers(), 60)
+    receiver.wait_for(1000)
+    assert (receiver.stream(*key).lost, receiver.stream(*key).duplicates) == (0, 0)
