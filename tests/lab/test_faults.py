@@ -290,3 +290,18 @@ def test_out_of_memory(lab: Lab) -> None:
     daemon.wait_for(lambda one: one.answers(), 60)
     receiver.wait_for(1000)
     assert (receiver.stream(*key).lost, receiver.stream(*key).duplicates) == (0, 0)
+
+
+def test_a_storm_of_signals(lab: Lab) -> None:
+    """Among them reloads of a file with an error: the old one stays, and nothing is lost."""
+    stand = Stand(lab)
+    held, good = keeper(stand.daemon), stand.daemon.config.read_text()
+    for number in range(1500):
+        if number in (500, 1000):
+            stand.daemon.config.write_text("bogus\n" if number == 500 else good)
+        os.kill(held, (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)[number % 4])
+        time.sleep(0.0005)
+    os.kill(held, signal.SIGHUP)
+    stand.daemon.wait_for(lambda one: one.answers() and one.show("status")[0]["config_ok"], 30)
+    assert "the old configuration stays" in stand.daemon.log() and restarts(stand.daemon) == 0
+    stand.assert_nothing_lost()
