@@ -19,6 +19,9 @@ PYTHON := $(BIN)/python
 JOBS ?= 6
 PYTEST := $(PYTHON) -m pytest
 TESTS ?=
+# A thousand restarts, and a thousand flaps, renames and recreations, in the lab.
+STORMS := tests/lab/test_restart.py::test_many_restarts_leave_no_trace \
+	tests/lab/test_faults.py::test_flaps_renames_and_recreations_end_as_a_fresh_start
 BENCH ?=
 FUZZ ?=
 MUTANTS ?=
@@ -77,7 +80,7 @@ test:
 	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 240 $(TESTS)
 
 soak: build
-	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(TESTS)
+	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(STORMS) $(TESTS)
 
 fuzz: build
 	@cd tests/core && PYTHONPATH=.:.. ../../$(PYTHON) -m fuzzing --messages 1000000 $(FUZZ)

@@ -87,7 +87,7 @@ def _ident(text: str) -> str:
 
 
 def _level(text: str) -> str:
-    from pimpy.daemon.logs import LEVEL_WORDS, level_name
+    from pimpy.daemon.levels import LEVEL_WORDS, level_name
 
     try:
         return level_name(text)
@@ -96,7 +96,7 @@ def _level(text: str) -> str:
 
 
 def _systems(text: str) -> tuple[str, ...]:
-    from pimpy.daemon.logs import SUBSYSTEMS, subsystems
+    from pimpy.daemon.levels import SUBSYSTEMS, subsystems
 
     try:
         return subsystems(text)

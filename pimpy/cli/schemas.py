@@ -19,7 +19,6 @@ from pimpy.cli import fields
 from pimpy.core import rows as core
 from pimpy.core.explain import ExplainRow
 from pimpy.daemon import rows
-from pimpy.daemon.monitor import EventRow
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "schemas")
 
@@ -77,7 +76,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     },
     core.ProxyGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
-    EventRow: {},
+    rows.EventRow: {},
     ExplainRow: {"state": ["ok", "info", "waiting", "problem"]},
     core.RpRow: {"rpf_state": _RPF_STATES},
     core.RpChoiceRow: {"row": ["choice"], "rule": ["embedded", "override", "bsr", "static", "ssm", "bidir", "none"]},
@@ -119,7 +118,7 @@ def explain_schema() -> dict[str, Any]:
 def event_schema() -> dict[str, Any]:
     """The schema of one line of `pimctl --json monitor`."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:monitor"}
-    return {**head, **_row(EventRow)}
+    return {**head, **_row(rows.EventRow)}
 
 
 def _row(cls: type) -> dict[str, Any]:

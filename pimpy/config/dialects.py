@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
-from pimpy.config import igmpproxy, mcproxy, native, pim6sd, smcroute
+from pimpy.config import native
 from pimpy.config.builder import Expand, Read
 from pimpy.config.native import Result
 
@@ -15,16 +15,41 @@ Load = Callable[[str, Read, Expand | None], Result]
 
 NATIVE = "pimpyd"
 
+
+def _pim6sd(path: str, read: Read, expand: Expand | None) -> Result:
+    from pimpy.config import pim6sd
+
+    return pim6sd.load(path, read, expand)
+
+
+def _smcroute(path: str, read: Read, expand: Expand | None) -> Result:
+    from pimpy.config import smcroute
+
+    return smcroute.load(path, read, expand)
+
+
+def _igmpproxy(path: str, read: Read, expand: Expand | None) -> Result:
+    from pimpy.config import igmpproxy
+
+    return igmpproxy.load(path, read, expand)
+
+
+def _mcproxy(path: str, read: Read, expand: Expand | None) -> Result:
+    from pimpy.config import mcproxy
+
+    return mcproxy.load(path, read, expand)
+
+
 LOADERS: dict[str, Load] = {
     "pimpyd": native.load,
     "pimd": native.load,
     "pimd2": native.load,
-    "pim6sd": pim6sd.load,
-    "smcroute": smcroute.load,
-    "igmpproxy": igmpproxy.load,
-    "mcproxy": mcproxy.load,
+    "pim6sd": _pim6sd,
+    "smcroute": _smcroute,
+    "igmpproxy": _igmpproxy,
+    "mcproxy": _mcproxy,
 }
-"""pimd's grammar, 2.3.2's spellings included, is a part of the native one."""
+"""pimd's grammar, 2.3.2's spellings included, is a part of the native one. The others are imported when one is read."""
 
 DIALECTS = tuple(LOADERS)
 
@@ -37,36 +62,48 @@ class Detected:
     reason: str
 
 
-_MARKS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("mcproxy", re.compile(r"pinstance\s+\S+\s*(\(|:|upstream\b|downstream\b)", re.IGNORECASE), "a pinstance"),
-    ("mcproxy", re.compile(r"protocol\s+(igmp|mld)v[123]\s*;", re.IGNORECASE), "a statement `protocol ...;`"),
+_MARKS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("mcproxy", ("pinstance",), r"(?i)pinstance\s+\S+\s*(\(|:|upstream\b|downstream\b)", "a pinstance"),
+    ("mcproxy", ("protocol",), r"(?i)protocol\s+(igmp|mld)v[123]\s*;", "a statement `protocol ...;`"),
     (
         "igmpproxy",
-        re.compile(r"phyint\s+\S+\s+(ratelimit\s+\d+\s+|threshold\s+\d+\s+)*(upstream|downstream|disabled)\b"),
+        ("upstream", "downstream", "disabled"),
+        r"phyint\s+\S+\s+(ratelimit\s+\d+\s+|threshold\s+\d+\s+)*(upstream|downstream|disabled)\b",
         "a phyint with the role upstream, downstream or disabled",
     ),
-    ("igmpproxy", re.compile(r"(quickleave|defaultdown|rescanvif|hashtablesize)\b"), "a word that only igmpproxy has"),
+    (
+        "igmpproxy",
+        ("quickleave", "defaultdown", "rescanvif", "hashtablesize"),
+        r"(quickleave|defaultdown|rescanvif|hashtablesize)\b",
+        "a word that only igmpproxy has",
+    ),
     (
         "pim6sd",
-        re.compile(
-            r"(phyint|log|reverselookup|cand_rp|cand_bootstrap_router|static_rp|group_prefix|hello_period|static)\b[^;]*;"
-        ),
+        (";",),
+        r"(phyint|log|reverselookup|cand_rp|cand_bootstrap_router|static_rp|group_prefix|hello_period|static)\b[^;]*;",
         "a statement that ends with `;`",
     ),
 )
+"""Dialect, words of which one has to be in the file at all, how a line of it begins, and that in words."""
 
-_SHARED = re.compile(r"(mroute|mgroup|ssmgroup|phyint|include)")
+_SHARED = ("mroute", "mgroup", "ssmgroup", "phyint", "include")
 
 
 def detect(text: str, path: str = "") -> Detected:
     """Which dialect `text` is written in: by its words, or where these leave it open by its file's name."""
     lines = list(_lines(text))
-    found = [(number, dialect, what) for dialect, pattern, what in _MARKS for number in _first(pattern, lines)]
+    low = text.lower()
+    found = [
+        (number, dialect, what)
+        for dialect, words, pattern, what in _MARKS
+        if any(word in low for word in words)  # most files have none of them, and no pattern is compiled
+        for number in _first(re.compile(pattern), lines)
+    ]
     if found:
         number, dialect, what = min(found)
         return Detected(dialect, f"line {number} has {what}")
     name = path.rpartition("/")[2]
-    if lines and all(_SHARED.match(line) for _, line in lines) and any(line[0] in "ms" for _, line in lines):
+    if lines and all(line.startswith(_SHARED) for _, line in lines) and any(line[0] in "ms" for _, line in lines):
         if any(line.startswith("ssmgroup") for _, line in lines):
             return Detected("smcroute", "all lines are smcroute's, and one has its older word ssmgroup")
         if name.startswith("smcroute"):

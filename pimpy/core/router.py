@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pimpy.config.model import Config
-from pimpy.core import adoption, drift, gmp_interfaces, lifecycle, members, rows, upcalls, views
+from pimpy.core import adoption, drift, gmp_interfaces, lifecycle, members, upcalls
 from pimpy.core.announcing import Announcements
 from pimpy.core.engine import events
 from pimpy.core.engine.counters import Counters
@@ -36,6 +36,8 @@ from pimpy.wire.family import Address, Family, format_address
 
 if TYPE_CHECKING:
     from random import Random
+
+    from pimpy.core.rows import Row
 
 
 class Router:
@@ -115,8 +117,10 @@ class Router:
         effects, self._effects = self._effects, []
         return effects
 
-    def rows(self, kind: str) -> Iterator[rows.Row]:
+    def rows(self, kind: str) -> Iterator[Row]:
         """The rows of one kind (`views.KINDS`); KeyError for a kind that is not."""
+        from pimpy.core import views  # no router needs them until somebody asks
+
         return views.KINDS[kind](self)
 
     def emit(self, effect: Effect) -> None:

@@ -20,23 +20,17 @@ from pimpy.config.tables import further
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
-from pimpy.core.explain import ExplainRow
 from pimpy.core.router import Router
-from pimpy.core.rows import MrouteRow, Row
 from pimpy.core.traffic import INTERVAL, Meter
-from pimpy.core.views.rp import rp_of, rpf
-from pimpy.daemon import configfile, entries, logs, memory, smcroute_ipc
+from pimpy.daemon import configfile, later, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
 from pimpy.daemon.driver import Driver
-from pimpy.daemon.facts import explained
 from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
-from pimpy.daemon.recorder import Recorder
-from pimpy.daemon.rows import StatusRow
 from pimpy.daemon.tables import Tables, fitting
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
@@ -44,7 +38,11 @@ from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
 from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_address, parse_address
 
 if TYPE_CHECKING:
+    from pimpy.core.explain import ExplainRow
+    from pimpy.core.rows import MrouteRow, Row
     from pimpy.daemon.metrics import MetricsServer
+    from pimpy.daemon.recorder import Recorder
+    from pimpy.daemon.rows import StatusRow
 
 log = logging.getLogger("pimpy")
 
@@ -79,9 +77,7 @@ def run(options: Options, keeping: Keeping, keeper: int) -> int:
         return EXIT_CONFIG
     sys.stderr.flush()
     if not within_reach(__file__):
-        import prometheus_client  # noqa: F401  (imported when asked for: by then its files are out of reach)
-
-        import pimpy.daemon.metrics  # noqa: F401
+        later.import_all()  # by the time that they are needed, their files are out of reach
     given = keeping.open(further(result.model))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.chdir("/")
@@ -140,7 +136,7 @@ class Daemon:
         await self._start_metrics()
         loop.call_later(INTERVAL, self._now_and_then, INTERVAL, self._look_at_counters)
         loop.call_later(BRIDGES, self._now_and_then, BRIDGES, self._look_at_bridges)
-        memory.tune_collector()
+        later.import_in_turn(memory.tune_collector)
         await self._ended.wait()
         await self._stop()
         return 0
@@ -149,6 +145,8 @@ class Daemon:
         """The control socket's; in smcroute's place it speaks smcroute's protocol too, for 128 clients."""
         if self.options.dialect != "smcroute":
             return ControlServer(self.options.socket_path, self)
+        from pimpy.daemon import smcroute_ipc
+
         binary = smcroute_ipc.Server(self)
         return ControlServer(self.options.socket_path, self, Limits(clients=128), binary)
 
@@ -184,6 +182,8 @@ class Daemon:
 
     def _open_recorder(self) -> None:
         if "record" in self.given.kept:
+            from pimpy.daemon.recorder import Recorder
+
             self.recorder = Recorder(open(self.given.kept["record"], "w", encoding="ascii"))  # noqa: SIM115
 
     def _start_family(self, family: Family) -> None:
@@ -196,6 +196,7 @@ class Daemon:
         memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
         adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
         driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
+        driver.broken = _end_as_a_crash
         if self.options.script is not None:
             driver.installed = self._installed
         self.monitor.routers.append(router)
@@ -302,6 +303,8 @@ class Daemon:
 
     def rows(self, kind: str) -> list[Row]:
         """All rows of a kind, of both families; `mroute` with the kernel's counters."""
+        from pimpy.daemon import entries
+
         protocol, _, rest = kind.partition("_")
         found: list[Row] = []
         for family, driver in self.drivers.items():
@@ -316,6 +319,8 @@ class Daemon:
 
     def entries(self) -> Iterator[list[MrouteRow]]:
         """The entries of both families, in slices, with the kernel's counters."""
+        from pimpy.daemon import entries
+
         return entries.in_slices(self.drivers, self.adapters, self.meters)
 
     def look_up(self, what: str, address: Address) -> list[Row]:
@@ -324,6 +329,8 @@ class Daemon:
         driver = self.drivers.get(family)
         if driver is None:
             return []
+        from pimpy.core.views.rp import rp_of, rpf
+
         if what == "rp":
             return list(rp_of(driver.router, address))
         route = self.adapters[family].route(address)
@@ -331,6 +338,8 @@ class Daemon:
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
         """Sentences on a stream, from the live state and the kernel's entry."""
+        from pimpy.daemon.facts import explained
+
         key = parse_address(group)
         driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
         if driver is None:
@@ -343,6 +352,8 @@ class Daemon:
 
     def status(self) -> StatusRow:
         """How the daemon fares."""
+        from pimpy.daemon.rows import StatusRow
+
         routers = [driver.router for driver in self.drivers.values()]
         return StatusRow(
             version=__version__,
@@ -465,6 +476,12 @@ class Daemon:
             log.info("%s", self.reload(), extra={"reason": "reload"})
         except RefusedError as refusal:
             log.error("%s", refusal.text, extra={"reason": "config"})
+
+
+def _end_as_a_crash() -> None:
+    """The core is not what it should be any more: the keeper starts another worker, and nothing is said or removed."""
+    logs.close()
+    os._exit(EXIT_FAILED)
 
 
 def _keeper_gone() -> None:

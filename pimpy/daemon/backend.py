@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pimpy.core.engine.counters import CounterKey as CounterKey
-from pimpy.core.explain import ExplainRow
-from pimpy.core.rows import MrouteRow, Row
-from pimpy.daemon.monitor import Monitor
-from pimpy.daemon.rows import StatusRow
-from pimpy.wire.family import Address
+
+if TYPE_CHECKING:
+    from pimpy.core.explain import ExplainRow
+    from pimpy.core.rows import MrouteRow, Row
+    from pimpy.daemon.monitor import Monitor
+    from pimpy.daemon.rows import StatusRow
+    from pimpy.wire.family import Address
 
 KINDS = (
     "neighbors",

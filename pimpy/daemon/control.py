@@ -5,6 +5,7 @@ JSON: `{"command": "show neighbors"}` is answered by `{"rows": [...]}`, `{"text"
 first byte is pimd's protocol: one command, ended by a newline, the end of the stream or 50 ms of silence; its
 answer, and the end.
 Clients are bounded in number, time and memory; whatever they send, routing goes on.
+What answers are made of is imported when it is first needed: see `later.py`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
 from itertools import chain, islice, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from pimpy.daemon import commands, pimd_text, smcroute_ipc
+from pimpy.daemon import commands
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.keeper.listener import SocketHeldError as SocketHeldError
 from pimpy.daemon.keeper.listener import listen as listen
-from pimpy.daemon.rows import AnyRow, as_json, sort_key
+
+if TYPE_CHECKING:
+    from pimpy.daemon import smcroute_ipc
+    from pimpy.daemon.rows import AnyRow
 
 log = logging.getLogger("pimpy.control")
 
@@ -154,6 +158,8 @@ class _Client:
 
     async def _is_binary(self) -> bool:
         """Whether the first two bytes are smcroute's; they stay in the buffer."""
+        from pimpy.daemon import smcroute_ipc
+
         async with asyncio.timeout(self.server.limits.first):
             while len(self.buffer) < 2 and (chunk := await self.reader.read(4096)):
                 self.buffer += chunk
@@ -200,6 +206,8 @@ class _Client:
 
     def _text(self, request: bytes) -> bytes:
         """pimd's protocol."""
+        from pimpy.daemon import pimd_text
+
         try:
             answer = pimd_text.answer(self.server.backend, request.decode("utf-8", errors="replace"))
         except commands.RefusedError as refusal:
@@ -232,6 +240,8 @@ class _Client:
 
     async def _rows(self, rows: list[AnyRow]) -> None:
         """The rows in order, slice by slice, so that the loop has its turn between them."""
+        from pimpy.daemon.rows import as_json
+
         ordered = await _ordered(rows)
         before = b'{"rows":['
         while piece := list(islice(ordered, _SLICE)):
@@ -242,6 +252,8 @@ class _Client:
 
     async def _monitor(self) -> None:
         """Events, one an answer, until the client says something or goes."""
+        from pimpy.daemon.rows import as_json
+
         self.task.set_name("idle")
         monitor = self.server.backend.monitor
         listener = monitor.subscribe()
@@ -269,6 +281,8 @@ class _Client:
 
 async def _ordered(rows: list[AnyRow]) -> Iterator[AnyRow]:
     """The rows in order: sorted by pieces, which are merged as they are asked for."""
+    from pimpy.daemon.rows import sort_key
+
     runs: list[list[tuple[tuple[Any, ...], int]]] = []
     for start in range(0, len(rows), _SLICE * 5):
         piece = rows[start : start + _SLICE * 5]

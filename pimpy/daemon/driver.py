@@ -1,21 +1,33 @@
-"""Turns the core: events in, effects out, one timer. The only place where a router meets a clock."""
+"""Turns the core: events in, effects out, one timer. The only place where a router meets a clock.
+
+A packet that the core cannot handle, for an error of its own or for want of memory, is dropped and counted. What else
+fails (a timer, a link that changed, effects that cannot be applied) leaves the core other than the world is: then the
+process ends, and the next one takes over what there is.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pimpy.core.engine.effects import Effect, Installed, Notice
-from pimpy.core.engine.events import Event
+from pimpy.core.engine.events import Event, NoCache, PacketReceived, WholePacket, WrongVif
 from pimpy.core.router import Router
-from pimpy.daemon.recorder import Recorder
+
+if TYPE_CHECKING:
+    from pimpy.daemon.recorder import Recorder
+
+log = logging.getLogger("pimpy.driver")
 
 SLICE = 0.1
 """Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""
 PORTIONS = (8, 256)
 """The least and the most that is read at once."""
+PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket)
+"""Events of which any may be lost: all protocols bear that."""
 ROUNDS = 16
 """How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""
 
@@ -52,6 +64,8 @@ class Driver:
         self._watch = watch
         self.installed: Callable[[Installed], None] | None = None
         """Told of streams that got an entry by a static route of several."""
+        self.broken: Callable[[], None] | None = None
+        """Ends the process; without it, the error is raised."""
         self._recorder = recorder
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
@@ -61,8 +75,7 @@ class Driver:
     def feed(self, events: Sequence[Event]) -> None:
         """Handle a batch of events and do what follows from them."""
         began = self.now()
-        self._handle(events)
-        self._follow()
+        self._whole(lambda: self._handle(events))
         self._measure(len(events), self.now() - began)
 
     def _measure(self, count: int, seconds: float) -> None:
@@ -87,10 +100,32 @@ class Driver:
             now = self.now()
             if recorder is not None:
                 recorder.event(router, event, now)
-            router.handle(event, now)
+            try:
+                router.handle(event, now)
+            except Exception as error:
+                if not isinstance(event, PACKETS):
+                    raise
+                reason = "no_memory" if isinstance(error, MemoryError) else "internal_error"
+                router.counters.add("-", "kernel", "rx", "message", reason)
+                log.exception("a packet could not be handled", extra={"reason": reason})
 
     def _follow(self) -> None:
         """Apply effects, and handle what the kernel says to them, until nothing is left."""
+        self._whole(lambda: None)
+
+    def _whole(self, first: Callable[[], None]) -> None:
+        """Do something and what follows from it; if that cannot be done whole, it is for another worker to go on."""
+        try:
+            first()
+            self._apply()
+        except Exception:
+            if self.broken is None:
+                raise
+            log.exception("an error of our own: another worker takes over", extra={"reason": "broken"})
+            self.broken()
+        self._arm()
+
+    def _apply(self) -> None:
         for _ in range(ROUNDS):
             drained = self.router.drain()
             if self._recorder is not None:
@@ -103,7 +138,6 @@ class Driver:
             self._handle(answers)
         else:
             asyncio.get_running_loop().call_soon(self._follow)
-        self._arm()
 
     def _without_notices(self, drained: list[Effect]) -> list[Effect]:
         for effect in drained:
@@ -133,5 +167,4 @@ class Driver:
         now = self.now()
         if self._recorder is not None:
             self._recorder.advance(self.router, now)
-        self.router.advance(now)
-        self._follow()
+        self._whole(lambda: self.router.advance(now))

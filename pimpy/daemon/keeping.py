@@ -8,7 +8,7 @@ from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from attrs import field, frozen
+from attrs import frozen
 
 from pimpy.daemon.keeper import channel
 from pimpy.daemon.keeper.channel import Message
@@ -36,9 +36,9 @@ class Given:
     """Whether no worker of this keeper has served yet."""
     asked: tuple[tuple[str, int], ...]
     """(family, table) of the further tables that it asked for."""
-    tables: tuple[tuple[str, int], ...] = field(converter=tuple)
+    tables: tuple[tuple[str, int], ...]
     """(family, table) of the further tables that are open."""
-    remarks: tuple[tuple[str, str, str], ...] = field(converter=tuple)
+    remarks: tuple[tuple[str, str, str], ...]
     """What the keeper would have logged: level, reason, text."""
 
 
@@ -60,7 +60,8 @@ class Keeping:
         while (message := self._receive()).verb == "kept":
             kept.update(zip(message.text.split(), message.descriptors, strict=True))
         facts = literal_eval(message.text)
-        return Given(kept, tuple(facts.pop("families")), asked=tuple(further), **facts)
+        families, tables, remarks = (tuple(facts.pop(name)) for name in ("families", "tables", "remarks"))
+        return Given(kept, families, asked=tuple(further), tables=tables, remarks=remarks, **facts)
 
     def find(self) -> str | None:
         """See `configfile.Source`."""

@@ -23,32 +23,10 @@ from typing import Protocol
 
 from pimpy.core.engine.effects import Notice
 from pimpy.daemon.commands import USAGE, RefusedError
+from pimpy.daemon.levels import LEVEL_WORDS, LEVELS, NOTICE, SUBSYSTEMS, level_name, subsystems
 from pimpy.daemon.options import Options
 
-NOTICE = 25
-NONE = 100
-
 logging.addLevelName(NOTICE, "NOTICE")
-
-_LEVELS = {
-    "none": NONE,
-    "err": logging.ERROR,
-    "warning": logging.WARNING,
-    "notice": NOTICE,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
-"""The levels and their numbers. `warning` stands above `notice`, as in syslog."""
-
-_SYNONYMS = {"error": "err", "warn": "warning", "crit": "err", "alert": "err", "emerg": "err", "panic": "err"}
-
-LEVEL_WORDS = tuple(_LEVELS)
-
-SUBSYSTEMS = (
-    *("all", "asserts", "bsr", "crp", "detail", "igmp", "interfaces", "jp", "kernel", "mfc", "mld", "mrt"),
-    *("neighbors", "packets", "pim", "registers", "rpf", "timers"),
-)
-"""What `-d` knows: pimd's words (but for two that nothing here is behind), and `mld`."""
 
 WINDOW = 60.0
 """Seconds that a limit holds."""
@@ -59,34 +37,13 @@ MAX_KEYS = 4096
 
 _DEV_NULL = os.makedev(1, 3)
 _SEVERITY = {logging.ERROR: 3, logging.WARNING: 4, NOTICE: 5, logging.INFO: 6, logging.DEBUG: 7}
-_NAMES = {number: word for word, number in _LEVELS.items()}
-
-
-def level_name(text: str) -> str:
-    """The level that a word means, one of LEVEL_WORDS; pimd's other words for them are taken. ValueError if none."""
-    low = text.lower()
-    low = _SYNONYMS.get(low, low)
-    if low not in _LEVELS:
-        raise ValueError(f"no such level: {text!r}")
-    return low
-
-
-def subsystems(text: str) -> tuple[str, ...]:
-    """The subsystems of a list with commas; each may be shortened. ValueError names the one that is unknown."""
-    found = []
-    for word in text.split(","):
-        low = word.strip().lower()
-        names = [name for name in SUBSYSTEMS if name == low] or [name for name in SUBSYSTEMS if name.startswith(low)]
-        if not low or len(names) != 1:
-            raise ValueError(f"{'no such' if not names else 'ambiguous'} subsystem: {word!r}")
-        found.append(names[0])
-    return tuple(found)
+_NAMES = {number: word for word, number in LEVELS.items()}
 
 
 def event(severity: str, reason: str, text: str, interface: str | None = None) -> None:
     """Log one event: `severity` one of LEVEL_WORDS, `reason` a stable word, `text` for people, the remedy included."""
     extra = {"reason": reason, "interface": interface}
-    logging.getLogger("pimpy").log(_LEVELS[level_name(severity)], "%s", text, extra=extra)
+    logging.getLogger("pimpy").log(LEVELS[level_name(severity)], "%s", text, extra=extra)
 
 
 def notice(family: str, said: Notice) -> None:
@@ -350,7 +307,7 @@ def set_level(word: str) -> str:
         name = level_name(word)
     except ValueError as error:
         raise RefusedError(f"{error}; known are {', '.join(LEVEL_WORDS)}", USAGE) from None
-    logging.getLogger("pimpy").setLevel(_LEVELS[name])
+    logging.getLogger("pimpy").setLevel(LEVELS[name])
     return name
 
 

@@ -10,13 +10,17 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pimpy.core.engine.effects import DelMfc, Effect, Notice, SetMfc
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.router import Router
 from pimpy.wire.family import Address, format_address
+
+if TYPE_CHECKING:
+    from pimpy.daemon.rows import EventRow
 
 CAPACITY = 10_000
 """Events that one listener may be behind."""
@@ -42,25 +46,6 @@ EVENTS = {
 """The words of `event` beside the reason words of the log (neighbor_up, dr_change, ...), and what they mean."""
 
 
-@frozen
-class EventRow:
-    """One event, `pimctl monitor`."""
-
-    time: float
-    """Seconds since 1970 (UTC)."""
-    address_family: str | None
-    event: str
-    """One of `daemon.monitor.EVENTS`, or a reason word of the log."""
-    interface: str | None
-    group: str | None
-    source_address: str | None
-    """None for (*,G), and where no entry is concerned."""
-    address: str | None
-    """The neighbour or RP that is concerned."""
-    text: str | None
-    """In words, where there are any."""
-
-
 @define(eq=False)
 class Listener:
     """One who watches."""
@@ -84,7 +69,7 @@ class Listener:
         if not self.queue:
             self._news.clear()
             if self.lost:
-                rows.append(EventRow(time.time(), None, "lost", None, None, None, None, f"{self.lost} events"))
+                rows.append(_event(None, "lost", text=f"{self.lost} events"))
                 self.lost = 0
         return rows
 
@@ -113,11 +98,13 @@ class Monitor:
 
     def notice(self, family: str, said: Notice) -> None:
         """What the core tells the operator."""
+        if not self._listeners:
+            return
         name, colon, text = said.text.partition(": ")
         if colon and " " not in name:
-            self._put(EventRow(time.time(), family, said.reason, name, None, None, None, text))
+            self._put(_event(family, said.reason, interface=name, text=text))
         else:
-            self._put(EventRow(time.time(), family, said.reason, None, None, None, None, said.text))
+            self._put(_event(family, said.reason, text=said.text))
 
     def effects(self, router: Router, effects: Sequence[Effect]) -> None:
         """What the kernel is told about entries."""
@@ -132,24 +119,33 @@ class Monitor:
                 self._entry(router, "not_forwarding", effect.source, effect.group, None)
 
     def _entry(self, router: Router, what: str, source: Address, group: Address, text: str | None) -> None:
-        row = EventRow(
-            time.time(), router.family.name, what, None, format_address(group), format_address(source), None, text
-        )
-        self._put(row)
+        self._put(_event(router.family.name, what, group, source, text=text))
 
     def _told_of(self, router: Router) -> Callable[[str, Address, Address | None, str | None, Address | None], None]:
         def told(
             what: str, group: Address, source: Address | None, interface: str | None, address: Address | None
         ) -> None:
-            family = router.family.name
-            whose, where = _text(source), _text(address)
-            self._put(EventRow(time.time(), family, what, interface, format_address(group), whose, where, None))
+            self._put(_event(router.family.name, what, group, source, interface, address))
 
         return told
 
     def _put(self, row: EventRow) -> None:
         for listener in self._listeners:
             listener.put(row)
+
+
+def _event(
+    family: str | None,
+    what: str,
+    group: Address | None = None,
+    source: Address | None = None,
+    interface: str | None = None,
+    address: Address | None = None,
+    text: str | None = None,
+) -> EventRow:
+    from pimpy.daemon.rows import EventRow  # nobody watches while the daemon starts
+
+    return EventRow(time.time(), family, what, interface, _text(group), _text(source), _text(address), text)
 
 
 def _text(address: Address | None) -> str | None:

@@ -22,9 +22,9 @@ class Options:
     socket: str | None = None
     """`-u FILE` as it was given; see `socket_path`."""
     log_level: str = "notice"
-    """`-l LEVEL`: one of `logs.LEVELS`."""
+    """`-l LEVEL`: one of `levels.LEVELS`."""
     debug: tuple[str, ...] = ()
-    """`-d SYS[,SYS]`: subsystems to debug, words of `logs.SUBSYSTEMS`."""
+    """`-d SYS[,SYS]`: subsystems to debug, words of `levels.SUBSYSTEMS`."""
     syslog: bool = False
     """`-s`: log to syslog in the foreground too."""
     table: int = 0

@@ -23,7 +23,7 @@ from pimpy.core.rows import (
     Row,
     RpSetRow,
 )
-from pimpy.daemon import logs, pimd_mrt
+from pimpy.daemon import levels, pimd_mrt
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.commands import USAGE, RefusedError
 from pimpy.daemon.rows import sort_key
@@ -79,7 +79,7 @@ def answer(backend: Backend, line: str) -> str:
 def _debug(backend: Backend, words: Sequence[str]) -> str:
     """`debug`, `debug ?`, `debug none` and `debug SYS,SYS`."""
     if words[:1] in (["?"], ["all"]):
-        return ", ".join(logs.SUBSYSTEMS)
+        return ", ".join(levels.SUBSYSTEMS)
     return backend.command("debug", words[:1])
 
 

@@ -35,7 +35,6 @@ from pimpy.core.rows import (
     RptRow,
     StaticRow,
 )
-from pimpy.daemon.monitor import EventRow
 
 
 @frozen(kw_only=True)
@@ -94,6 +93,25 @@ class CounterRow:
     reason: str | None
     """Why these were not taken, a stable word; None for those that were."""
     count: int
+
+
+@frozen
+class EventRow:
+    """One event, `pimctl monitor`."""
+
+    time: float
+    """Seconds since 1970 (UTC)."""
+    address_family: str | None
+    event: str
+    """One of `daemon.monitor.EVENTS`, or a reason word of the log."""
+    interface: str | None
+    group: str | None
+    source_address: str | None
+    """None for (*,G), and where no entry is concerned."""
+    address: str | None
+    """The neighbour or RP that is concerned."""
+    text: str | None
+    """In words, where there are any."""
 
 
 AnyRow = Row | StatusRow | CounterRow | EventRow | ExplainRow

@@ -24,7 +24,6 @@ from pimpy.config.tables import of_table, without
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import Configured, EntryGone, LinkChanged, LinkGone, Shutdown
 from pimpy.core.router import Router
-from pimpy.core.rows import InterfaceRow, MrouteRow, OutgoingRow, ProxyRow, Row
 from pimpy.core.traffic import Meter
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.driver import Driver
@@ -37,6 +36,8 @@ from pimpy.wire.family import FAMILIES, Address, Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pimpy.core.rows import Row
 
 log = logging.getLogger("pimpy")
 
@@ -161,6 +162,8 @@ class Tables:
 
     def rows(self, kind: str, main: list[Row]) -> list[Row]:
         """All rows of a kind, `main` being those of the main tables."""
+        from pimpy.core.rows import InterfaceRow
+
         found = list(main)
         for served in self.served:
             own = list(self._rows(served, kind))
@@ -175,6 +178,8 @@ class Tables:
         return found
 
     def _rows(self, served: Served, kind: str) -> Iterator[Row]:
+        from pimpy.core.rows import InterfaceRow, MrouteRow, OutgoingRow, ProxyRow
+
         protocol, _, rest = kind.partition("_")
         router = served.router
         router.heap.now = max(router.heap.now, served.driver.now())

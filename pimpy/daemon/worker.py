@@ -10,21 +10,31 @@ from typing import NoReturn
 from pimpy.daemon import memory
 
 
-def main(line: int) -> NoReturn:
-    """Work for the keeper at the other end of the socket `line`. Never returns."""
+def main(line: int, spare: bool = False) -> NoReturn:
+    """Work for the keeper at the other end of the socket `line`, once it says so. Never returns.
+
+    A spare process may have long to wait: it imports what a worker would import later.
+    """
     memory.pause_collector()
+    from pimpy.kernel import _mroute
+
+    _mroute.set_name("pimpyd-spare" if spare else "pimpyd-worker")
+    _import_asyncio()
     from attrs import fields
 
-    from pimpy.daemon import app, logs
+    from pimpy.daemon import app, later, logs
+    from pimpy.daemon.keeper.privileges import be_taken_first
     from pimpy.daemon.keeping import Keeping
     from pimpy.daemon.options import Options
-    from pimpy.kernel import _mroute
 
     code = 1
     try:
-        _mroute.set_name("pimpyd-worker")
         keeping = Keeping(socket.socket(fileno=line))
+        if spare:
+            be_taken_first()
+            later.import_all()
         asked = keeping.hello()
+        _mroute.set_name("pimpyd-worker")
         known = {attribute.name for attribute in fields(Options)}
         options = Options(**{name: value for name, value in asked.items() if name in known})
         code = app.run(options, keeping, asked["keeper"])
@@ -34,3 +44,11 @@ def main(line: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _import_asyncio() -> None:
+    """The event loop without TLS, which nobody here speaks: the library behind it takes 10 ms to load."""
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    import asyncio  # noqa: F401
+
+    del sys.modules["ssl"]

@@ -18,7 +18,6 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from socket import (
     AF_INET,
     AF_INET6,
@@ -419,7 +418,7 @@ def advice(family: Family, interfaces: Iterable[str]) -> list[Advice]:
 def _sysctl(key: str, *more: str) -> int | None:
     """A number below /proc/sys, None if it cannot be read. `more` is for interface names, which may have dots."""
     try:
-        return int(Path("/proc/sys", *key.split("."), *more).read_text(encoding="ascii"))
+        return int(_read("/".join(("/proc/sys", *key.split("."), *more))))
     except (OSError, ValueError):
         return None
 
@@ -428,15 +427,15 @@ def _holders(family: Family) -> str:
     """The programs that have a raw IGMP or ICMPv6 socket, as far as /proc tells: `pimd (pid 12)`."""
     inodes = _raw_inodes(family)
     found: dict[int, str] = {}
-    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        if int(process.name) == os.getpid():
+    for process in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        if process == os.getpid():
             continue
         with suppress(OSError):
-            links = {os.readlink(link) for link in (process / "fd").iterdir()}
-            parent = int((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+            folder = f"/proc/{process}"
+            links = {os.readlink(f"{folder}/fd/{number}") for number in os.listdir(f"{folder}/fd")}
+            parent = int(_read(f"{folder}/stat").rpartition(")")[2].split()[1])
             if not links.isdisjoint(inodes) and parent not in found:  # a parent speaks for its children
-                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                found[int(process.name)] = f"{name} (pid {process.name})"
+                found[process] = f"{_read(f'{folder}/comm').strip()} (pid {process})"
     return " or ".join(found.values())
 
 
@@ -444,8 +443,14 @@ def _raw_inodes(family: Family) -> set[str]:
     """The raw sockets of the protocol whose sockets own tables, as the targets of their links in /proc."""
     path, protocol = ("/proc/net/raw", IPPROTO_IGMP) if family.size == 4 else ("/proc/net/raw6", IPPROTO_ICMPV6)
     try:
-        lines = Path(path).read_text(encoding="ascii").splitlines()[1:]
+        lines = _read(path).splitlines()[1:]
     except OSError:
         return set()
     rows = (line.split() for line in lines)
     return {f"socket:[{row[9]}]" for row in rows if len(row) > 9 and int(row[1].rpartition(":")[2], 16) == protocol}
+
+
+def _read(path: str) -> str:
+    """The text of a file of /proc; OSError if it cannot be read."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

@@ -23,10 +23,11 @@ class Prefix:
 
     def covers(self, address: Address) -> bool:
         """Whether `address` lies in this range; an address of another family never does."""
-        if len(address) != len(self.network):
+        network = self.network
+        whole, bits = self.length >> 3, self.length & 7
+        if address[:whole] != network[:whole] or len(address) != len(network):
             return False
-        shift = 8 * len(address) - self.length
-        return int.from_bytes(address, "big") >> shift == int.from_bytes(self.network, "big") >> shift
+        return not bits or (address[whole] ^ network[whole]) >> (8 - bits) == 0
 
     def __str__(self) -> str:
         return f"{format_address(self.network)}/{self.length}"

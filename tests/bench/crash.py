@@ -1,7 +1,8 @@
 """What a crash costs: `python -m bench.crash`. N (S,G) stand, the daemon is killed, and comes back at once.
 
 src - r - h. A stream flows to a real member all the time. pimpyd's worker is started again by its keeper; FRR's pimd or
-pim6d, and pimd, are started again by this program, at once, as a watchdog would in the best case.
+pim6d, and pimd, are started again by this program, at once, as a watchdog would in the best case. In the very moment of
+the crash a new stream begins (`answers`), and a host asks for one that flows already (`joins`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from lab.frr import DAEMONS, Frr
 from lab.pimd import Pimd
 from lab.pimpyd import QUICK, Pimpyd
-from lab.service import worker
+from lab.service import spare, worker
 from lab.shell import LabError, wait_until
 from lab.topology import Lab, Node
 from lab.traffic import Receiver, Sender, reports, ssm_group
@@ -39,6 +40,8 @@ class Crash:
     outage: float
     answer: float
     """Until the first stream that nobody had seen before has its answer (an entry) in the kernel."""
+    joins: float
+    """Until the host has the first packet of the stream that it asked for when the daemon was killed."""
     adoption: float | None
 
 
@@ -65,6 +68,12 @@ class Router:
             self.pimd.process.stop(signal.SIGKILL)
             (self.pimd.folder / "pimd.pid").unlink(missing_ok=True)
             self.pimd.start()
+
+    def settle(self) -> None:
+        """Let it be as it is most of the time: pimpyd's spare worker is there some seconds after a start."""
+        time.sleep(3)
+        if self.pimpyd is not None:
+            self.pimpyd.wait_for(spare, PATIENCE)
 
     def adoption(self) -> float | None:
         """What the last worker says of itself."""
@@ -108,18 +117,26 @@ def measure(kind: str, family: int, count: int, times: int) -> list[Crash]:
 
 
 def crash(daemon: Router, receiver: Receiver, source: Node, inside: int, number: int) -> Crash:
-    time.sleep(3)
+    there = source.port("r").address(daemon.family), ssm_group(daemon.family, 600000 + number)
+    Sender(source.port("r"), [there[1]], rate=200)
+    daemon.settle()
     receiver.reset()
     receiver.wait_for(RATE // 2, PATIENCE)
     unknown = ssm_group(daemon.family, 500000 + number)
     began = time.monotonic()
+    killed = time.time()
     daemon.kill()
+    receiver.join(there)
     Sender(source.port("r"), [unknown], rate=100, count=3000)
     wait_until(lambda: answered(inside, daemon.family, unknown), PATIENCE, "a new stream is answered")
     answer = time.monotonic() - began
-    receiver.wait_for(RATE, PATIENCE)
-    stream = receiver.stream()
-    return Crash(stream.lost, stream.outage * 1000, answer * 1000, daemon.adoption())
+    wait_until(lambda: receiver.stream(*there).received, PATIENCE, "the host that asked is served")
+    joins = receiver.stream(*there).first_time - killed
+    main = there[0], ssm_group(daemon.family, 1)
+    wait_until(lambda: receiver.stream(*main).received > RATE, PATIENCE, "the first stream flows on")
+    stream = receiver.stream(*main)
+    receiver.leave(there)
+    return Crash(stream.lost, stream.outage * 1000, answer * 1000, joins * 1000, daemon.adoption())
 
 
 def main() -> int:
@@ -130,7 +147,8 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=3, help="how often each is killed")
     options = parser.parse_args()
     print(
-        f"{'':8}{'family':8}{'(S,G)':>7}{'times':>6}{'lost':>7}{'outage ms':>11}{'answers ms':>12}{'adoption ms':>13}"
+        f"{'':8}{'family':8}{'(S,G)':>7}{'times':>6}{'lost':>7}{'outage ms':>11}{'answers ms':>12}"
+        f"{'joins ms':>10}{'adoption ms':>13}"
     )
     for family in options.families:
         for kind in options.kinds:
@@ -145,6 +163,7 @@ def main() -> int:
             print(
                 f"{kind:8}{'IPv' + str(family):8}{options.count:7}{len(runs):6}{sum(run.lost for run in runs):7}"
                 f"{max(run.outage for run in runs):11.0f}{statistics.median(run.answer for run in runs):12.0f}"
+                f"{statistics.median(run.joins for run in runs):10.0f}"
                 + (f"{statistics.median(adoptions):13.0f}" if adoptions else f"{'-':>13}"),
                 flush=True,
             )

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.service import comm
+
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -34,10 +36,15 @@ def family_tree(pids: Iterable[int]) -> list[int]:
 
 
 def use(pids: Iterable[int]) -> Use:
-    """Of these processes, their threads and their descendants."""
+    """Of these processes, their threads and their descendants.
+
+    pimpyd's spare worker is left out: it starts some time or other, and does not care what is routed.
+    """
     cpu, memory = 0.0, 0
     for pid in family_tree(pids):
         with contextlib.suppress(OSError):
+            if comm(pid) == "pimpyd-spare":
+                continue
             cpu += _cpu(pid)
             memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     return Use(cpu, memory)

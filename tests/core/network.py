@@ -35,6 +35,7 @@ from pimpy.wire.family import Address, Family, format_address, parse_address
 
 START = 1000.0
 """When the world begins: no clock of a real host starts at zero."""
+FOREVER = float("inf")
 STORM = 20_000
 """So many events at one instant are no honest work."""
 
@@ -72,12 +73,25 @@ class Link:
             self.log.append((self.net.now, sender.name if isinstance(sender, Node) else "", packet))
         if not self.up:
             return
+        if not (self.loss or self.duplicate or self.jitter):
+            self.net.later(self.delay, self._to_all, sender, packet)
+            return
         for name, port in self.ports.items():
             if port.node is not sender:
                 self._carry(self._to_router, name, packet)
         for other in self.others:
             if other is not sender:
                 self._carry(self._to_other, other, packet)
+
+    def _to_all(self, sender: Attached, packet: Packet) -> None:
+        """Everybody gets it at once: one event, where it would be fifty on a LAN with many hosts."""
+        if self.up:
+            for port in list(self.ports.values()):
+                if port.node is not sender:
+                    port.node.receive(port, packet)
+            for other in list(self.others):
+                if other is not sender:
+                    other.receive(packet)
 
     def _carry(self, deliver: Callable[..., object], to: object, packet: Packet) -> None:
         """Deliver once, twice or not at all, now or later."""
@@ -142,6 +156,8 @@ class Net:
         self._queue: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = count()
         self._dirty: dict[str, Node] = {}
+        self._moved: dict[Node, None] = {}
+        """Routers whose next deadline may be another one."""
         self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
         self._subnets: dict[bytes, str] = {}
 
@@ -220,19 +236,18 @@ class Net:
     def run_until(self, end: float) -> None:
         """Let time pass until `end`; everything that is due at `end` has happened then."""
         self._settle()
-        while (when := self._next()) is not None and when <= end:
+        deadlines = {node: node.deadline() for node in self.nodes.values()}
+        self._moved.clear()
+        while (when := min(self._queue[0][0] if self._queue else FOREVER, *deadlines.values(), FOREVER)) <= end:
             self.now = max(self.now, when)
-            for node in self.nodes.values():
-                node.advance()
+            for node, deadline in deadlines.items():
+                if deadline <= self.now:
+                    node.advance()
             self._settle()
+            for node in self._moved:
+                deadlines[node] = node.deadline()
+            self._moved.clear()
         self.now = end
-
-    def _next(self) -> float | None:
-        deadlines = [node.deadline() for node in self.nodes.values()]
-        times = [when for when in deadlines if when is not None]
-        if self._queue:
-            times.append(self._queue[0][0])
-        return min(times, default=None)
 
     def _settle(self) -> None:
         """Let everything happen that is due now."""
@@ -249,6 +264,7 @@ class Net:
 
     def touch(self, node: Node) -> None:
         """A router has effects to be drained, now or once the events of this instant are handled."""
+        self._moved[node] = None
         if self.batches:
             self._dirty[node.name] = node
         else:

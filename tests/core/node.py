@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,8 @@ class Node:
     """What the sockets of a daemon that died have received; None if nobody keeps them."""
     told: dict[Address, RouteResolved | None] = field(factory=dict)
     """The addresses whose routes the router wants to hear of, and what it was told last."""
+    done: int = 0
+    """Effects that were carried out: neither packets nor questions."""
     _next_ifindex: int = 2
     _link_at: dict[int, str] = field(factory=dict)
 
@@ -179,11 +182,13 @@ class Node:
     def crash(self) -> None:
         """The daemon dies without a word, and the kernel's table goes with it."""
         self.router = None
+        self.net.touch(self)
         self._new_kernel()
 
     def die(self) -> None:
         """The daemon dies without a word; its sockets are kept, and with them the table, and what they receive."""
         self.router = None
+        self.net.touch(self)
         self.waiting = []
         self.kernel.registers.clear()  # the extension's, and with it the process's
 
@@ -249,14 +254,14 @@ class Node:
                 )
             )
 
-    def deadline(self) -> float | None:
-        """When the daemon wants to be woken."""
-        return None if self.router is None else self.router.next_deadline()
+    def deadline(self) -> float:
+        """When the daemon wants to be woken; never if it does not run."""
+        when = None if self.router is None else self.router.next_deadline()
+        return math.inf if when is None else when
 
     def advance(self) -> None:
         """Wake the daemon if it is time."""
-        when = self.deadline()
-        if self.router is not None and when is not None and when <= self.net.now:
+        if self.router is not None and self.deadline() <= self.net.now:
             self.router.advance(self.net.now)
             self.net.touch(self)
 
@@ -267,10 +272,13 @@ class Node:
         effects = self.router.drain()
         for effect in effects:
             self._apply(effect)
-        before = self.kernel.contents()
-        for effect in effects:
-            self.kernel.apply(effect, strict=False)
-        assert self.kernel.contents() == before, f"{self.name}: twice is not once: {effects}"
+        lasting = [effect for effect in effects if not isinstance(effect, (SendPacket, ReadCounters, ReadTable))]
+        if lasting:
+            self.done += len(lasting)
+            before = self.kernel.contents()
+            for effect in lasting:
+                self.kernel.apply(effect, strict=False)
+            assert self.kernel.contents() == before, f"{self.name}: twice is not once: {effects}"
         if any(isinstance(effect, ReadTable) for effect in effects):
             self.handle(self.kernel.contents_read())  # what is put right is looked at then
             return

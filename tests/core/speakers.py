@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 CODECS = {"igmp": igmp, "mld": mld}
 Channel = tuple[Address, Address]
 """(source, group)."""
+
+
+@lru_cache(maxsize=256)
+def _decoded(protocol: str, data: bytes) -> Query | Report:
+    """A message, read once for all hosts on a link."""
+    return CODECS[protocol].decode(data)
 
 
 @frozen
@@ -113,9 +120,11 @@ class Host:
         family = self.net.family
         if packet.protocol != family.gmp:
             return
-        query = CODECS[family.gmp].decode(packet.data)
+        query = _decoded(family.gmp, packet.data)
         if isinstance(query, Query):
-            self.net.later(self.random.uniform(0, query.max_response), self._answer, query)
+            delay = self.random.uniform(0, query.max_response)
+            if self.anything or any(self.wants.values()):
+                self.net.later(delay, self._answer, query)
 
     def _answer(self, query: Query) -> None:
         general = query.group == self.net.family.any

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import pytest
 from pimpy.daemon.keeper import channel, service, upgrade
 from pimpy.daemon.keeper.answers import take
 from pimpy.daemon.keeper.files import Files
-from pimpy.daemon.keeper.keeper import Keeper, Worker
+from pimpy.daemon.keeper.keeper import Keeper
+from pimpy.daemon.keeper.workers import Spare, Worker
 
 
 def text_of(descriptor: int) -> str:
@@ -125,6 +128,32 @@ def test_what_is_told_to_a_service_manager(tmp_path: Path) -> None:
     manager.tell("READY=1")  # nobody listens: no error
     for nothing in ({}, {"NOTIFY_SOCKET": path}, {"FDSTORE": "5"}, {"NOTIFY_SOCKET": path, "FDSTORE": "0"}):
         assert not service.Manager(nothing).keeps and service.Manager(nothing).watchdog is None
+
+
+def test_a_spare_worker_is_started_once_and_again_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pimpy.daemon.keeper.workers.SPARE_AFTER", 0.0)
+    spare = Spare()
+    spare.start_if_due()
+    assert spare.take() is None, "nobody wanted one yet"
+    spare.want()
+    spare.start_if_due()
+    process = spare.take()
+    assert process is not None
+    spare.want()
+    spare.start_if_due()
+    second = spare._process
+    assert second is not None and second.pid != process.pid
+    spare.want()
+    assert spare.due == float("inf"), "one is enough"
+    second.signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while spare._process is second and time.monotonic() < deadline:
+        spare.reap()
+    assert spare.due <= time.monotonic(), "another one takes its place"
+    spare.end()
+    channel.send(process.line, "nonsense")
+    assert os.waitpid(process.pid, 0)[1] != 0, "a worker that hears no hello has no keeper"
+    process.line.close()
 
 
 def keeper_and_worker() -> tuple[Keeper, Worker]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pimpy.core.engine.effects import Notice
-from pimpy.daemon import logs
+from pimpy.daemon import levels, logs
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.options import Options
 
@@ -200,11 +200,11 @@ def test_subsystems(sink: Memory) -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    assert logs.subsystems("igmp,rpf,neigh") == ("igmp", "rpf", "neighbors")
+    assert levels.subsystems("igmp,rpf,neigh") == ("igmp", "rpf", "neighbors")
     for bad, why in (("bogus", "no such"), ("", "ambiguous"), ("m", "ambiguous"), ("igmp,", "ambiguous")):
         with pytest.raises(ValueError, match=why):
-            logs.subsystems(bad)
-    assert logs.level_name("Error") == "err"
+            levels.subsystems(bad)
+    assert levels.level_name("Error") == "err"
 
 
 def pipe_lines(reading: int) -> list[str]:

@@ -13,7 +13,6 @@ from fake_daemon import FakeDaemon, gmp_group, gmp_interface, gmp_source, interf
 from pimpy.cli import fields, schemas
 from pimpy.core import rows as core
 from pimpy.daemon import commands, rows
-from pimpy.daemon.monitor import EventRow
 
 NAMES = sorted(schemas.COMMANDS)
 
@@ -55,7 +54,7 @@ def test_the_schema_of_events_and_the_page_of_all_fields_are_what_the_rows_say()
 
 def test_events_are_valid() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(schemas.text("monitor")))
-    (row,) = objects([EventRow(1.5, "ipv4", "joined", "a1", "239.1.1.1", None, "10.0.0.1", None)])
+    (row,) = objects([rows.EventRow(1.5, "ipv4", "joined", "a1", "239.1.1.1", None, "10.0.0.1", None)])
     validator.validate(row)
     assert not validator.is_valid({**row, "more": 1})
 

@@ -29,6 +29,11 @@ def worker(daemon: Pimpyd) -> int:
     return found[0]
 
 
+def spare(daemon: Pimpyd) -> int | None:
+    """The process that waits to take the worker's place; None while there is none."""
+    return next((pid for pid in daemon.pids() if comm(pid) == "pimpyd-spare"), None)
+
+
 def keeper(daemon: Pimpyd) -> int:
     """The process that holds the sockets."""
     found = [pid for pid in daemon.pids() if comm(pid) == "pimpyd"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from .helpers import in_a_row, is_up
+from .helpers import in_a_row, is_up, plug, unplug
 from .kernel import forwards, mfc, vifs
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .service import keeper, kill_worker, restarts, wait_restarted, worker
+from .service import keeper, kill_worker, restarts, spare, wait_restarted, worker
 from .shell import LabError, run, wait_until
 from .topology import Lab, Node
-from .traffic import Receiver, Sender, ssm_group
+from .traffic import Receiver, Sender, reports, ssm_group
 
 pytestmark = pytest.mark.usefixtures("pimpyd")
 
@@ -206,13 +207,12 @@ def test_a_full_disk_and_a_reader_that_reads_nothing(lab: Lab) -> None:
 
 
 def test_flaps_renames_and_recreations_end_as_a_fresh_start(lab: Lab) -> None:
-    """3e, fewer rounds: 4 interfaces, under traffic; no packet on a link that never joined."""
+    """3e, fewer rounds than in `make soak`: 4 interfaces, under traffic; no packet on a link that never joined."""
     src, router, quiet = lab.host("src"), lab.router("r"), lab.host("q")
     hosts = [lab.host(f"h{n}") for n in range(4)]
     lab.link(src, router)
     lab.link(router, quiet)
-    for host in hosts:
-        lab.link(router, host)
+    links = [lab.link(router, host) for host in hosts]
     lab.start()
     daemon = Pimpyd(router).start()
     key = src.port("r").address(4), ssm_group(4)
@@ -222,7 +222,15 @@ def test_flaps_renames_and_recreations_end_as_a_fresh_start(lab: Lab) -> None:
     for receiver in receivers:
         receiver.wait_for(50)
     for round_ in range(FLAPS):
-        host = hosts[round_ % 4]
+        place = round_ % 4
+        host = hosts[place]
+        if round_ % 9 == 8:
+            receivers[place].stop()
+            unplug(links[place])
+            plug(links[place])
+            lab.reroute(host)
+            receivers[place] = Receiver(host.port("r"), [key])
+            continue
         router.ip("link", "set", "dev", host.name, "down")
         if round_ % 3 == 0:
             router.ip("link", "set", "dev", host.name, "name", "tmp0")
@@ -240,7 +248,7 @@ def test_flaps_renames_and_recreations_end_as_a_fresh_start(lab: Lab) -> None:
     assert set(vifs(router, 4).values()) == {"src", "q", *(h.name for h in hosts)}
 
 
-FLAPS = int(os.environ.get("PIMPY_FLAPS", "40"))
+FLAPS = int(os.environ.get("PIMPY_FLAPS") or (1000 if "PIMPY_SOAK" in os.environ else 40))
 
 
 def test_neighbours_stay_through_a_restart(lab: Lab) -> None:
@@ -251,3 +259,49 @@ def test_neighbours_stay_through_a_restart(lab: Lab) -> None:
     kill_worker(one)
     wait_neighbors([one, other])
     assert "neighbor_down" not in other.log()
+
+
+class Narrow(Pimpyd):
+    """A daemon that gets little more memory than one that has just started has."""
+
+    limit = 0
+
+    def command_line(self) -> list[str]:
+        return ["prlimit", f"--as={self.limit}:", *super().command_line()]
+
+
+def test_out_of_memory(lab: Lab) -> None:
+    """A flood of reports, and no memory for it: what flows goes on, and a worker serves."""
+    src, router, host = in_a_row(lab, "src", "r", "h")
+    plain = Pimpyd(router).start()
+    plain.wait_for(spare, 30)  # by then all is imported
+    pages = int(Path(f"/proc/{worker(plain)}/statm").read_text().split()[0])
+    plain.stop()
+    Narrow.limit = pages * resource.getpagesize() + (4 << 20)
+    daemon = Narrow(router).start()
+    key = src.port("r").address(4), ssm_group(4)
+    receiver = Receiver(host.port("r"), [key])
+    Sender(src.port("r"), [key[1]], rate=500)
+    receiver.wait_for(100)
+    receiver.reset()
+    reports(host.port("r"), key[0], ssm_group(4, 5000), 20000, times=1, pause=0.0)
+    said = ("no_memory", "broken", "worker_restarted")
+    lab.wait(lambda: any(reason in daemon.log() for reason in said), 60, "memory runs out")
+    daemon.wait_for(lambda one: one.answers(), 60)
+    receiver.wait_for(1000)
+    assert (receiver.stream(*key).lost, receiver.stream(*key).duplicates) == (0, 0)
+
+
+def test_a_storm_of_signals(lab: Lab) -> None:
+    """Among them reloads of a file with an error: the old one stays, and nothing is lost."""
+    stand = Stand(lab)
+    held, good = keeper(stand.daemon), stand.daemon.config.read_text()
+    for number in range(1500):
+        if number in (500, 1000):
+            stand.daemon.config.write_text("bogus\n" if number == 500 else good)
+        os.kill(held, (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)[number % 4])
+        time.sleep(0.0005)
+    os.kill(held, signal.SIGHUP)
+    stand.daemon.wait_for(lambda one: one.answers() and one.show("status")[0]["config_ok"], 30)
+    assert "the old configuration stays" in stand.daemon.log() and restarts(stand.daemon) == 0
+    stand.assert_nothing_lost()

@@ -13,7 +13,8 @@ from pimpy.daemon.keeper.channel import Message
 from pimpy.daemon.keeper.upgrade import Refused
 
 if TYPE_CHECKING:
-    from pimpy.daemon.keeper.keeper import Keeper, Worker
+    from pimpy.daemon.keeper.keeper import Keeper
+    from pimpy.daemon.keeper.workers import Worker
 
 _MEMBER = re.compile(r"member[46]-[0-9]{1,9}\.[0-9]{1,10}\.[0-9]{1,4}", re.ASCII)
 _TABLE = re.compile(r"(ipv4|ipv6):([0-9]{1,9})", re.ASCII)

@@ -16,6 +16,7 @@ from pimpy.daemon.keeper import channel, privileges, service
 from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.upgrade import Refused, next_program
+from pimpy.daemon.keeper.workers import Spare, Worker, start
 
 if TYPE_CHECKING:
     from pimpy.daemon.keeper.opening import Opening
@@ -44,24 +45,6 @@ class Ended(Exception):
         self.code = code
 
 
-class Worker:
-    """The process that does the work, as its keeper sees it."""
-
-    def __init__(self, pid: int, line: socket.socket) -> None:
-        self.pid = pid
-        self.line = line
-        self.started = time.monotonic()
-        self.heard = self.started
-        self.ready = False
-        self.ending = False
-        self.hung = False
-
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        with contextlib.suppress(OSError):
-            os.kill(self.pid, number)
-
-
 class Keeper:
     """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it."""
 
@@ -85,6 +68,7 @@ class Keeper:
         self.led: set[tuple[str, int]] = set()
         """The further tables that interfaces are led to."""
         self.worker: Worker | None = None
+        self.spare = Spare()
         self._start_at: float | None = None
         self._next_ping = 0.0
         self._program: list[str] | None = None
@@ -187,12 +171,14 @@ class Keeper:
         self._look_after_worker()
 
     def _next_deadline(self) -> float:
-        deadlines = [self._next_ping] if self.manager.watchdog is not None else []
+        deadlines = [self.spare.due]
+        if self.manager.watchdog is not None:
+            deadlines.append(self._next_ping)
         if self._start_at is not None:
             deadlines.append(self._start_at)
         if self.worker is not None:
             deadlines.append(self.worker.heard + (PATIENCE if self.worker.ready else FIRST_PATIENCE))
-        return min(deadlines, default=float("inf"))
+        return min(deadlines)
 
     def _look_after_worker(self) -> None:
         now = time.monotonic()
@@ -201,6 +187,7 @@ class Keeper:
             self.manager.tell("WATCHDOG=1")
         if self._start_at is not None and now >= self._start_at:
             self._start_worker()
+        self.spare.start_if_due()
         worker = self.worker
         if worker is not None and now - worker.heard >= (PATIENCE if worker.ready else FIRST_PATIENCE):
             worker.hung = True
@@ -231,17 +218,11 @@ class Keeper:
 
     def _start_worker(self) -> None:
         self._start_at = None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-        code = (
-            f"import sys; sys.path.insert(0, {root!r}); from pimpy.daemon.worker import main; main({theirs.fileno()})"
-        )
-        os.set_inheritable(theirs.fileno(), True)
-        pid = os.posix_spawn(sys.executable, [sys.executable, "-P", "-c", code], os.environ, setsigmask=[signal.SIGINT])
-        theirs.close()
-        self.worker = Worker(pid, ours)
+        self.worker = worker = self.spare.take() or start()
+        worker.begin()
         self.files.begin()
-        channel.send(ours, "hello", repr({**self.asked, "keeper": os.getpid()}))
+        with contextlib.suppress(OSError):  # it has ended already, which is seen like any other end
+            channel.send(worker.line, "hello", repr({**self.asked, "keeper": os.getpid()}))
 
     def _listen(self, worker: Worker) -> None:
         """Answer what the worker said."""
@@ -261,6 +242,7 @@ class Keeper:
         """The worker serves: tell whoever waits for that."""
         worker.ready = True
         self.files.accept()
+        self.spare.want()
         if not self.was_ready:
             self.was_ready = True
             with contextlib.suppress(OSError):
@@ -271,6 +253,7 @@ class Keeper:
     def _reap(self, wait: bool = False) -> None:
         """The worker ended, or closed its line, which it does not do while it lives."""
         self.scripts.reap()
+        self.spare.reap()
         worker = self.worker
         if worker is None:
             return
@@ -332,6 +315,7 @@ class Keeper:
 
     def _execute(self) -> None:
         assert self._program is not None
+        self.spare.end()
         signal.set_wakeup_fd(-1)
         self._signals.close()
         self._wake.close()
@@ -383,6 +367,7 @@ class Keeper:
             self.guard("")
 
     def _end(self, code: int) -> int:
+        self.spare.end()
         if self.worker is not None:
             self.worker.ending = True
             self._end_worker(signal.SIGTERM)
@@ -412,4 +397,4 @@ def run(asked: dict[str, Any]) -> int:
     return background.run(lambda: Keeper(asked).run())
 
 
-__all__ = ["Ended", "Keeper", "Refused", "Worker", "run"]
+__all__ = ["Ended", "Keeper", "Refused", "run"]

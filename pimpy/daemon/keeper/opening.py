@@ -22,7 +22,8 @@ from pimpy.kernel.sockets import (
 from pimpy.wire.family import FAMILIES, Family
 
 if TYPE_CHECKING:
-    from pimpy.daemon.keeper.keeper import Keeper, Worker
+    from pimpy.daemon.keeper.keeper import Keeper
+    from pimpy.daemon.keeper.workers import Worker
 
 WAIT = 10.0
 """Seconds between two tries to take a table that another daemon holds (`--wait`)."""

@@ -59,7 +59,7 @@ def _entry(user: str | None) -> pwd.struct_passwd | None:
     return None
 
 
-def _be_taken_first() -> None:
+def be_taken_first() -> None:
     """When memory runs out, it is the worker that goes, not the keeper, whose value it inherited."""
     with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
         if int(file.read()) < 0:
@@ -83,7 +83,7 @@ def become_worker(parent: int) -> str | None:
 
     `parent` is the keeper: with it, the worker ends. What is to be imported has to be by then.
     """
-    _be_taken_first()
+    be_taken_first()
     user, group = os.getresuid()[0], os.getresgid()[0]
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
