@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pimpy.core.engine import events
 from pimpy.core.engine.effects import ForwardPacket
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
-from pimpy.core.pim import asserts, data, macros, register, trees
+from pimpy.core.pim import asserts, data, macros, trees
 from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     elif is_barred(router, event.vif, event.group):
         sg = None
     elif sg is None and is_of_interest(router, event.vif, event.source, event.group):
-        if event.vif != REGISTER_VIF or register.may_make_entry(router.pim, event.source):
+        if event.vif != REGISTER_VIF:
             sg = trees.obtain_limited(router.pim, event.source, event.group, trees.DATA)
         else:
-            patience = REGISTER_PATIENCE
+            patience = REGISTER_PATIENCE  # the kernel does not say who sent it, and to which address of ours
     if sg is None or (sg.tree is None and sg.path.route is not None):
         router.forwarding.no_cache(event.vif, event.source, event.group, patience)
     if sg is None or sg.tree is None:

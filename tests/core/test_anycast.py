@@ -5,6 +5,7 @@ from __future__ import annotations
 from asm_stand import AsmStand
 from datagrams import Datagram, datagram_of
 from digest import digest
+from fake_kernel import REGISTER_DEVICE
 from network import Net
 from speakers import Channel, Packet
 
@@ -51,6 +52,22 @@ class AnycastStand(AsmStand):
             for _, packet, message in link.spoken("r1")
             if isinstance(message, pim.RegisterStop)
         ]
+
+    def data_out_of_the_tunnel(self, channel: Channel) -> int:
+        """The kernel took a packet out of a Register that we have not read; its number."""
+        self.net.sent += 1
+        tunnel = self.r1.kernel.vif_of(REGISTER_DEVICE)
+        assert tunnel is not None
+        self.net.carry_on(self.r1, Datagram(*channel, self.net.sent), tunnel)
+        self.run(0)
+        return self.net.sent
+
+    def register_read(self, channel: Channel, to: Address) -> None:
+        """We read that Register, whose packet the kernel has taken out already."""
+        inner = Datagram(*channel, self.net.sent).to_bytes()
+        data = pim.encode(self.family, self.dr, to, pim.Register(False, False, inner))
+        self.r1.receive(self.r1.ports["rpt"], Packet("pim", self.dr, to, data, 60, False))
+        self.run(0)
 
     def outer(self) -> list[Packet]:
         """The packets of the Registers that the router sent."""
@@ -171,12 +188,34 @@ def test_K4_a_members_stop_holds_for_data_to_that_member_alone(family: Family) -
 
 def test_K5_a_dr_that_registers_with_our_own_address_is_told_to_stop_and_we_say_so_once(family: Family) -> None:
     stand = AnycastStand(family)
+    stand.say("Join(*,G)")
     channel = stand.far()
-    for _ in range(3):
-        stand.registered(channel, stand.dr, stand.mine, null=True)  # data the kernel takes out whatever we say (TH40)
+    stand.mark()
+    for null in (True, False, False):
+        stand.registered(channel, stand.dr, stand.mine, null=null)
     assert stand.entry(channel) is None and stand.copies() == []
     assert stand.counted("reg_not_rp", "register") == 3 and stand.stops_to() == [(stand.mine, stand.dr)] * 3
     assert stand.r1.reasons().count("reg_not_anycast") == 1
+    assert stand.net.copies("down", stand.net.sent) == 0, "the kernel took the packet out, and dropped it"
+    stand.run(2)
+    stand.registered(channel, stand.dr, stand.mine)
+    stand.member("src")
+    assert stand.net.copies("down", stand.net.sent) == 0 and stand.entry(channel) is None, "not for who joins later"
+
+
+def test_K5_TH40_the_kernel_may_tell_of_the_packet_before_the_register(family: Family) -> None:
+    """The packet waits until the Register is read: one to the RP's address is used, one to our own is not."""
+    for to_rp in (True, False):
+        stand = AnycastStand(family)
+        stand.say("Join(*,G)")
+        channel = stand.far()
+        number = stand.data_out_of_the_tunnel(channel)
+        assert stand.net.copies("down", number) == 0 and stand.entry(channel) is None
+        stand.register_read(channel, stand.rp if to_rp else stand.mine)
+        assert (stand.entry(channel) is not None) is to_rp
+        assert stand.net.copies("down", number) == to_rp
+        stand.run(2)
+        assert stand.net.copies("down", stand.data_out_of_the_tunnel(channel)) == to_rp
 
 
 def test_K6_sources_of_our_own_are_registered_with_the_others_from_the_first_packet_on(family: Family) -> None:

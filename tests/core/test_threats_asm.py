@@ -153,6 +153,8 @@ def test_TH40_what_the_kernel_decapsulates_where_we_are_not_the_rp_goes_nowhere(
     stand, far = at_rp(family)
     stand.r1.handle(NoCache(REGISTER_VIF, *far))
     stand.run(0)
+    assert stand.entry(far) is None, "not before its Register is judged, of which the kernel tells nothing"
+    stand.register(far)
     assert stand.entry(far) is not None, "the RP takes it"
 
 

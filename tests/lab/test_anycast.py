@@ -5,30 +5,31 @@ src1, h1 - a - x - y - b - h2, src2      x and y are the RPs
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 
 import pytest
 
 from .capture import assert_clean
+from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender
 
-FAMILIES = pytest.mark.parametrize("family", [4, 6])
 SHARED = {4: "10.99.0.1", 6: "fd00:99::1"}
 BITS = {4: 32, 6: 128}
 GROUPS = {4: "239.1.1.1", 6: "ff1e::1234"}
+RATE = 200
 
 
-def start(lab: Lab) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
-    """The network above with its daemons."""
+def start(lab: Lab, tree: str) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
+    """The network above with its daemons; receivers stay on the `shared` tree, or take each source's `own`."""
     names = ("src1", "h1", "a", "x", "y", "b", "h2", "src2")
     nodes = {name: lab.router(name) if len(name) == 1 else lab.host(name) for name in names}
     for left, right in (("src1", "a"), ("h1", "a"), ("a", "x"), ("x", "y"), ("y", "b"), ("b", "h2"), ("b", "src2")):
         lab.link(nodes[left], nodes[right])
     lab.start()
-    lines = ""
+    lines = "spt-threshold infinity\n" if tree == "shared" else ""
     for family, address in SHARED.items():
         prefix = f"{address}/{BITS[family]}"
         for name in "xy":
@@ -44,50 +45,115 @@ def start(lab: Lab) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
     return nodes, daemons
 
 
-def whole(receiver: Receiver, senders: list[Sender], group: str) -> None:
-    """From now on everything arrives once."""
-    receiver.reset()
-    receiver.wait_for(600, 30)
-    for sender in senders:
-        stream = receiver.stream(sender.source, group)
-        assert stream.received > 100 and (stream.lost, stream.duplicates) == (0, 0), stream
+def entries(daemon: Pimpyd, family: int) -> set[tuple[str, str]]:
+    """The entries of a daemon: (source or *, group)."""
+    return {(row["source_address"], row["group"]) for row in daemon.show("mroute", family) if row["row"] == "entry"}
 
 
-@FAMILIES
-def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab, family: int) -> None:
-    nodes, daemons = start(lab)
+@dataclass
+class Event:
+    """A source and a receiver at each RP, in one family."""
+
+    nodes: dict[str, Node]
+    daemons: dict[str, Pimpyd]
+    family: int
+
+    def __post_init__(self) -> None:
+        self.group = GROUPS[self.family]
+        places = (("h1", "a"), ("h2", "b"))
+        self.receivers = [Receiver(self.nodes[h].port(r), [(None, self.group)]) for h, r in places]
+        self.senders: list[Sender] = []
+
+    def begin(self) -> None:
+        """Both sources speak, once the shared trees stand; everybody gets everything once."""
+        for name in "xy":
+            wait_until(lambda n=name: ("*", self.group) in entries(self.daemons[n], self.family), 15, f"{name}'s tree")  # type: ignore[misc]
+        self.senders = [self.send(src) for src in ("src1", "src2")]
+        for receiver in self.receivers:
+            receiver.wait_for(RATE, 30)
+        self.assert_whole()
+
+    def send(self, src: str) -> Sender:
+        return Sender(self.nodes[src].port("a" if src == "src1" else "b"), [self.group], rate=RATE)
+
+    def reset(self) -> None:
+        for receiver in self.receivers:
+            receiver.reset()
+
+    def assert_whole(self) -> None:
+        """From now on everything arrives once."""
+        self.reset()
+        for receiver in self.receivers:
+            receiver.wait_for(RATE, 30)
+            for sender in self.senders:
+                stream = receiver.stream(sender.source, self.group)
+                assert stream.received > RATE // 4 and (stream.lost, stream.duplicates) == (0, 0), stream
+
+    def on_tree(self, name: str, source: str, tree: str) -> bool:
+        """Whether a last hop gets a source by the tree that it should."""
+        entry = self.daemons[name].entry(source, self.group)
+        return entry is not None and entry["is_spt"] == (tree == "own")
+
+    def outage(self) -> float:
+        """The longest that any receiver was without any source since the last reset, in seconds."""
+        for receiver in self.receivers:
+            receiver.wait_for(3 * RATE, 30)
+        return max(r.stream(s.source, self.group).outage for r in self.receivers for s in self.senders)
+
+
+@pytest.mark.parametrize("tree", ["own", "shared"])
+def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab, tree: str) -> None:
+    nodes, daemons = start(lab, tree)
     lab.capture_all()
-    group = GROUPS[family]
-    receivers = [Receiver(nodes[host].port(router), [(None, group)]) for host, router in (("h1", "a"), ("h2", "b"))]
-    for name in "xy":
-        wait_until(lambda n=name: ("*", group) in tree(daemons[n], family), 15, f"{name} has the shared tree")  # type: ignore[misc]
-    senders = [Sender(nodes[src].port(router), [group], rate=200) for src, router in (("src1", "a"), ("src2", "b"))]
-    for receiver in receivers:
-        receiver.wait_for(600, 30)
-        whole(receiver, senders, group)
-    for receiver in receivers:
-        receiver.reset()
-    gone = time.monotonic()
-    nodes["y"].ip("addr", "del", f"{SHARED[family]}/{BITS[family]}", "dev", "lo")
-    wait_until(lambda: ("*", group) in daemons["y"].joined(family), 30, "y is a router like others, and joins x")
-    for receiver in receivers:
-        receiver.wait_for(600, 30)
-        lost = max(receiver.stream(sender.source, group).lost for sender in senders)
-        outage = lost / 200
-        print(
-            f"outage: {outage:.3f} s ({lost} packets of 200 a second), {time.monotonic() - gone:.1f} s after the loss"
-        )
+    streams = [Event(nodes, daemons, family) for family in (4, 6)]
+    for one in streams:
+        one.begin()
+        assert one.on_tree("a", one.senders[1].source, tree) and one.on_tree("b", one.senders[0].source, tree)
+        one.reset()
+    for family, address in SHARED.items():
+        nodes["y"].ip("addr", "del", f"{address}/{BITS[family]}", "dev", "lo")
+    for one in streams:
+        wait_until(lambda f=one.family, g=one.group: ("*", g) in daemons["y"].joined(f), 30, "y joins x like others")  # type: ignore[misc]
+        outage = one.outage()
+        print(f"one RP's address goes, IPv{one.family}, {tree} tree: {outage:.3f} s without the stream")
         assert outage < 10
-        whole(receiver, senders, group)
-    for sender in senders:
-        sender.stop()
-    again = Sender(nodes["src2"].port("b"), [group], rate=200)
-    receivers[0].reset()
-    receivers[0].wait_for(400, 40)
-    again.stop()
+        one.assert_whole()
+        for sender in one.senders:
+            sender.stop()
+        again = one.send("src2")
+        one.receivers[0].reset()
+        one.receivers[0].wait_for(RATE, 40)
+        again.stop()
     assert_clean(lab, *(nodes[name] for name in "axyb"))
 
 
-def tree(daemon: Pimpyd, family: int) -> set[tuple[str, str]]:
-    """The entries of a daemon: (source or *, group)."""
-    return {(row["source_address"], row["group"]) for row in daemon.show("mroute", family) if row["row"] == "entry"}
+def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_packet_on(lab: Lab) -> None:
+    """src - x - y - h: x is the source's DR and one of the RPs, and registers with y."""
+    src, x, y, h = lab.host("src"), lab.router("x"), lab.router("y"), lab.host("h")
+    for left, right in ((src, x), (x, y), (y, h)):
+        lab.link(left, right)
+    lab.start()
+    lab.capture_all()
+    lines = ""
+    for family, address in SHARED.items():
+        for node in (x, y):
+            node.ip("addr", "add", f"{address}/{BITS[family]}", "dev", "lo")
+        members = f"{x.port('y').address(family)} {y.port('x').address(family)}"
+        lines += f"rp-address {address}\nanycast-rp {address} member {members}\n"
+    daemons = [Pimpyd(node, QUICK + lines).start() for node in (x, y)]
+    wait_neighbors(daemons)
+    for family, group in GROUPS.items():
+        receiver = Receiver(h.port("y"), [(None, group)])
+        wait_until(lambda f=family, g=group: ("*", g) in entries(daemons[1], f), 15, "y has the shared tree")  # type: ignore[misc]
+        sender = Sender(src.port("x"), [group], rate=RATE)
+        receiver.wait_for(2 * RATE, 30)
+        stream = receiver.stream(sender.source, group)
+        assert (stream.first_seq, stream.lost) == (0, 0), stream
+        assert stream.duplicates < RATE // 2, stream
+        wait_until(lambda s=sender.source, g=group: forwards(x, s, g) == {"y"}, 20, "and then by its own tree alone")  # type: ignore[misc]
+        receiver.reset()
+        receiver.wait_for(RATE)
+        stream = receiver.stream(sender.source, group)
+        assert (stream.lost, stream.duplicates) == (0, 0), stream
+        sender.stop()
+    assert_clean(lab, x, y)

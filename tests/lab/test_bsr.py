@@ -186,3 +186,31 @@ def test_bsr_and_rp_leave_gracefully(lab: Lab) -> None:
         stream.assert_nothing_lost()
     assert time.monotonic() - left < 25 + 20, "at once, but for the election"
     assert_clean(lab, *(nodes[name] for name in "acdy"))
+
+
+def test_two_halves_that_are_joined_agree(lab: Lab) -> None:
+    """a - c - d, x at c and y at d; c and d do not see each other to begin with."""
+    nodes = {name: lab.router(name) for name in "acdxy"}
+    between = {pair: lab.link(nodes[pair[0]], nodes[pair[1]]) for pair in ("ac", "cx", "cd", "dy")}
+    lab.start()
+    between["cd"].set_up(False)
+    lab.reroute()
+    texts = {"x": candidate(nodes["x"], "c", 65), "y": candidate(nodes["y"], "d", 64)}
+    daemons = {name: Pimpyd(nodes[name], texts.get(name, COMMON)).launch() for name in "acdxy"}
+    for daemon in daemons.values():
+        daemon.wait_ready()
+    x, y = ({family: nodes[name].port(at).address(family) for family in (4, 6)} for name, at in ("xc", "yd"))
+    halves = ([daemons[name] for name in "acx"], x), ([daemons[name] for name in "dy"], y)
+    for family in (4, 6):
+        for half, alone in halves:
+            wait_until(lambda h=half, f=family, r=alone: agreed(h, f) == {r[f]}, 40, "each half has its own RP")  # type: ignore[misc]
+            assert {bsr(daemon, family) for daemon in half} == {alone[family]}
+    between["cd"].set_up(True)
+    lab.reroute()
+    for family in (4, 6):
+        both = {x[family], y[family]}
+        wait_until(lambda f=family, b=both: agreed(daemons.values(), f) == b, 60, "all know both RPs")  # type: ignore[misc]
+        assert {bsr(daemon, family) for daemon in daemons.values()} == {x[family]}, "x has the higher priority"
+        groups = random_groups(family, 200)
+        told = [chosen(daemon, groups) for daemon in daemons.values()]
+        assert all(one == told[0] for one in told) and set(told[0].values()) == both

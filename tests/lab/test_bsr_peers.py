@@ -99,7 +99,7 @@ def test_frr_is_bsr_and_candidate_rp_beside_a_candidate_of_ours(lab: Lab) -> Non
             LONG,
             "the RP-Set has FRR's candidate and ours",
         )
-        told = [chosen(daemon, random_groups(family, 100)) for daemon in daemons]
+        told = [chosen(daemon, random_groups(family)) for daemon in daemons]
         assert told[0] == told[1] and set(told[0].values()) == {ours[family]}, "the lower priority wins"
         rows = daemons[0].show("rp-set", family)
         assert {row["priority"] for row in rows} == {50, 100}
@@ -190,7 +190,7 @@ def test_pimd_is_bsr_and_candidate_rp_beside_a_candidate_of_ours(lab: Lab) -> No
     wait_until(lambda: known_bsr(daemons, 4, theirs), LONG, "pimd is the BSR of both of ours")
     both = frozenset((theirs, ours))
     wait_until(lambda: all(rps(daemon, 4) == both for daemon in daemons), LONG, "pimd's candidate and ours")
-    told = [chosen(daemon, random_groups(4, 100)) for daemon in daemons]
+    told = [chosen(daemon, random_groups(4)) for daemon in daemons]
     assert told[0] == told[1] and set(told[0].values()) == both
     assert_clean(lab, r1, r2)
 

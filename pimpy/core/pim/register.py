@@ -184,17 +184,6 @@ def receive(interface: PimInterface, outer: PacketReceived, message: wire.Regist
         data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 
 
-def may_make_entry(pim: Pim, source: Address) -> bool:
-    """Whether what the kernel took out of a Register may make an entry by itself, before we have seen the Register.
-
-    Not where it hangs on who sent that, which the kernel does not tell.
-    """
-    registers = pim.registers
-    if registers.routers.ranges or not registers.sources.passes(source):
-        return False
-    return registers.shares.take(None, pim.now)
-
-
 def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> SG | None:
     """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13)."""
     pim = interface.pim

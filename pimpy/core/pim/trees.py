@@ -75,12 +75,15 @@ def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
 
 
 def _may_come_by(pim: Pim, tree: Group, source: Address, vif: int) -> bool:
-    """Whether a stream may be used that comes in by `vif`: out of the tunnel only at the RP, from whom it accepts; by
-    no border of the group's scope."""
+    """Whether a stream may be used that the kernel knows, and that comes in by `vif`: by no border of its scope; out of
+    the tunnel only at the RP, and if an earlier run had it, for otherwise its Register was refused."""
     interface = pim.by_vif(vif) if pim.borders else None
     if interface is not None and interface.bars(tree.group):
         return False
-    return vif != REGISTER_VIF or (tree.i_am_rp and register.may_make_entry(pim, source))
+    if vif != REGISTER_VIF:
+        return True
+    known = pim.forwarding.held.get(source + tree.group) is not None
+    return known and tree.i_am_rp and pim.registers.sources.passes(source)
 
 
 def obtain_star(pim: Pim, group: Address) -> StarG:
