@@ -97,6 +97,8 @@ def test_igmpproxy_the_same_file_does_the_same(lab: Lab, igmpproxy: None) -> Non
         ((), "", 1),
         (("-x",), "", 1),
         (("-h",), "", 0),
+        (("FILE", "FILE"), "phyint a upstream", 1),
+        (("-d", "/nonexistent/file"), "", 255),
         (("-n", "FILE"), "phyint a bogus", 255),
         (("-n", "FILE"), "", 255),
     ],
