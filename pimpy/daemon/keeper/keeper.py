@@ -412,4 +412,4 @@ def run(asked: dict[str, Any]) -> int:
     return background.run(lambda: Keeper(asked).run())
 
 
-__all__ = ["Ended", "Keeper", "Refused", "Worker", "run"]
+__all__ = ["EXIT_USAGE", "Ended", "Keeper", "Refused", "Worker", "run"]
