@@ -1,7 +1,8 @@
 """smcrouted's command line: its flags, files and exit codes, in front of the one daemon.
 
 Exit codes are those of sysexits, as smcrouted has them: 64 wrong words, 69 the table is held by another daemon, 77 no
-permission, 78 the configuration that `-F` checked has an error.
+permission, 78 the configuration that `-F` checked has an error; and 1 for an interval of `-m` or a user of `-p` that
+cannot be.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _run(said: dict[str, str]) -> int:
         return USAGE
     level = said.get("l", "notice")
     absolute = {key: os.path.abspath(said[key]) for key in "fPu" if said.get(key)}
-    return keeper.run(
+    code = keeper.run(
         {
             "config": absolute.get("f"),
             "foreground": "n" in said,
@@ -130,6 +131,7 @@ def _run(said: dict[str, str]) -> int:
             "flush_interval": _number(said["c"]) if "c" in said else None,
         }
     )
+    return 1 if code == keeper.EXIT_USAGE else code
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ class InterfaceRow:
     """`address` with the length of its prefix."""
     ttl_threshold: int = 1
     """IPv4 packets leave with a larger TTL only."""
+    addresses: str = ""
+    """All that it has, with the lengths of their prefixes, blank-separated."""
 
 
 @frozen

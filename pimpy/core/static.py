@@ -249,7 +249,7 @@ class StaticRoutes:
         if flow is not None:
             self.forwarding.tell_again(source, group)
             return True
-        rule = self._find(vif, source, group)
+        rule = self._find(vif, source, group) if self.rules else None
         if rule is None or not self.family.is_unicast(source):
             return False
         if len(self.flows) >= MAX_FLOWS:

@@ -90,7 +90,7 @@ def heading(row: MrouteRow, shared: str, known: Tables) -> str:
     return f"{source:<15}   {row.group:<15}  {rp(row):<15}  {said}"
 
 
-def _strings(row: MrouteRow, known: Tables, register_first: bool) -> list[str]:
+def strings(row: MrouteRow, known: Tables, register_first: bool) -> list[str]:
     """The six lines of an entry."""
     outgoing = known.outgoing.get((row.source_address, row.group), {})
     tests: tuple[tuple[str, str, Callable[[OutgoingRow], bool]], ...] = (
@@ -133,7 +133,7 @@ def mrt(backend: Backend, families: tuple[str, ...], detail: bool) -> str:
         lines += [title, *(heading(row, "ANY", known) for row in known.entries)]
     for row in known.entries if detail else ():
         numbers, timers, values = _timers(row, known, register_first=True)
-        lines += ["", title, heading(row, "ANY", known), *_strings(row, known, register_first=True), ""]
+        lines += ["", title, heading(row, "ANY", known), *strings(row, known, register_first=True), ""]
         lines += [f"TIMERS       :  Entry    JP    RS  Assert  VIFS:{numbers}", f"{'':16}{timers}       {values}"]
     return "\n".join([*lines, *_totals(known, ("", "        ", " "))]) + "\n"
 
@@ -159,7 +159,7 @@ def compat(backend: Backend, families: tuple[str, ...], detail: bool) -> str:
         kind = "(*,G)" if row.is_rpt else "(S,G)"
         numbers, timers, values = _timers(row, known, register_first=True)
         lines += ["", f"Source           Group            RP Address       Flags              {kind}="]
-        lines += [_old_heading(row, "*", known), *_strings(row, known, register_first=True), ""]
+        lines += [_old_heading(row, "*", known), *strings(row, known, register_first=True), ""]
         lines += [f"TIMERS:  Entry    JP    RS  Assert VIFS:{numbers}", f"{'':9}{timers}      {values}"]
     lines += _totals(known, ("", "", ""))[1 if known.entries else 0 :]
     lines += ["", "Rendezvous-Point Set"] if detail else []
@@ -213,7 +213,7 @@ def dump(backend: Backend) -> str:
             numbers, timers, values = _timers(row, known, register_first=False)
             lines += [f"{f' {kind} ':-^78}", "Source           Group            RP Address       Flags"]
             lines += ["---------------  ---------------  ---------------  ---------------------------"]
-            lines += [_old_heading(row, "INADDR_ANY", known), *_strings(row, known, register_first=False), ""]
+            lines += [_old_heading(row, "INADDR_ANY", known), *strings(row, known, register_first=False), ""]
             lines += [f"TIMERS:  Entry    JP    RS  Assert VIFS:{numbers}", f"{'':9}{timers}      {values}"]
     lines += [f"{'':-<33} (*,*,G) {'':-<36}", *_totals(known, ("", "", ""))[1:], RULE, ""]
     return "\n".join(lines) + "\n"

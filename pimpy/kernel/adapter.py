@@ -352,14 +352,18 @@ class Adapter:
     def _write(self, effects: Sequence[SetMfc | DelMfc]) -> list[Event]:
         if not effects:
             return []
-        anew = [DelMfc(effect.source, effect.group) for effect in effects if type(effect) is SetMfc and effect.anew]
-        effects = [*anew, *effects]  # a packet that comes in between waits in the kernel for the new entry
-        changes: list[Change] = [
-            (effect.source, effect.group, effect.iif, effect.oifs)
-            if type(effect) is SetMfc
-            else (effect.source, effect.group)
-            for effect in effects
-        ]
+        anew: list[SetMfc | DelMfc] = []
+        changes: list[Change] = []
+        for effect in effects:
+            if type(effect) is SetMfc:
+                if effect.anew:
+                    anew.append(DelMfc(effect.source, effect.group))
+                changes.append((effect.source, effect.group, effect.iif, effect.oifs))
+            else:
+                changes.append((effect.source, effect.group))
+        if anew:  # a packet that comes in between waits in the kernel for the new entry
+            effects = [*anew, *effects]
+            changes = [*((gone.source, gone.group) for gone in anew), *changes]
         errors = self.table.change(changes)
         if self.registers.holding():
             devices = [self.table.vifs[vif].ifindex if vif in self.table.vifs else 0 for vif in range(VIFS)]

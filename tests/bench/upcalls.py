@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from lab.kernel import mfc
@@ -12,6 +13,8 @@ from lab.traffic import Sender
 from .measure import use
 
 STREAMS = 500
+SETTLED = 1.0
+"""Seconds after the start, whose own work is not that of streams."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def measure(kind: str, rules: int) -> Upcalls:
         lab.start()
         daemon = Smcroute(r, kind == "pimpy", routes(rules), ("-c", "0")).start()
         pids = [daemon.process.pid]
+        time.sleep(SETTLED)
         before = use(pids)
         sender = Sender(src.port("r"), groups(rules), rate=1000, count=STREAMS)
         lab.wait(lambda: len(mfc(r, 4)) >= STREAMS, 60, "an entry of each stream")

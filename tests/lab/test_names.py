@@ -80,6 +80,9 @@ def test_pim6sd_and_its_dump(lab: Lab) -> None:
     for section in (*sections, "Multicast Routing Table", "RP-Set"):
         assert section in text, text
     assert neighbor in text and group in text and source in text
+    assert "2001:db8::1(none)\n     ff1e::/16                                3    65535 65535\n" in text
+    assert f" {source:<15} {group:<15} NULL            " in text, text
+    assert "Leaves   oifs: l..." in text, text
     shown = _stat(r2, daemon)
     assert "PIM Neighbor List" in shown and neighbor in shown
     assert len(r2.run("cat", "/proc/net/ip_mr_vif").splitlines()) == 1, "IPv4 is left alone"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pwd
 import signal
 import socket
 import struct
@@ -205,6 +206,25 @@ def test_the_script_is_told(nodes: tuple[Node, Node, Node, Node]) -> None:
     sender.stop()
 
 
+def test_the_service_manager_is_told_and_the_user_is_another(nodes: tuple[Node, Node, Node, Node]) -> None:
+    """READY when it serves, RELOADING and READY when it has read its file again; `-p` is whom the worker runs as."""
+    _, r, _, _ = nodes
+    path = r.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(20)
+        daemon = Smcroute(r, True, FILE, ("-p", "daemon:daemon"))
+        daemon.process = r.start("smcrouted", "env", f"NOTIFY_SOCKET={path}", *daemon.command_line())
+        assert manager.recv(1000) == b"READY=1"
+        (worker,) = _children(daemon.process.pid)
+        assert Path(f"/proc/{worker}").stat().st_uid == pwd.getpwnam("daemon").pw_uid
+        daemon.reconfigure(FILE)
+        told = [manager.recv(1000) for _ in range(2)]
+        assert told[0].startswith(b"RELOADING=1\nMONOTONIC_USEC=") and told[1] == b"READY=1"
+        assert daemon.stop() == 0
+        assert manager.recv(1000) == b"STOPPING=1"
+
+
 def test_mrdisc(nodes: tuple[Node, Node, Node, Node], captures: None) -> None:
     """Advertised at the pace of `-m` on the interface that says so, and the last word is a termination."""
     src, r, a, _ = nodes
@@ -227,6 +247,7 @@ def test_mrdisc(nodes: tuple[Node, Node, Node, Node], captures: None) -> None:
         (("-F", "FILE"), "phyint a ttl-threshold 256\n", 78, "FILE line 1: phyint a ttl 256 out of range (1-255)"),
         (("-Z",), "", 64, "option -Z not recognized"),
         (("-m", "3"), "", 1, "Invalid mrdisc announcement interval, 4-180."),
+        (("-n", "-p", "nosuchuser", "-f", "FILE"), "", 1, "there is no user 'nosuchuser'"),
         (("-v",), "", 0, "SMCRoute v"),
         (("-h",), "", 0, "Usage: smcrouted"),
     ],

@@ -66,6 +66,7 @@ def _idle_interface(router: Router, link: Interface) -> InterfaceRow:
         mtu=link.link.mtu,
         subnet=_subnet(link),
         ttl_threshold=link.phyint.ttl_threshold or 1,
+        addresses=" ".join(f"{format_address(address)}/{length}" for address, length in link.addresses),
     )
 
 
@@ -92,6 +93,7 @@ def _pim_interface(router: Router, link: Interface, pim: PimInterface) -> Interf
         mtu=link.link.mtu,
         subnet=_subnet(link),
         ttl_threshold=link.phyint.ttl_threshold or 1,
+        addresses=" ".join(f"{format_address(address)}/{length}" for address, length in link.addresses),
     )
 
 

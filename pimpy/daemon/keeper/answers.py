@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 from pimpy.daemon import background
@@ -56,6 +57,8 @@ def take(keeper: Keeper, worker: Worker, message: Message) -> bool:
     elif message.verb == "reloaded":
         keeper.files.accept()
         background.touch_pidfile(keeper.asked["pidfile_path"])
+        keeper.manager.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        keeper.manager.tell("READY=1")
     elif message.verb == "script":
         keeper.scripts.run(message.text)
     elif message.verb == "ending":

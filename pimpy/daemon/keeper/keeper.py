@@ -397,4 +397,4 @@ def run(asked: dict[str, Any]) -> int:
     return background.run(lambda: Keeper(asked).run())
 
 
-__all__ = ["Ended", "Keeper", "Refused", "run"]
+__all__ = ["EXIT_USAGE", "Ended", "Keeper", "Refused", "run"]
