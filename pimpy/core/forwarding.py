@@ -14,6 +14,7 @@ from attrs import define, field
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.held import Held, HeldEntries
+from pimpy.core.interface import REGISTER_MASK
 from pimpy.wire.family import Address, Prefix
 
 STATIC = 0
@@ -71,6 +72,10 @@ class Forwarding:
         """When the kernel last told of a packet from a wrong interface, of entries that it has."""
         self._anew: set[bytes] = set()
         """The entries to be made anew."""
+        self._behind: set[bytes] = set()
+        """Entries of PIM's whose packets leave behind their Registers."""
+        self._before: dict[bytes, int] = {}
+        """Where packets were to come in, of entries that have turned since the kernel was last told of changes."""
         self.refused: dict[bytes, str] = {}
         """The errno's name for entries that the kernel refused, by `source + group`, until they are told again."""
 
@@ -128,12 +133,20 @@ class Forwarding:
         claims = self._claims.get(key) if self._claims else None
         return claims[min(claims)] if claims else self._wanted.get(key)
 
-    def set(self, source: Address, group: Address, iif: int, oifs: int) -> None:
-        """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2)."""
+    def set(self, source: Address, group: Address, iif: int, oifs: int, behind_registers: bool = False) -> None:
+        """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2).
+
+        With `behind_registers` it goes to the register tunnel first.
+        """
         key = source + group
+        if behind_registers != (key in self._behind):
+            self._behind ^= {key}
+            self._changed[key] = source, group
         wanted = (iif, oifs & ~(1 << iif))
         standing = self._wanted.get(key, (None, 0))
         if standing != wanted:
+            if key in self._changed and standing[0] not in (None, iif):
+                self._before.setdefault(key, standing[0])
             if wanted[1] & ~standing[1]:
                 self.expect_wrong_vif(source, group)
             self._wanted[key] = wanted
@@ -145,6 +158,7 @@ class Forwarding:
         """Nobody wants to route (source, group) any more."""
         key = source + group
         if self._wanted.pop(key, None) is not None:
+            self._behind.discard(key)
             self._changed[key] = source, group
 
     def wrong_vif(self, source: Address, group: Address) -> None:
@@ -254,6 +268,7 @@ class Forwarding:
         """Take everything back."""
         self.rewrite()
         self._wanted.clear()
+        self._behind.clear()
         self._claims.clear()
         for key in list(self._negatives):
             self._drop_negative(key)
@@ -273,8 +288,16 @@ class Forwarding:
         ours, pending = self._ours(), self._changed
         lacking = [key for key in ours if key not in found and key not in pending]
         known = {key: entry for key, entry in found.items() if key not in pending}
-        others = [key for key, entry in known.items() if key in ours and entry != self.installed(key)]
+        others = [key for key, entry in known.items() if key in ours and entry != self._in_kernel(key)]
         return lacking, others, [key for key in known if key not in ours]
+
+    def _leaves_behind(self, key: bytes) -> bool:
+        return key in self._behind and key not in self._claims
+
+    def _in_kernel(self, key: bytes) -> tuple[int, int] | None:
+        """The entry as the kernel itself has it."""
+        entry = self.installed(key)
+        return (entry[0], entry[1] & REGISTER_MASK) if entry is not None and self._leaves_behind(key) else entry
 
     def put_right(self, keys: Iterable[bytes]) -> None:
         """Tell the kernel again what these entries should be."""
@@ -285,6 +308,7 @@ class Forwarding:
         """Emit what changed since the last time."""
         changed, self._changed = self._changed, {}
         anew, self._anew = self._anew, set()
+        before, self._before = self._before, {}
         for key in changed.keys() & self.refused.keys():
             del self.refused[key]
         for key, (source, group) in changed.items():
@@ -293,7 +317,7 @@ class Forwarding:
                 self._told_wrong.pop(key, None)
                 self._emit(DelMfc(source, group))
             else:
-                self._emit(SetMfc(source, group, *entry, key in anew))
+                self._emit(SetMfc(source, group, *entry, key in anew, self._leaves_behind(key), before.get(key)))
 
     def _held_changed(self, held: Held) -> None:
         self._changed[held.key] = held.source, held.group

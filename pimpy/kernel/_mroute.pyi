@@ -159,12 +159,26 @@ class Registers:
         """
 
     def holding(self) -> int:
-        """How many streams are held."""
+        """How many streams are held. Comes before entries are written of which `release` is to be told."""
 
-    def release(self, changes: list[tuple[bytes, bytes] | tuple[bytes, bytes, int, int]], devices: bytes, /) -> None:
+    def release(self, changes: list[tuple[bytes, bytes] | tuple[bytes, bytes, int, int]], /) -> None:
         """These changes, as `change_mfc` has them, were made: what was kept of their streams goes where they say.
 
-        `devices` has the ifindex of each vif, 32 numbers of 32 bits in the host's order, 0 for none.
+        So does what the thread has yet to read of them. Streams that came to be held since `holding` was asked are left
+        out: their entry may be the thread's again.
+        """
+
+    def vifs(self, devices: bytes, thresholds: bytes, /) -> None:
+        """The virtual interfaces by which packets may leave, for `release` and `follow`.
+
+        `devices` has the ifindex of each, 32 numbers of 32 bits in the host's order, 0 for none; `thresholds` a byte
+        for each, the TTL that a packet must have, at least, as it leaves.
+        """
+
+    def follow(self, source: bytes, group: bytes, oifs: int, /) -> bool:
+        """Send each packet of an entry out by these vifs as well, behind its Register, or while stopped without one.
+
+        0: no longer, but for what the kernel has handed up by now. Whether there is such an entry.
         """
 
     def receive(self, limit: int, /) -> list[_Message]:

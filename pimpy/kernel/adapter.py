@@ -124,6 +124,14 @@ class _Plan:
                 self.members[effect.ifindex, effect.group, effect.source] = effect
 
 
+def _answer(effect: SetMfc | DelMfc) -> Change:
+    """What becomes of packets of a stream that had no entry."""
+    if type(effect) is not SetMfc:
+        return effect.source, effect.group
+    iif = effect.iif if effect.before is None else effect.before
+    return effect.source, effect.group, iif, effect.oifs
+
+
 def _name(number: int | None) -> str:
     return errno.errorcode.get(number or 0, str(number))
 
@@ -159,6 +167,8 @@ class Adapter:
         """The register table; its thread reads `sockets.mroute`."""
         self._tunnel: int | None = None
         """The register tunnel's vif."""
+        self._behind: set[tuple[Address, Address]] = set()
+        """(source, group) of the entries that lead to the tunnel alone, the extension sending the other copies."""
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
@@ -173,6 +183,7 @@ class Adapter:
         rows = self.table.find()
         if not rows and not self.table.vifs:
             return []
+        self._tell_vifs()
         vifs = tuple((vif, held.ifindex) for vif, held in self.table.vifs.items() if held.ifindex)
         return [TableFound(vifs, REGISTER in self.table.vifs, tuple(self.table.by_vif(rows)))]
 
@@ -274,6 +285,7 @@ class Adapter:
                 self._memberships.forget(event.ifindex)
                 self._static_joins.forget(event.ifindex)
                 events += [VifGone(vif) for vif in self.table.forget_device(event.ifindex)]
+                self._tell_vifs()
         return events
 
     def _join(self, plan: _Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
@@ -347,7 +359,14 @@ class Adapter:
                     self.table.del_vif(effect.vif)
             except OSError as error:
                 failed.append(EffectFailed(type(effect).__name__, _name(error.errno), effect.vif, ifindex))
+        if effects:
+            self._tell_vifs()
         return failed
+
+    def _tell_vifs(self) -> None:
+        vifs = self.table.vifs
+        devices = [vifs[vif].ifindex if vif in vifs else 0 for vif in range(VIFS)]
+        self.registers.vifs(pack(f"={VIFS}I", *devices), self.table.thresholds)
 
     def _write(self, effects: Sequence[SetMfc | DelMfc]) -> list[Event]:
         if not effects:
@@ -364,10 +383,13 @@ class Adapter:
         if anew:  # a packet that comes in between waits in the kernel for the new entry
             effects = [*anew, *effects]
             changes = [*((gone.source, gone.group) for gone in anew), *changes]
-        errors = self.table.change(changes)
-        if self.registers.holding():
-            devices = [self.table.vifs[vif].ifindex if vif in self.table.vifs else 0 for vif in range(VIFS)]
-            self.registers.release(changes, pack(f"={VIFS}I", *devices))
+        before = self._behind.copy() if self._behind else self._behind
+        holding = self.registers.holding()
+        errors = self.table.change(self._lead_behind(effects, changes))
+        for source, group in before - self._behind if before else ():
+            self.registers.follow(source, group, 0)  # after the write: the copies of what came before are still ours
+        if holding:
+            self.registers.release([_answer(effect) for effect in effects[len(anew) :]])
         if not any(errors):
             return []
         return [
@@ -375,6 +397,21 @@ class Adapter:
             for effect, error in zip(effects, errors, strict=True)
             if error
         ]
+
+    def _lead_behind(self, effects: Sequence[SetMfc | DelMfc], changes: list[Change]) -> list[Change]:
+        """The changes as the kernel is to have them: what leaves behind its Registers leads to the tunnel alone."""
+        if not self._behind and not any(type(effect) is SetMfc and effect.behind_registers for effect in effects):
+            return changes
+        written, tunnel = changes.copy(), 0 if self._tunnel is None else 1 << self._tunnel
+        for at, effect in enumerate(effects):
+            key = (effect.source, effect.group)
+            self._behind.discard(key)
+            if type(effect) is not SetMfc or not effect.behind_registers or not effect.oifs & tunnel:
+                continue
+            if self.registers.follow(*key, effect.oifs & ~tunnel):
+                self._behind.add(key)
+                written[at] = (*key, effect.iif, tunnel)
+        return written
 
     def _send(self, protocol: str, packets: Sequence[SendPacket]) -> list[Event]:
         fd = self._sockets.pim if protocol == "pim" else self._sockets.mroute

@@ -69,6 +69,11 @@ class Table:
             self._netlink.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         self.vifs: dict[int, Vif] = {}
 
+    @property
+    def thresholds(self) -> bytes:
+        """The TTL that packets must have, at least, as they leave by each virtual interface; IPv6 heeds none."""
+        return bytes(self._thresholds) if self._family == AF_INET else b"\x01" * VIFS
+
     def add_vif(self, vif: int, ifindex: int, threshold: int) -> None:
         """Make `ifindex` the virtual interface `vif`, in place of what was there; nothing if it is.
 

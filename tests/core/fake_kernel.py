@@ -76,6 +76,8 @@ class FakeKernel:
     """(ifindex, group, source) of the host's own memberships."""
     registers: dict[Channel, SetRegister] = field(factory=dict)
     """The extension's register table."""
+    behind: set[Channel] = field(factory=set)
+    """Entries that the kernel itself has with the register tunnel alone: the extension sends the other copies."""
     held: dict[Channel, Held] = field(factory=dict)
     told_wrong: dict[Channel, float] = field(factory=dict)
     counts: dict[Channel, Counts] = field(factory=dict)
@@ -107,7 +109,8 @@ class FakeKernel:
                 self.registers[source, group] = effect
             case DelRegister(source, group):
                 self.registers.pop((source, group), None)
-            case SetMfc(source, group, iif, oifs, anew):
+            case SetMfc(source, group, iif, oifs, anew, behind):
+                (self.behind.add if behind else self.behind.discard)((source, group))
                 if anew:
                     self.counts.pop((source, group), None)
                     self.told_wrong.pop((source, group), None)
@@ -120,6 +123,7 @@ class FakeKernel:
                 counts.wrong += sum(vif != iif for vif, _ in held.packets)
                 return held.packets
             case DelMfc(source, group):
+                self.behind.discard((source, group))
                 for table in (self.mfc, self.counts, self.told_wrong):
                     table.pop((source, group), None)
         return []
@@ -151,6 +155,10 @@ class FakeKernel:
                 missing = [vif for vif in range(32) if oifs >> vif & 1 and vif not in self.vifs]
                 assert not missing, f"{effect}: no such outgoing vifs: {missing}"
                 assert not oifs >> iif & 1, f"{effect}: back to where it came from"
+                tunnel = self.vif_of(REGISTER_DEVICE)
+                both = tunnel is not None and oifs >> tunnel & 1 and oifs != 1 << tunnel
+                known = (source, group) in self.registers
+                assert not effect.behind_registers or (both and known), f"{effect}: behind nothing"
 
     def naming(self, vif: int) -> list[Channel]:
         """The entries that name a vif."""
@@ -222,8 +230,10 @@ class FakeKernel:
     def contents_read(self) -> TableRead:
         """The whole table, as it is told to who asks."""
         there = sum(1 << vif for vif in self.vifs)
+        alone = there & ~sum(1 << vif for vif, (device, _) in self.vifs.items() if device != REGISTER_DEVICE)
         entries = (
-            (*channel, iif if there >> iif & 1 else None, oifs & there) for channel, (iif, oifs) in self.mfc.items()
+            (*channel, iif if there >> iif & 1 else None, oifs & (alone if channel in self.behind else there))
+            for channel, (iif, oifs) in self.mfc.items()
         )
         return TableRead(there, tuple(entries))
 

@@ -302,7 +302,7 @@ def timers_of(router: Router) -> list[Timer | None]:
     for sg in router.pim.tib.sg.values():
         timers += (sg.join_timer, sg.keepalive)
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
-        timers.append(sg.register.timer if sg.register is not None else None)
+        timers += (sg.register.timer, sg.register.behind) if sg.register is not None else ()
         timers.append(sg.flow.timer if sg.flow is not None else None)
     timers += [tree.star.join_timer for tree in router.pim.tib.groups.values() if tree.star is not None]
     for interface in router.pim.interfaces.values():

@@ -8,12 +8,13 @@ from datagrams import Datagram, datagram_of
 from speakers import Channel, Packet
 
 from pimpy.config.model import Config, Phyint, StaticRp
-from pimpy.core.engine.effects import SetRegister
-from pimpy.core.engine.events import EffectFailed, VifGone, WholePacket
+from pimpy.core.engine.effects import SetMfc, SetRegister
+from pimpy.core.engine.events import EffectFailed, NoCache, VifGone, WholePacket, WrongVif
 from pimpy.wire import pim
 from pimpy.wire.family import Family, parse_address
 
 TUNNEL = 31
+ALONE = 1 << TUNNEL
 
 
 def table(stand: AsmStand) -> dict[Channel, SetRegister]:
@@ -246,3 +247,67 @@ def test_nothing_else_counts_there(family: Family, case: str) -> None:
     stand.run(0)
     assert stand.stops() == [] and stand.entry(source) is None
     assert stand.router.counters.total("pim", "rx", "any", "if_not_enabled") == 1
+
+
+# Both ways at once: from the first Join(S,G) to the Register-Stop.
+
+
+def leaves_behind(stand: AsmStand, source: Channel) -> bool:
+    assert stand.r1.kernel.mfc[source][1] & ALONE, "it is registered"
+    return source in stand.r1.kernel.behind
+
+
+def test_F1_what_goes_both_ways_goes_behind_its_registers_until_the_register_stop(family: Family) -> None:
+    """Else a packet might come by the source's tree while an earlier one is on its way in a Register, and lost."""
+    stand = AsmStand(family, down=(2,))
+    source = stand.near()
+    stand.data(source)
+    assert not leaves_behind(stand, source), "there is no other way yet"
+    stand.say("Join(S,G)")
+    assert leaves_behind(stand, source)
+    stand.run(1)
+    stand.register_stop(source)
+    assert stand.r1.kernel.mfc[source][1] and not stand.r1.kernel.mfc[source][1] & ALONE
+    assert source not in stand.r1.kernel.behind, "the kernel sends it"
+
+
+def test_F1_an_rp_that_never_answers_does_not_keep_the_stream_behind_its_registers(family: Family) -> None:
+    stand = AsmStand(family, down=(2,))
+    source = stand.near()
+    stand.data(source)
+    stand.say("Join(S,G)")
+    stand.run(2.99)
+    assert leaves_behind(stand, source)
+    stand.run(0.02)
+    assert not leaves_behind(stand, source) and stand.r1.kernel.mfc[source][1] & ~ALONE
+    stand.data(source)
+    assert not leaves_behind(stand, source), "once, not again and again"
+    stand.say("Prune(S,G)")
+    stand.run(4)
+    assert stand.r1.kernel.mfc[source][1] == ALONE
+    stand.say("Join(S,G)")
+    assert leaves_behind(stand, source), "a new beginning"
+
+
+def test_the_comparison_knows_how_the_kernel_has_it_meanwhile(family: Family) -> None:
+    stand = AsmStand(family, down=(2,))
+    source = stand.near()
+    stand.data(source)
+    stand.say("Join(S,G)")
+    writes = stand.r1.kernel.writes
+    stand.r1.handle(stand.r1.kernel.contents_read())
+    assert leaves_behind(stand, source) and stand.router.health.drift == 0 and stand.r1.kernel.writes == writes
+
+
+def test_F1_an_entry_that_turns_before_the_kernel_has_it_tells_of_its_first_interface(family: Family) -> None:
+    """The first packets, which the extension keeps, came by the RP's tree: they are as good as those that follow."""
+    stand = AsmStand(family)
+    source = stand.far()
+    stand.say("Join(*,G)", "Join(S,G)")
+    shared, own = stand.r1.vif("rpt") or 0, stand.r1.vif("up") or 0
+    stand.router.handle(NoCache(shared, *source), stand.net.now)
+    stand.router.handle(WrongVif(own, *source), stand.net.now)
+    (turned,) = [effect for effect in stand.router.drain() if isinstance(effect, SetMfc)]
+    assert (turned.iif, turned.before) == (own, shared)
+    stand.router.handle(NoCache(own, *source), stand.net.now)
+    assert [effect.before for effect in stand.router.drain() if isinstance(effect, SetMfc)] == [None]

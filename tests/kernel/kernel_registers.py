@@ -39,6 +39,10 @@ class Bench:
         with trio.router, socket(family.number, SOCK_DGRAM) as opened:  # so that the next hop is known
             opened.sendto(b"x", (inet_ntop(family.number, self.rp), 9))
 
+    def vifs(self, devices: dict[int, int], threshold: int = 1) -> None:
+        """The interfaces by which copies may leave, by vif."""
+        self.table.vifs(struct.pack("=32I", *[devices.get(vif, 0) for vif in range(32)]), bytes((threshold,)) * 32)
+
     def register(self, stopped: bool = False) -> None:
         """The stream of the left is registered from now on."""
         self.table.set(self.source, self.group, self.us, self.rp, stopped)

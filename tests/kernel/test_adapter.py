@@ -520,7 +520,7 @@ def test_F1_with_a_tunnel_no_first_packet_is_lost_however_late_the_answer(router
     assert event == NoCache(0, source, to) and receiver.heard() == []
     time.sleep(0.05)
     registering = SetRegister(source, to, host(family, 1, 1), host(family, 2), False)
-    assert router.apply(registering, SetMfc(source, to, 0, 1 << 31 | 0b10)) == []
+    assert router.apply(registering, SetMfc(source, to, 0, 1 << 31 | 0b10, behind_registers=True)) == []
     sender.send(to, b"200")
     heard: list[bytes] = []
     eventually(lambda: heard.extend(receiver.heard()) or len(heard) >= 201)

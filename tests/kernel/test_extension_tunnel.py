@@ -258,9 +258,10 @@ def numbers(bench: Bench, outer: list[bytes]) -> list[int]:
 def answer(bench: Bench, *change: int, devices: dict[int, int] | None = None) -> None:
     """The core's entry, written and told of: iif and oifs, or nothing for none."""
     made: Any = (bench.source, bench.group, *change)
+    assert bench.table.holding()
     assert _mroute.change_mfc(bench.sockets.mroute, bench.family.number, [made], TTLS) == [0]
-    table = devices or {}
-    bench.table.release([made], struct.pack("=32I", *[table.get(vif, 0) for vif in range(32)]))
+    bench.vifs(devices or {})
+    bench.table.release([made])
 
 
 def begin(bench: Bench, count: int = 100) -> None:
@@ -275,6 +276,30 @@ def begin(bench: Bench, count: int = 100) -> None:
     assert message[:2] == (_mroute.NOCACHE, 0)
     time.sleep(0.1)
     assert bench.table.holding() == 1 and bench.messages() == []
+
+
+def both_ways(bench: Bench, count: int, registered: int, ours: int) -> tuple[list[bytes], list[bytes]]:
+    """The packets themselves and the Registers at the right, once so many of each are there.
+
+    `ours` is how many the thread sent both ways.
+    """
+    native: list[bytes] = []
+    registers: list[bytes] = []
+    at, where = (9, slice(12, 16)) if bench.family is IPV4 else (6, slice(8, 24))
+
+    def look() -> bool:
+        for data in frames(bench.right):
+            if data[at] == 17 and data[where] == bench.source:
+                native.append(data)
+            elif data[at] == 103 and data[where] == bench.us:
+                registers.append(data)
+                before.append(len(native))
+        return len(native) >= count and len(registers) >= registered
+
+    before: list[int] = []
+    eventually(look)
+    assert before[:ours] == list(range(len(before)))[:ours], "each Register goes first"
+    return native, registers
 
 
 @families()
@@ -295,25 +320,71 @@ def test_F1_the_first_packets_of_a_stream_all_reach_the_members(trio: Trio, fami
         begin(bench)
         bench.table.set(bench.source, bench.group, bench.us, bench.rp, False)
         answer(bench, 0, 1 << 31 | 1 << 1, devices={0: trio.l, 1: trio.r})
+        time.sleep(0.1)  # the kernel sends what comes now, and is faster than we
         bench.send(bench.udp((100).to_bytes(4, "big")))
-        native: list[bytes] = []
-        registers: list[bytes] = []
-
-        def look() -> bool:
-            for data in frames(bench.right):
-                at, where = (9, slice(12, 16)) if family is IPV4 else (6, slice(8, 24))
-                if data[at] == 17 and data[where] == bench.source:
-                    native.append(data)
-                elif data[at] == 103 and data[where] == bench.us:
-                    registers.append(data)
-            return len(native) >= 101 and len(registers) >= 101
-
-        eventually(look)
+        native, registers = both_ways(bench, 101, 101, 100)
         assert [int.from_bytes(data[-4:], "big") for data in native] == list(range(101))
         assert {data[8 if family is IPV4 else 7] for data in native} == {8}, "the TTL is one less"
         assert numbers(bench, registers) == list(range(101))
         at = 20 if family is IPV4 else 40  # the kernel gives an IPv4 packet an identification where it has none
         assert native[5][at:] == bench.udp((5).to_bytes(4, "big"))[at:]
+
+
+@families()
+def test_F1_what_the_thread_has_yet_to_read_when_the_entry_stands_goes_by_it_too(trio: Trio, family: Family) -> None:
+    """The kernel handed it up by the entry before, and the thread comes to it when nothing is held any more."""
+    with at_work(trio, family) as bench:
+        _mroute.add_vif(bench.sockets.mroute, family.number, 1, trio.r, 1, False)
+        begin(bench, 3)
+        for i in range(3, 103):  # some of them come while the entry is written
+            bench.send(bench.udp(i.to_bytes(4, "big")))
+            if i == 50:
+                answer(bench, 0, 1 << 1, devices={1: trio.r})
+        native, _ = both_ways(bench, 103, 0, 0)
+        assert sorted(int.from_bytes(data[-4:], "big") for data in native) == list(range(103))
+        assert bench.messages() == [] and bench.total("held_full") == 0
+        time.sleep(0.1)
+        bench.into_tunnel()
+        bench.send(bench.udp(b"late"))
+        (message,) = eventually(bench.messages)
+        assert message[6].endswith(b"late"), "by then it is nobody's"
+
+
+@families()
+@pytest.mark.parametrize("stopped", [False, True])
+def test_copies_leave_behind_their_registers(trio: Trio, family: Family, stopped: bool) -> None:
+    with at_work(trio, family) as bench:
+        bench.vifs({0: trio.l, 1: trio.r, 31: 0})
+        bench.register(stopped)
+        assert bench.table.follow(bench.source, bench.group, 1 << 1 | 1 << 5)
+        bench.left.setblocking(True)
+        for i in range(50):
+            bench.send(bench.udp(i.to_bytes(4, "big")))
+        native, registers = both_ways(bench, 50, 0 if stopped else 50, 50)
+        assert [int.from_bytes(data[-4:], "big") for data in native] == list(range(50))
+        assert {data[8 if family is IPV4 else 7] for data in native} == {8}, "the TTL is one less"
+        assert numbers(bench, registers) == ([] if stopped else list(range(50)))
+        bench.register()
+        assert bench.table.follow(bench.source, bench.group, 0)
+        time.sleep(0.05)  # until the socket was seen empty, there may be something in it that the kernel has not copied
+        bench.send(bench.udp(b"registered alone"))
+        (register,) = bench.arrived()
+        time.sleep(0.05)
+        assert bench.inner(register).endswith(b"alone")
+        assert not [data for data in frames(bench.right) if data.endswith(b"alone")]
+
+
+@families()
+def test_copies_heed_the_threshold_of_their_interface(trio: Trio, family: Family) -> None:
+    """As the kernel's own do: it compares the TTL that a packet arrives with."""
+    with at_work(trio, family) as bench:
+        bench.vifs({1: trio.r}, threshold=8)
+        bench.register()
+        bench.table.follow(bench.source, bench.group, 1 << 1)
+        for ttl in (8, 9):
+            bench.send(bench.udp(bytes((ttl,)), ttl))
+        native, _ = both_ways(bench, 1, 2, 0)
+        assert [data[-1] for data in native] == [9]
 
 
 @families()
@@ -334,6 +405,7 @@ def test_without_an_answer_the_kernel_asks_again(trio: Trio, family: Family) -> 
     with at_work(trio, family) as bench:
         begin(bench, 3)
         eventually(lambda: bench.table.holding() == 0, 15)
+        time.sleep(0.1)  # the stream is forgotten first, and then its entry removed
         bench.send(bench.udp(b"again"))
         (message,) = eventually(bench.messages)
         assert message[0] == _mroute.NOCACHE and bench.table.holding() == 1
@@ -352,7 +424,8 @@ def test_what_is_held_is_bounded(trio: Trio, family: Family) -> None:
             told += sum(message[0] == _mroute.NOCACHE for message in eventually(lambda: bench.table.receive(1000)))
         assert bench.table.holding() == 1024
         changes = [(bench.source, group(family, 1 + i)) for i in range(1200)]
-        bench.table.release(list(changes), bytes(128))
+        assert bench.table.holding() == 1024
+        bench.table.release(list(changes))
         assert bench.table.holding() == 0
         _mroute.change_mfc(bench.sockets.mroute, family.number, list(changes), TTLS)
         bench.group = group(family, 3000)
@@ -369,20 +442,34 @@ def test_release_refuses() -> None:
     good = (bytes(4), bytes(4), 0, 0)
     for bad in (None, [], "x", 1):
         with pytest.raises(TypeError):
-            table.release([good, bad], bytes(128))
+            table.release([good, bad])
     for bad in ((), (bytes(4),), (bytes(4), bytes(4), 0), (*good, 0), (bytes(3), bytes(4)), (*good[:3], 1 << 32)):
         with pytest.raises(ValueError):
-            table.release([bad], bytes(128))
+            table.release([bad])
     for devices, expected in ((bytes(127), ValueError), (b"", ValueError), (None, TypeError), ("x" * 128, TypeError)):
         with pytest.raises(expected):
-            table.release([good], devices)
+            table.vifs(devices, TTLS)
+        with pytest.raises(expected):
+            table.vifs(bytes(128), devices and devices[:31])
     with pytest.raises(TypeError):
-        table.release((good,), bytes(128))
+        table.release((good,))
+    for arguments, expected in (
+        ((bytes(4), bytes(4), -1), ValueError),
+        ((bytes(4), bytes(4), 1 << 32), ValueError),
+        ((bytes(4), bytes(4), None), TypeError),
+        ((bytes(3), bytes(4), 1), ValueError),
+        ((bytes(4), bytes(5), 1), ValueError),
+    ):
+        with pytest.raises(expected):
+            table.follow(*arguments)
+    assert table.follow(bytes(4), bytes(4), 1) is False, "there is no such entry"
     for vif, expected in ((-2, ValueError), (32, ValueError), (None, TypeError), ("1", TypeError)):
         with pytest.raises(expected):
             table.hold(vif)
-    table.release([good, (bytes(4), bytes(4))], bytes(128))
+    table.release([good, (bytes(4), bytes(4))])
+    table.vifs(bytes(128), TTLS)
     table.close()
-    for call in (lambda: table.hold(1), table.holding, lambda: table.release([], bytes(128))):
+    closed = (lambda: table.vifs(bytes(128), TTLS), lambda: table.follow(bytes(4), bytes(4), 1))
+    for call in (lambda: table.hold(1), table.holding, lambda: table.release([]), *closed):
         with pytest.raises(ValueError, match="closed"):
             call()

@@ -6,9 +6,12 @@ nothing doubled for longer than that takes.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,8 @@ FAMILIES = pytest.mark.parametrize("family", [4, 6])
 RPS = ("src_dr", "between", "last_hop", "beside")
 PLACES = pytest.mark.parametrize("rp", RPS)
 RATE = 1000
+GAP = 0.0007
+"""A sender that was kept waiting does not make up for it by a burst, which would be more than RATE."""
 COUNT = 3000
 SOURCES = 100
 
@@ -62,6 +67,7 @@ class Row:
         text = QUICK + f"rp-address {port.ipv4}\nrp-address {port.ipv6}\n"
         daemons = [Pimpyd(router, text).start() for router in routers]
         wait_neighbors(daemons)
+        prefer(daemons)
         return cls(lab, src, routers, h, daemons, daemons[routers.index(at)], daemons[2])
 
     def receive(self, family: int, count: int = 1) -> Receiver:
@@ -79,6 +85,15 @@ class Row:
             for row in self.rp.show("mroute", family)
             if row["row"] == "entry" and row["source_address"] == "*" and row["outgoing_count"]
         }
+
+
+def prefer(daemons: list[Pimpyd]) -> None:
+    """Let them run when they have to, whatever other tests do: of a new stream the kernel keeps four packets, so that
+    their threads have 4 ms to ask for more."""
+    with contextlib.suppress(PermissionError):
+        for pid in (pid for daemon in daemons for pid in daemon.pids()):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), -15)
 
 
 @dataclass(frozen=True)
@@ -100,14 +115,11 @@ class Count:
 
 
 def assert_nothing_lost(count: Count, streams: int = 1) -> None:
-    """On a quiet machine all three are 0, but for the one datagram at a switch-over that comes by both ways.
-
-    The bounds are for a busy one. What is on the way by the old tree when an entry turns to the new one is dropped by
-    the kernel, whose entries have one incoming interface; the later we answer, the more that is.
+    """Nothing is missing, and at each switch-over comes twice what is on both ways at once: on a quiet machine that is
+    the one packet that proved the new way.
     """
-    assert count.missing_at_first <= 5 + streams // 5, count
-    assert count.missing <= 60 + streams, count
-    assert count.doubled <= 20 + 3 * streams, count
+    assert (count.missing_at_first, count.missing) == (0, 0), count
+    assert count.doubled <= 10 + 3 * streams, count
 
 
 @FAMILIES
@@ -115,7 +127,7 @@ def assert_nothing_lost(count: Count, streams: int = 1) -> None:
 def test_one_new_source_at_1000_a_second(lab: Lab, family: int, rp: str) -> None:
     row = Row.start(lab, rp)
     receiver = row.receive(family)
-    sender = Sender(row.src.port("r1"), [group(family)], rate=RATE, count=COUNT)
+    sender = Sender(row.src.port("r1"), [group(family)], rate=RATE, count=COUNT, gap=GAP)
     sent = sender.wait_done().per_group
     wait_until(lambda: receiver.stream().last_seq == sent - 1, 10, "the stream arrives")
     assert_nothing_lost(Count.of(sent, [receiver.stream()]))
@@ -135,7 +147,8 @@ def test_one_new_source_at_1000_a_second(lab: Lab, family: int, rp: str) -> None
 def test_a_hundred_new_sources_at_once(lab: Lab, family: int, rp: str) -> None:
     row = Row.start(lab, rp)
     receiver = row.receive(family, SOURCES)
-    sender = Sender(row.src.port("r1"), [group(family, 1 + i) for i in range(SOURCES)], rate=RATE, count=COUNT)
+    groups = [group(family, 1 + i) for i in range(SOURCES)]
+    sender = Sender(row.src.port("r1"), groups, rate=RATE, count=COUNT, gap=GAP)
     sent = sender.wait_done().per_group
     wait_until(lambda: len(receiver.streams()) == SOURCES, 10, "the streams arrive")
     assert_nothing_lost(Count.of(sent, receiver.streams().values()), SOURCES)

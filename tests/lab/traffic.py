@@ -177,7 +177,11 @@ class Receiver(Watcher):
 
 
 class Sender:
-    """A program that sends numbered packets to groups in turn; `rate` is of all its packets, per second."""
+    """A program that sends numbered packets to groups in turn; `rate` is of all its packets, per second.
+
+    It makes up for the time in which the machine did not let it send, if `gap` is 0 by a burst: that is the shortest
+    time between two packets, in seconds.
+    """
 
     def __init__(
         self,
@@ -189,6 +193,7 @@ class Sender:
         size: int = 100,
         udp_port: int = PORT,
         source: str | None = None,
+        gap: float = 0.0,
     ) -> None:
         self.groups = list(groups)
         family = family_of(self.groups[0])
@@ -204,6 +209,7 @@ class Sender:
             "count": count,
             "ttl": ttl,
             "size": size,
+            "gap": gap,
         }
         self._tool = Tool(port.node, "send", spec)
 

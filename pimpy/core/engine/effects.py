@@ -99,6 +99,11 @@ class SetMfc:
 
     `anew`: in place of an entry that stands a new one is made, which tells of the next packet from a wrong interface at
     once, however short a time ago the old one told of one.
+
+    `behind_registers`: of a packet that a SetRegister sends to its RP, copies leave by the other vifs only after the
+    Register. (The kernel by itself sends those first.) For a short time: the kernel does not send them then.
+
+    `before`: until just now packets were to come in by that vif. Those that the extension has kept go out as well.
     """
 
     source: Address
@@ -106,6 +111,8 @@ class SetMfc:
     iif: int
     oifs: int
     anew: bool = False
+    behind_registers: bool = False
+    before: int | None = None
 
 
 @frozen

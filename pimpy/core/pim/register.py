@@ -33,6 +33,8 @@ REGISTER_PROBE_TIME = 5.0
 """Register_Probe_Time (4.11), seconds."""
 RP_KEEPALIVE_PERIOD = max(KEEPALIVE_PERIOD, 3 * REGISTER_SUPPRESSION_TIME + REGISTER_PROBE_TIME)
 """The Keepalive Timer at the RP after a Register-Stop (4.4.2, 4.11; erratum 5342)."""
+BEHIND_TIME = 3.0
+"""Seconds for which copies leave behind their Registers, if no Register-Stop comes."""
 OLD_RP_TIME = 60.0
 """Seconds that a Register-Stop of the former RP still counts (R6)."""
 
@@ -70,6 +72,8 @@ class Registering:
     old_rp_until: float = 0.0
     told: SetRegister | None = None
     """What the register table has of it."""
+    behind: Timer | None = None
+    """Runs while copies leave behind their Registers; None while packets go by the tunnel or by interfaces only."""
 
     def __attrs_post_init__(self) -> None:
         self.timer = Timer(self.sg.pim.heap, self, _timer_expires)
@@ -95,6 +99,36 @@ def settle(sg: SG) -> None:
         registering.rp = tree.rp
         MACHINE.step(registering.state, Event.RP_CHANGED, registering)
     _write_table(registering)
+
+
+def leaves_behind(sg: SG, oifs: int) -> bool:
+    """Whether each packet of `sg` is to leave in its Register first, and then by the interfaces of `oifs`.
+
+    From the first Join(S,G) to the Register-Stop it takes both ways. Where these meet, data changes over to S's own
+    tree when a packet has come by it, and what comes by the RP's tree afterwards is dropped (4.2.2). So no packet may
+    overtake the Registers before it, its own included: the kernel sends it on at once, and a Register takes longer.
+    Not for ever: an RP that does not switch over itself answers nothing.
+    """
+    registering = sg.register
+    if registering is None:
+        return False
+    if not oifs & REGISTER_MASK or not oifs & ~REGISTER_MASK & ~macros.rpf_mask(sg):
+        _close_behind(registering)
+        return False
+    if registering.behind is None:
+        registering.behind = Timer(sg.pim.heap, registering, _behind_ends)
+        registering.behind.at(sg.pim.now + BEHIND_TIME)
+    return registering.behind.running
+
+
+def _behind_ends(registering: Registering) -> None:
+    registering.sg.pim.touched.touch(registering.sg)
+
+
+def _close_behind(registering: Registering) -> None:
+    if registering.behind is not None:
+        registering.behind.close()
+        registering.behind = None
 
 
 def _write_table(registering: Registering) -> None:
@@ -259,6 +293,7 @@ def _update_tunnel(registering: Registering, _: float) -> None:
 
 def _to_no_info(registering: Registering, _: float) -> None:
     registering.timer.close()
+    _close_behind(registering)
     _tell("register_ended", registering)
     registering.sg.register = None
     _forget_in_table(registering)

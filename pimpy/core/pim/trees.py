@@ -274,7 +274,8 @@ def _forward(sg: SG) -> None:
     if sg.flow is not None and sg.path.route is None and (not oifs or iif != 1 << sg.flow.arrived):
         iif = 0  # the first packet waits in the kernel until it is known how S is reached (F1)
     if iif:
-        pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs)
+        behind = register.leaves_behind(sg, oifs)
+        pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs, behind)
     else:
         pim.forwarding.remove(sg.source, sg.group)
 

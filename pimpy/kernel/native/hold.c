@@ -3,7 +3,8 @@
  *
  * The kernel itself keeps four packets of such a stream and drops the rest. So the thread answers its question at once
  * by an entry that leads to the register tunnel and nowhere else, by which every further packet is handed up, and
- * keeps them. When the core's entry stands, what was kept goes where that entry sends it.
+ * keeps them. When the core's entry stands, what was kept goes where that entry sends it (follow.c), and so do the
+ * packets that the thread has yet to read from the socket: the kernel handed them up by the entry before.
  */
 #include "registers.h"
 
@@ -12,15 +13,10 @@
 #include <string.h>
 
 #define STREAMS_MAX 1024
+#define ANSWERED_MAX 8192
 #define STREAM_MAX (1u << 20) /* bytes of one stream, with what a packet needs beside */
 #define KEPT_MAX (8u << 20)   /* of all */
 #define PATIENCE UINT64_C(10000000000) /* nanoseconds, as the kernel's own */
-
-struct kept {
-    struct kept *next;
-    size_t length;
-    unsigned char packet[];
-};
 
 static struct held **place_of(struct registers *registers, const unsigned char *key)
 {
@@ -31,24 +27,36 @@ static struct held **place_of(struct registers *registers, const unsigned char *
     return place;
 }
 
+static void count(size_t *counter, int change)
+{
+    __atomic_fetch_add(counter, (size_t)change, __ATOMIC_RELAXED);
+}
+
 static struct held *detach(struct registers *registers, struct held **place)
 {
     struct held *held = *place;
 
     *place = held->next;
-    __atomic_fetch_sub(&registers->holding, 1, __ATOMIC_RELAXED);
+    forget_due(registers, held);
+    count(held->until ? &registers->answered : &registers->holding, -1);
     registers->kept -= held->bytes;
     return held;
 }
 
+void free_kept(struct kept *kept)
+{
+    while (kept != NULL) {
+        struct kept *next = kept->next;
+
+        free(kept);
+        kept = next;
+    }
+}
+
 static void free_held(struct held *held)
 {
-    while (held->first != NULL) {
-        struct kept *next = held->first->next;
-
-        free(held->first);
-        held->first = next;
-    }
+    if (held != NULL)
+        free_kept(held->first);
     free(held);
 }
 
@@ -61,6 +69,17 @@ void forget_held(struct registers *registers)
             free_held(detach(registers, &registers->streams[i]));
 }
 
+struct kept *take_kept(struct registers *registers, struct held *held)
+{
+    struct kept *first = held->first;
+
+    registers->kept -= held->bytes;
+    held->bytes = 0;
+    held->first = NULL;
+    held->last = &held->first;
+    return first;
+}
+
 static void lead(const struct registers *registers, const struct held *held, int tunnel)
 {
     size_t size = address_size(registers->family);
@@ -70,11 +89,14 @@ static void lead(const struct registers *registers, const struct held *held, int
 
 void hold_stream(struct registers *registers, const struct message *message, uint64_t now)
 {
-    struct held *held = calloc(1, sizeof *held), copy, **place;
+    struct held *held = calloc(1, sizeof *held), *before = NULL, copy, **place;
     int tunnel = -1;
 
-    if (held == NULL)
+    /* The owner may have been faster: it does not wait for the kernel's question where it knows the stream. */
+    if (held == NULL || has_mfc(registers->mroute, registers->family, message->source, message->destination)) {
+        free(held);
         return;
+    }
     make_key(message->source, message->destination, registers->family, held->key);
     held->vif = (int)message->index;
     held->since = now;
@@ -82,48 +104,92 @@ void hold_stream(struct registers *registers, const struct message *message, uin
     copy = *held;
     pthread_mutex_lock(&registers->lock);
     place = place_of(registers, held->key);
+    if (*place != NULL && (*place)->until)
+        before = detach(registers, place); /* answered, and deleted since then */
     if (registers->tunnel >= 0 && registers->holding < STREAMS_MAX && *place == NULL) {
         tunnel = registers->tunnel;
+        held->next = *place;
         *place = held;
-        __atomic_fetch_add(&registers->holding, 1, __ATOMIC_RELAXED);
+        count(&registers->holding, 1);
         held = NULL;
     }
     pthread_mutex_unlock(&registers->lock);
     free(held);
-    /* The owner hears of the stream after this, and writes its entry over it. */
-    if (tunnel >= 0)
-        lead(registers, &copy, tunnel);
+    free_held(before);
+    if (tunnel < 0)
+        return;
+    lead(registers, &copy, tunnel);
+    /* The owner hears of the stream after this, and writes its entry over ours. It may have written one before. */
+    pthread_mutex_lock(&registers->lock);
+    held = *place_of(registers, copy.key);
+    if (held != NULL)
+        held->led = ++registers->leads;
+    pthread_mutex_unlock(&registers->lock);
 }
 
-int keep_packet(struct registers *registers, const struct message *message)
+static void append(struct registers *registers, struct held *held, const struct message *message)
 {
+    size_t bytes = sizeof(struct kept) + message->length;
+    struct kept *kept = held->bytes + bytes > STREAM_MAX || registers->kept + bytes > KEPT_MAX ? NULL : malloc(bytes);
+
+    if (kept == NULL) {
+        registers->totals[DROP_HELD]++;
+        return;
+    }
+    kept->next = NULL;
+    kept->length = message->length;
+    memcpy(kept->packet, message->data, message->length);
+    *held->last = kept;
+    held->last = &kept->next;
+    held->bytes += bytes;
+    registers->kept += bytes;
+}
+
+enum keeping keep_packet(struct registers *registers, const struct message *message, struct ways *ways)
+{
+    enum keeping keeping = NOT_HELD;
     unsigned char key[KEY];
-    struct kept *kept;
     struct held *held;
-    size_t bytes = sizeof *kept + message->length;
 
     make_key(message->source, message->destination, registers->family, key);
     pthread_mutex_lock(&registers->lock);
     held = *place_of(registers, key);
-    if (held != NULL) {
-        kept = held->bytes + bytes > STREAM_MAX || registers->kept + bytes > KEPT_MAX ? NULL : malloc(bytes);
-        if (kept != NULL) {
-            kept->next = NULL;
-            kept->length = message->length;
-            memcpy(kept->packet, message->data, message->length);
-            *held->last = kept;
-            held->last = &kept->next;
-            held->bytes += bytes;
-            registers->kept += bytes;
-        } else {
-            registers->totals[DROP_HELD]++;
-        }
+    if (held != NULL && (held->until == 0 || held->first != NULL)) {
+        keeping = KEPT; /* behind those that are to follow, if it is answered */
+        append(registers, held, message);
+    } else if (held != NULL && registers->looks < held->until) {
+        keeping = ANSWERED;
+        fill_ways(registers, held->oifs, ways);
     }
     pthread_mutex_unlock(&registers->lock);
-    return held != NULL;
+    return keeping;
 }
 
-/* Nobody said what becomes of them: their packets go, and the kernel asks anew when the next one comes. */
+struct held *answer_held(struct registers *registers, const struct answer *answer)
+{
+    struct held **place = place_of(registers, answer->key), *held = *place;
+
+    if (held == NULL || held->until || held->led == 0 || held->led > registers->seen)
+        return NULL;
+    if (!answer->sets || registers->answered >= ANSWERED_MAX) {
+        free_held(detach(registers, place));
+        return NULL;
+    }
+    count(&registers->holding, -1);
+    count(&registers->answered, 1);
+    held->until = look_after_this(registers);
+    held->oifs = answer->iif == held->vif ? answer->oifs & ~(UINT32_C(1) << held->vif) : 0;
+    return held;
+}
+
+static int is_over(const struct registers *registers, const struct held *held, uint64_t now)
+{
+    if (held->until)
+        return held->first == NULL && registers->looks >= held->until;
+    return now - held->since >= PATIENCE;
+}
+
+/* If nobody said what becomes of them, their packets go, and the kernel asks anew when the next one comes. */
 void expire_held(struct registers *registers, uint64_t now)
 {
     struct held *expired = NULL, **place, *held;
@@ -132,7 +198,7 @@ void expire_held(struct registers *registers, uint64_t now)
     pthread_mutex_lock(&registers->lock);
     for (i = 0; i < HELD_BUCKETS; i++)
         for (place = &registers->streams[i]; (held = *place) != NULL;) {
-            if (now - held->since < PATIENCE) {
+            if (!is_over(registers, held, now)) {
                 place = &held->next;
                 continue;
             }
@@ -143,60 +209,7 @@ void expire_held(struct registers *registers, uint64_t now)
     pthread_mutex_unlock(&registers->lock);
     for (; (held = expired) != NULL; free_held(held)) {
         expired = held->next;
-        lead(registers, held, -1);
+        if (!held->until)
+            lead(registers, held, -1);
     }
-}
-
-/* What the entry says of a packet that came in by the stream's interface. */
-static void send_on(struct release *release, const struct registers *registers, const struct answer *answer,
-                    const struct tunnel *tunnels, unsigned count, struct kept *kept)
-{
-    enum encapsulated done = TOO_BIG;
-    int vif;
-
-    if (count > 0)
-        done = encapsulate(&release->output, tunnels, count, kept->packet, kept->length);
-    if (done == TTL_SPENT || (done == TOO_BIG && !take_hop(registers->family, kept->packet, kept->length)))
-        return;
-    for (vif = 0; vif < VIFS; vif++)
-        if (answer->oifs >> vif & 1 && release->devices[vif] != 0)
-            forward_packet(registers->raw, registers->family, release->devices[vif], kept->packet, kept->length);
-}
-
-void release_stream(struct registers *registers, struct release *release, const struct answer *answer)
-{
-    struct held **place, *held = NULL;
-    struct tunnel tunnels[TUNNELS];
-    struct entry *entry;
-    struct kept *kept;
-    unsigned count = 0, i;
-    int wanted = 0;
-
-    pthread_mutex_lock(&registers->lock);
-    place = place_of(registers, answer->key);
-    if (*place != NULL) {
-        held = detach(registers, place);
-        entry = find_entry(registers, answer->key);
-        wanted = answer->sets && answer->iif == held->vif;
-        if (wanted && entry != NULL && !entry->stopped && registers->tunnel >= 0 &&
-            (answer->oifs >> registers->tunnel & 1)) {
-            count = copy_tunnels(entry, tunnels);
-            for (kept = held->first; kept != NULL; kept = kept->next) {
-                registers->totals[SENT_ALL] += count;
-                entry->packets++;
-                entry->bytes += kept->length;
-            }
-        }
-    }
-    pthread_mutex_unlock(&registers->lock);
-    if (held == NULL)
-        return;
-    for (i = 0; i < count; i++)
-        if (tunnels[i].asked == 0)
-            tunnels[i].mtu = path_mtu(&tunnels[i], registers->family);
-    if (wanted)
-        for (kept = held->first; kept != NULL; kept = kept->next)
-            send_on(release, registers, answer, tunnels, count, kept);
-    flush(&release->output);
-    free_held(held);
 }

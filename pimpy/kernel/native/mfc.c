@@ -5,6 +5,7 @@
 #include <linux/mroute.h>
 #include <linux/mroute6.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 struct change {
     int deletes;
@@ -94,6 +95,22 @@ int write_mfc(int fd, int family, const unsigned char *source, const unsigned ch
     memcpy(change.source, source, address_size(family));
     memcpy(change.group, group, address_size(family));
     return family == AF_INET ? apply4(fd, &change, thresholds) : apply6(fd, &change);
+}
+
+int has_mfc(int fd, int family, const unsigned char *source, const unsigned char *group)
+{
+    struct sioc_sg_req in4 = {.pktcnt = 0};
+    struct sioc_sg_req6 in6 = {.pktcnt = 0};
+
+    if (family == AF_INET) {
+        memcpy(&in4.src, source, 4);
+        memcpy(&in4.grp, group, 4);
+        return ioctl(fd, SIOCGETSGCNT, &in4) == 0;
+    }
+    in6.src.sin6_family = in6.grp.sin6_family = AF_INET6;
+    memcpy(&in6.src.sin6_addr, source, 16);
+    memcpy(&in6.grp.sin6_addr, group, 16);
+    return ioctl(fd, SIOCGETSGCNT_IN6, &in6) == 0;
 }
 
 static void apply(int fd, int family, struct change *changes, Py_ssize_t count, const unsigned char *thresholds)

@@ -16,6 +16,7 @@
  * table.c     the table itself
  * pump.c      its thread, which takes what the kernel hands up for the register tunnel
  * hold.c      packets of streams that the kernel has no entry for yet
+ * follow.c    what becomes of them
  * tunnel.c    Registers: what a data packet becomes on its way to the RP
  * timer.c     a timer that is a descriptor
  * confine.c   what a process gives up: capabilities, system calls
@@ -102,6 +103,9 @@ void add_number(struct msghdr *header, int level, int type, int value);
 
 /* Set an entry that leads to one vif, or with `oif` -1 delete it: 0, or -1 with errno. Needs no GIL. */
 int write_mfc(int fd, int family, const unsigned char *source, const unsigned char *group, int iif, int oif);
+
+/* Whether an entry stands. Needs no GIL. */
+int has_mfc(int fd, int family, const unsigned char *source, const unsigned char *group);
 
 /* Make the type of register tables and add it to the module: 0, or -1 with an exception set. */
 int add_registers(PyObject *module);

@@ -110,11 +110,22 @@ static void refresh_mtu(struct registers *registers, struct tunnel *copy, uint64
     pthread_mutex_unlock(&registers->lock);
 }
 
+/* Streams come to be held by this thread alone, so it may look without the lock: at worst one has just been released. */
+static int holds(const struct registers *registers)
+{
+    return __atomic_load_n(&registers->holding, __ATOMIC_RELAXED) + __atomic_load_n(&registers->answered, __ATOMIC_RELAXED) > 0;
+}
+
 enum found { UNKNOWN, STOPPED, REGISTERED };
 
-/* What the table says of a packet, which is counted if it is to be sent: for each of its tunnels. */
-static enum found look_up(struct registers *registers, const struct message *message, struct tunnel *tunnels,
-                          unsigned *count)
+/* Through which tunnels a packet goes. */
+struct way_in {
+    unsigned count;
+    struct tunnel tunnels[TUNNELS];
+};
+
+/* What the table says of a packet, counted for each tunnel if it is to be sent; ways out that it adds are in `ways` then. */
+static enum found look_up(struct registers *registers, const struct message *message, struct way_in *in, struct ways *ways)
 {
     unsigned char key[KEY];
     enum found found = UNKNOWN;
@@ -125,7 +136,9 @@ static enum found look_up(struct registers *registers, const struct message *mes
     entry = find_entry(registers, key);
     if (entry != NULL) {
         found = entry->stopped ? STOPPED : REGISTERED;
-        *count = copy_tunnels(entry, tunnels);
+        in->count = copy_tunnels(entry, in->tunnels);
+        if (entry->oifs && (entry->until == 0 || registers->looks < entry->until))
+            fill_ways(registers, ways->oifs | entry->oifs, ways);
         if (entry->stopped) {
             registers->totals[DROP_STOPPED]++;
         } else {
@@ -162,42 +175,64 @@ static int not_sent(struct registers *registers, const struct message *message, 
     return due;
 }
 
-/* 1 if the message was one for the register tunnel, and of an entry. */
-static int register_packet(struct registers *registers, const struct message *message, uint64_t now)
+/* 1 if it is on its way, its TTL less by one. */
+static int register_packet(struct registers *registers, const struct message *message, struct way_in *in, uint64_t now)
 {
     unsigned char *packet = (unsigned char *)(uintptr_t)message->data; /* in our own batch */
-    struct tunnel tunnels[TUNNELS];
-    unsigned count, i;
+    unsigned i;
 
-    switch (look_up(registers, message, tunnels, &count)) {
-    case UNKNOWN:
-        return 0;
-    case STOPPED:
-        return 1;
-    case REGISTERED:
-        break;
-    }
-    for (i = 0; i < count; i++)
-        if (tunnels[i].asked == 0 || now - tunnels[i].asked >= SECOND)
-            refresh_mtu(registers, &tunnels[i], now);
-    switch (encapsulate(&registers->output, tunnels, count, packet, message->length)) {
+    for (i = 0; i < in->count; i++)
+        if (in->tunnels[i].asked == 0 || now - in->tunnels[i].asked >= SECOND)
+            refresh_mtu(registers, &in->tunnels[i], now);
+    switch (encapsulate(&registers->output, in->tunnels, in->count, packet, message->length)) {
     case SENT:
-        break;
+        return 1;
     case TTL_SPENT:
-        not_sent(registers, message, count, DROP_TTL, now);
+        not_sent(registers, message, in->count, DROP_TTL, now);
         break;
     case TOO_BIG:
-        if (not_sent(registers, message, count, DROP_TOO_BIG, now))
-            tell_too_big(registers->raw, tightest(tunnels, count), packet, message->length);
+        if (not_sent(registers, message, in->count, DROP_TOO_BIG, now))
+            tell_too_big(registers->raw, tightest(in->tunnels, in->count), packet, message->length);
         break;
     }
-    return 1;
+    return 0;
 }
 
-/* Streams come to be held by this thread alone, so it may look without the lock: at worst one has just been released. */
-static int holds(const struct registers *registers)
+static void send_all(struct registers *registers)
 {
-    return __atomic_load_n(&registers->holding, __ATOMIC_RELAXED) > 0;
+    flush(&registers->output);
+    if (registers->output.refused) {
+        pthread_mutex_lock(&registers->lock);
+        registers->totals[SENT_ALL] -= registers->output.refused;
+        registers->totals[DROP_REFUSED] += registers->output.refused;
+        pthread_mutex_unlock(&registers->lock);
+        registers->output.refused = 0;
+    }
+}
+
+/* A packet for the register tunnel: 1 if it is of an entry, or of a stream that was held until now. */
+static int pass_on(struct registers *registers, const struct message *message, uint64_t now)
+{
+    unsigned char *packet = (unsigned char *)(uintptr_t)message->data; /* in our own batch */
+    struct way_in in;
+    struct ways ways;
+    int held = NOT_HELD, on_its_way = 0;
+    enum found found;
+
+    ways.oifs = 0;
+    if (holds(registers))
+        held = keep_packet(registers, message, &ways);
+    if (held == KEPT)
+        return 1;
+    found = look_up(registers, message, &in, &ways);
+    if (found == REGISTERED)
+        on_its_way = register_packet(registers, message, &in, now);
+    if (ways.oifs) {
+        send_all(registers); /* its Register goes first */
+        if (on_its_way || take_hop(registers->family, packet, message->length))
+            forward_by(registers, &ways, packet, message->length);
+    }
+    return found != UNKNOWN || held == ANSWERED;
 }
 
 /* 1 if it was a packet for the register tunnel, and is dealt with. */
@@ -212,9 +247,7 @@ static int handle(struct registers *registers, unsigned i, uint64_t now)
         return 0;
     }
     if (message.kind == UPCALL + UPCALL_WHOLEPKT) {
-        if (holds(registers) && keep_packet(registers, &message))
-            return 0;
-        if (register_packet(registers, &message, now))
+        if (pass_on(registers, &message, now))
             return 1;
     } else if (message.kind == UPCALL + UPCALL_NOCACHE) {
         hold_stream(registers, &message, now);
@@ -224,16 +257,11 @@ static int handle(struct registers *registers, unsigned i, uint64_t now)
     return 0;
 }
 
-static void send_all(struct registers *registers)
+static void count_look(struct registers *registers)
 {
-    flush(&registers->output);
-    if (registers->output.refused) {
-        pthread_mutex_lock(&registers->lock);
-        registers->totals[SENT_ALL] -= registers->output.refused;
-        registers->totals[DROP_REFUSED] += registers->output.refused;
-        pthread_mutex_unlock(&registers->lock);
-        registers->output.refused = 0;
-    }
+    pthread_mutex_lock(&registers->lock);
+    registers->looks++;
+    pthread_mutex_unlock(&registers->lock);
 }
 
 /*
@@ -252,13 +280,16 @@ static int drain(struct registers *registers)
         int i;
 
         count = receive_batch(registers->batch, registers->mroute, BATCH);
+        if (count < 0 && errno == EAGAIN)
+            count = 0;
         if (count < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : errno;
+            return errno == EINTR ? 0 : errno;
         now = clock_now();
         for (i = 0; i < count; i++)
             registered += handle(registers, (unsigned)i, now);
         send_all(registers);
     } while (count == BATCH);
+    count_look(registers);
     if (registered)
         nanosleep(&moment, NULL);
     return 0;
@@ -281,21 +312,30 @@ static int goes_on(struct registers *registers, int error)
 static void *run(void *argument)
 {
     struct registers *registers = argument;
-    struct pollfd watched[2] = {{.fd = registers->mroute, .events = POLLIN}, {.fd = registers->stop, .events = POLLIN}};
+    struct pollfd watched[2] = {{.fd = registers->mroute, .events = POLLIN}, {.fd = registers->wake, .events = POLLIN}};
+    uint64_t expired = 0, number;
 
     for (;;) {
-        int error = 0, waits = holds(registers);
+        int error = 0, waits = holds(registers), due = waits ? send_due(registers) : -1;
 
-        if (poll(watched, 2, waits ? WAKE : -1) < 0)
+        if (poll(watched, 2, due >= 0 ? due : waits ? WAKE : -1) < 0)
             continue; /* EINTR, or ENOMEM, which passes */
-        if (waits)
-            expire_held(registers, clock_now());
+        if (waits && clock_now() - expired >= SECOND) {
+            expired = clock_now();
+            expire_held(registers, expired);
+        }
         if (watched[1].revents)
+            (void)!read(registers->wake, &number, sizeof number);
+        if (__atomic_load_n(&registers->ending, __ATOMIC_ACQUIRE))
             return NULL;
         if (watched[0].revents & POLLNVAL)
             error = EBADF;
         else if (watched[0].revents)
             error = drain(registers);
+        else
+            count_look(registers);
+        if (watched[1].revents)
+            count_look(registers); /* what the owner did before it woke us came before this look as well */
         if (error && !goes_on(registers, error))
             return NULL;
     }
@@ -315,12 +355,18 @@ int start_thread(struct registers *registers)
     return error;
 }
 
-void stop_thread(struct registers *registers)
+void wake_thread(const struct registers *registers)
 {
     uint64_t one = 1;
 
+    (void)!write(registers->wake, &one, sizeof one);
+}
+
+void stop_thread(struct registers *registers)
+{
     if (registers->running) {
-        (void)!write(registers->stop, &one, sizeof one);
+        __atomic_store_n(&registers->ending, 1, __ATOMIC_RELEASE);
+        wake_thread(registers);
         pthread_join(registers->thread, NULL);
         registers->running = 0;
     }

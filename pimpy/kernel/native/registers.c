@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #define LIMIT_MAX (1 << 24)
 #define MESSAGES_MAX 65536
@@ -17,82 +14,6 @@ typedef struct {
     PyObject_HEAD
     struct registers *registers; /* NULL once closed */
 } Object;
-
-/* Its life */
-
-static void free_waiting(struct waiting *waiting)
-{
-    while (waiting != NULL) {
-        struct waiting *next = waiting->next;
-
-        free(waiting);
-        waiting = next;
-    }
-}
-
-static void free_registers(struct registers *registers)
-{
-    size_t i;
-
-    if (registers == NULL)
-        return;
-    stop_thread(registers);
-    for (i = 0; registers->buckets != NULL && i < registers->size; i++)
-        while (registers->buckets[i] != NULL)
-            delete_entry(registers, registers->buckets[i]->key);
-    forget_held(registers);
-    free_waiting(registers->first);
-    free(registers->buckets);
-    free(registers->batch);
-    if (registers->ready >= 0)
-        close(registers->ready);
-    if (registers->stop >= 0)
-        close(registers->stop);
-    pthread_mutex_destroy(&registers->lock);
-    free(registers);
-}
-
-/* NULL with errno set. */
-static struct registers *new_registers(int mroute, int pim, int raw, int family, int protocol, size_t limit,
-                                       int paused)
-{
-    struct registers *registers = calloc(1, sizeof *registers);
-    int error;
-
-    if (registers == NULL)
-        return NULL;
-    pthread_mutex_init(&registers->lock, NULL);
-    registers->mroute = mroute;
-    registers->raw = raw;
-    registers->family = family;
-    registers->protocol = protocol;
-    registers->limit = limit;
-    registers->tunnel = -1;
-    registers->last = &registers->first;
-    registers->output.fd = pim;
-    registers->output.family = family;
-    registers->size = BUCKETS;
-    registers->buckets = calloc(BUCKETS, sizeof *registers->buckets);
-    registers->batch = malloc(sizeof *registers->batch);
-    registers->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    registers->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (registers->buckets == NULL || registers->batch == NULL)
-        error = ENOMEM;
-    else if (registers->ready < 0 || registers->stop < 0)
-        error = errno;
-    else if (getrandom(&registers->seed, sizeof registers->seed, 0) != sizeof registers->seed)
-        error = EIO;
-    else
-        error = paused ? 0 : start_thread(registers);
-    if (error) {
-        free_registers(registers);
-        errno = error;
-        return NULL;
-    }
-    return registers;
-}
-
-/* For Python */
 
 static struct registers *opened(PyObject *self)
 {
@@ -337,8 +258,50 @@ static PyObject *registers_holding(PyObject *self, PyObject *none)
         return NULL;
     pthread_mutex_lock(&registers->lock);
     holding = registers->holding;
+    registers->seen = registers->leads;
     pthread_mutex_unlock(&registers->lock);
     return PyLong_FromSize_t(holding);
+}
+
+static PyObject *registers_vifs(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    const unsigned char *devices, *thresholds;
+    PyObject *devices_object, *thresholds_object;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "OO:vifs", &devices_object, &thresholds_object) ||
+        to_bytes(devices_object, "devices", sizeof registers->vifs.devices, &devices) < 0 ||
+        to_bytes(thresholds_object, "thresholds", VIFS, &thresholds) < 0)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    memcpy(registers->vifs.devices, devices, sizeof registers->vifs.devices);
+    memcpy(registers->vifs.thresholds, thresholds, VIFS);
+    pthread_mutex_unlock(&registers->lock);
+    Py_RETURN_NONE;
+}
+
+static PyObject *registers_follow(PyObject *self, PyObject *args)
+{
+    struct registers *registers = opened(self);
+    PyObject *source, *group, *oifs_object;
+    unsigned char key[KEY];
+    struct entry *entry;
+    long long oifs;
+
+    if (registers == NULL || !PyArg_ParseTuple(args, "OOO:follow", &source, &group, &oifs_object) ||
+        to_key(registers, source, group, key) < 0 || to_number(oifs_object, "oifs", 0, UINT32_MAX, &oifs) < 0)
+        return NULL;
+    pthread_mutex_lock(&registers->lock);
+    entry = find_entry(registers, key);
+    if (entry != NULL) {
+        entry->until = oifs ? 0 : look_after_this(registers);
+        if (oifs)
+            entry->oifs = (uint32_t)oifs;
+    }
+    pthread_mutex_unlock(&registers->lock);
+    if (!oifs)
+        wake_thread(registers);
+    return PyBool_FromLong(entry != NULL);
 }
 
 /* (source, group) or (source, group, iif, oifs), as change_mfc has them. */
@@ -365,35 +328,33 @@ static int to_answer(const struct registers *registers, PyObject *item, struct a
 static PyObject *registers_release(PyObject *self, PyObject *args)
 {
     struct registers *registers = opened(self);
-    PyObject *list, *devices_object, *items, *result = NULL;
-    const unsigned char *devices;
-    struct release *release;
+    PyObject *list, *items, *result = NULL;
+    struct output *output;
     struct answer *answers;
     Py_ssize_t count, i;
 
-    if (registers == NULL || !PyArg_ParseTuple(args, "OO:release", &list, &devices_object) ||
-        to_bytes(devices_object, "devices", sizeof release->devices, &devices) < 0 || to_list(list, "changes", &items) < 0)
+    if (registers == NULL || !PyArg_ParseTuple(args, "O:release", &list) || to_list(list, "changes", &items) < 0)
         return NULL;
     count = PyTuple_Size(items);
     answers = calloc(count > 0 ? (size_t)count : 1, sizeof *answers);
-    release = calloc(1, sizeof *release);
-    if (answers == NULL || release == NULL) {
+    output = calloc(1, sizeof *output);
+    if (answers == NULL || output == NULL) {
         PyErr_NoMemory();
         goto out;
     }
     for (i = 0; i < count; i++)
         if (to_answer(registers, PyTuple_GetItem(items, i), &answers[i]) < 0)
             goto out;
-    memcpy(release->devices, devices, sizeof release->devices);
-    release->output.fd = registers->output.fd;
-    release->output.family = registers->family;
+    output->fd = registers->output.fd;
+    output->family = registers->family;
     Py_BEGIN_ALLOW_THREADS
     for (i = 0; i < count; i++)
-        release_stream(registers, release, &answers[i]);
+        release_stream(registers, output, &answers[i]);
+    wake_thread(registers);
     Py_END_ALLOW_THREADS
     result = Py_NewRef(Py_None);
 out:
-    free(release);
+    free(output);
     free(answers);
     Py_DECREF(items);
     return result;
@@ -440,9 +401,12 @@ static PyMethodDef methods[] = {
     {"receive", registers_receive, METH_VARARGS, "receive(limit) -> messages\n\nAll that was not sent as a Register."},
     {"hold", registers_hold, METH_VARARGS,
      "hold(vif)\n\nKeep the packets of streams without an entry, by the register tunnel's vif; -1: no longer."},
-    {"holding", registers_holding, METH_NOARGS, "holding() -> streams"},
+    {"holding", registers_holding, METH_NOARGS, "holding() -> streams\n\nThose of which `release` is to speak."},
     {"release", registers_release, METH_VARARGS,
-     "release(changes, devices)\n\nThese entries stand now: what was kept of their streams follows."},
+     "release(changes)\n\nThese entries stand now: what was kept of their streams follows."},
+    {"vifs", registers_vifs, METH_VARARGS, "vifs(devices, thresholds)\n\nThe virtual interfaces there are."},
+    {"follow", registers_follow, METH_VARARGS,
+     "follow(source, group, oifs) -> bool\n\nSend each packet out by these as well, behind its Register; 0: no longer."},
     {"fileno", registers_fileno, METH_NOARGS, "fileno() -> fd\n\nReadable while messages wait."},
     {"begin", registers_begin, METH_NOARGS, "begin()\n\nStart the thread of a table that was made paused."},
     {"close", registers_close, METH_NOARGS, "close()\n\nEnd the thread and forget everything."},

@@ -1,9 +1,12 @@
-/* Which (S,G) leave by which tunnel (RFC 7761 4.4.1). Whoever calls has the lock. */
+/* Which (S,G) leave by which tunnel (RFC 7761 4.4.1). Whoever calls has the lock, but at the table's beginning and end. */
 #include "registers.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 void make_key(const unsigned char *source, const unsigned char *group, int family, unsigned char *key)
 {
@@ -170,4 +173,74 @@ int delete_entry(struct registers *registers, const unsigned char *key)
     release_tunnels(registers, entry->tunnels, entry->count);
     free(entry);
     return 1;
+}
+
+void free_waiting(struct waiting *waiting)
+{
+    while (waiting != NULL) {
+        struct waiting *next = waiting->next;
+
+        free(waiting);
+        waiting = next;
+    }
+}
+
+void free_registers(struct registers *registers)
+{
+    size_t i;
+
+    if (registers == NULL)
+        return;
+    stop_thread(registers);
+    for (i = 0; registers->buckets != NULL && i < registers->size; i++)
+        while (registers->buckets[i] != NULL)
+            delete_entry(registers, registers->buckets[i]->key);
+    forget_held(registers);
+    free_waiting(registers->first);
+    free(registers->buckets);
+    free(registers->batch);
+    if (registers->ready >= 0)
+        close(registers->ready);
+    if (registers->wake >= 0)
+        close(registers->wake);
+    pthread_mutex_destroy(&registers->lock);
+    free(registers);
+}
+
+struct registers *new_registers(int mroute, int pim, int raw, int family, int protocol, size_t limit, int paused)
+{
+    struct registers *registers = calloc(1, sizeof *registers);
+    int error;
+
+    if (registers == NULL)
+        return NULL;
+    pthread_mutex_init(&registers->lock, NULL);
+    registers->mroute = mroute;
+    registers->raw = raw;
+    registers->family = family;
+    registers->protocol = protocol;
+    registers->limit = limit;
+    registers->tunnel = -1;
+    registers->last = &registers->first;
+    registers->output.fd = pim;
+    registers->output.family = family;
+    registers->size = BUCKETS;
+    registers->buckets = calloc(BUCKETS, sizeof *registers->buckets);
+    registers->batch = malloc(sizeof *registers->batch);
+    registers->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    registers->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (registers->buckets == NULL || registers->batch == NULL)
+        error = ENOMEM;
+    else if (registers->ready < 0 || registers->wake < 0)
+        error = errno;
+    else if (getrandom(&registers->seed, sizeof registers->seed, 0) != sizeof registers->seed)
+        error = EIO;
+    else
+        error = paused ? 0 : start_thread(registers);
+    if (error) {
+        free_registers(registers);
+        errno = error;
+        return NULL;
+    }
+    return registers;
 }

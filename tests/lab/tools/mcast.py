@@ -276,6 +276,7 @@ class Sender:
         self.rate: float = spec["rate"]
         self.count: int | None = spec["count"]
         self.stays: bool = spec["stays"]
+        self.gap: float = spec["gap"]
         self.sequence = 0
         self.first_time = self.last_time = 0.0
         self.padding = b"\0" * max(0, spec["size"] - PACKET.size)
@@ -313,10 +314,10 @@ class Sender:
     def serve(self) -> None:
         poll = select.poll()
         poll.register(sys.stdin, select.POLLIN)
-        started = time.monotonic()
+        started = last = time.monotonic()
         while True:
             finished = self.count is not None and self.sequence >= self.count
-            pause = started + self.sequence / self.rate - time.monotonic()
+            pause = max(started + self.sequence / self.rate, last + self.gap) - time.monotonic()
             if finished or pause > 0.0005 or self.sequence % 64 == 0:
                 if poll.poll(None if finished else max(0.0, pause) * 1000):
                     line = sys.stdin.readline()
@@ -330,6 +331,7 @@ class Sender:
                 if pause > 0:
                     continue
             self.send()
+            last = time.monotonic()
 
 
 def main() -> None:
