@@ -124,6 +124,23 @@ class _Plan:
                 self.members[effect.ifindex, effect.group, effect.source] = effect
 
 
+def _changes(effects: Sequence[SetMfc | DelMfc]) -> tuple[list[SetMfc | DelMfc], list[Change]]:
+    """What the kernel is to be told, in front of it the removals that entries made anew begin with, and those removals.
+
+    A packet that comes in between waits in the kernel for the new entry.
+    """
+    anew: list[SetMfc | DelMfc] = []
+    changes: list[Change] = []
+    for effect in effects:
+        if type(effect) is SetMfc:
+            if effect.anew:
+                anew.append(DelMfc(effect.source, effect.group))
+            changes.append((effect.source, effect.group, effect.iif, effect.oifs))
+        else:
+            changes.append((effect.source, effect.group))
+    return anew, [*((gone.source, gone.group) for gone in anew), *changes] if anew else changes
+
+
 def _answer(effect: SetMfc | DelMfc) -> Change:
     """What becomes of packets of a stream that had no entry."""
     if type(effect) is not SetMfc:
@@ -371,18 +388,8 @@ class Adapter:
     def _write(self, effects: Sequence[SetMfc | DelMfc]) -> list[Event]:
         if not effects:
             return []
-        anew: list[SetMfc | DelMfc] = []
-        changes: list[Change] = []
-        for effect in effects:
-            if type(effect) is SetMfc:
-                if effect.anew:
-                    anew.append(DelMfc(effect.source, effect.group))
-                changes.append((effect.source, effect.group, effect.iif, effect.oifs))
-            else:
-                changes.append((effect.source, effect.group))
-        if anew:  # a packet that comes in between waits in the kernel for the new entry
-            effects = [*anew, *effects]
-            changes = [*((gone.source, gone.group) for gone in anew), *changes]
+        anew, changes = _changes(effects)
+        effects = [*anew, *effects] if anew else effects
         before = self._behind.copy() if self._behind else self._behind
         holding = self.registers.holding()
         errors = self.table.change(self._lead_behind(effects, changes))

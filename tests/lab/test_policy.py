@@ -71,7 +71,7 @@ def test_filters_hold_what_they_name_and_let_go_with_a_reload(lab: Lab) -> None:
         for group in groups:
             wait_until(lambda g=group, s=source: (d2.entry(s, g) or {}).get("is_spt"), 80, "its own tree stands")  # type: ignore[misc]
             receivers[family].reset()
-            wait_until(lambda f=family, g=group, s=source: receivers[f].stream(s, g).received > ENOUGH, 20, "it arrives")  # type: ignore[misc]
+            wait_until(lambda f=family, g=group, s=source: receivers[f].stream(s, g).received > ENOUGH, 20, "arrived")  # type: ignore[misc]
         senders[family].stop()
         column, register = ("ip.src", "ip") if family == 4 else ("ipv6.src", "ipv6")
         froms = {row[0].split(",")[0] for row in capture.fields(f"pim.type == 1 && {register}", column)}
