@@ -9,7 +9,6 @@ the end. Replaying runs the stream through fresh routers and compares: a field p
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from random import Random
@@ -185,22 +184,3 @@ def _replay_line(runs: dict[str, _Run], number: int, line: dict[str, Any]) -> No
             run.differences.append(number)
     else:
         run.router.advance(line["t"])
-
-
-def replay_file(path: str) -> int:
-    """Run a recording through fresh routers; 0 if they did what was recorded, 1 if not, or if it cannot be read."""
-    try:
-        with open(path, encoding="ascii") as file:
-            results = list(replay(file))
-    except (OSError, UnicodeError, BadRecordingError) as problem:
-        print(f"pimpyd: {path}: {problem}", file=sys.stderr)
-        return 1
-    for result in results:
-        end = "" if result.complete else ", cut off before its end"
-        same = "the same effects and state" if not result.differences else "DIFFERENT"
-        print(f"{result.family}: {result.events} events, {result.drains} drains{end}: {same}")
-        for line in result.differences[:10]:
-            print(f"{result.family}: line {line} of the recording has another check sum")
-        for row in result.router.rows("neighbors") if not result.complete else ():
-            print(f"{result.family}: {row}")
-    return 1 if any(result.differences for result in results) else 0
