@@ -373,7 +373,7 @@ def _take_another_table(daemon: Pimpyd, text: str) -> None:
 
 def _tables(daemon: Pimpyd, family: int) -> set[int]:
     """The tables of the proxies; none while it starts again, when an answer may be cut off."""
-    with contextlib.suppress(OSError, ValueError, LabError):
+    with contextlib.suppress(OSError, ValueError, KeyError, LabError):
         return {row["table"] for row in daemon.show("proxy", family) if row["row"] == "proxy"}
     return set()
 
