@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from pimpy.daemon.keeper import channel, service, upgrade
 from pimpy.daemon.keeper.answers import take
 from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.keeper import Keeper
+from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.workers import Spare, Worker
 
 
@@ -233,3 +235,26 @@ def test_messages_have_a_limit() -> None:
     one.close()
     assert channel.receive(other) is None
     other.close()
+
+
+def test_a_dump_that_is_asked_for_while_one_is_written_follows_it(tmp_path: Path) -> None:
+    """Two signals at once: the second may speak of what the first dump has not seen any more."""
+    scripts = Scripts(None)
+    started: list[int] = []
+
+    def start(path: str, arguments: list[str], environment: dict[str, str]) -> None:
+        child = subprocess.Popen(["sleep", "0.1"])
+        started.append(child.pid)
+        scripts._running.add(child.pid)
+
+    scripts._start = start  # type: ignore[method-assign]
+    for _ in range(3):
+        scripts.dump("s", str(tmp_path / "dump"))
+    assert len(started) == 1
+    deadline = time.monotonic() + 10
+    while len(started) < 2 and time.monotonic() < deadline:
+        scripts.reap()
+        time.sleep(0.02)
+    time.sleep(0.3)
+    scripts.reap()
+    assert len(started) == 2 and not scripts._running, "one for all that were asked for in the meantime"

@@ -21,6 +21,8 @@ class Scripts:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._running: set[int] = set()
+        self._next_dump: tuple[str, str] | None = None
+        """What was asked for while one was being written, which may have read the state before."""
 
     def run(self, what: str) -> None:
         """`reload`, or `install SOURCE GROUP`: the word is its argument, the addresses are in its environment."""
@@ -42,7 +44,9 @@ class Scripts:
     def dump(self, socket_path: str, file: str) -> None:
         """Have a client of the control socket write the state to `file`, as pim6sd does on SIGUSR1."""
         self.reap()
-        if not self._running:
+        if self._running:
+            self._next_dump = socket_path, file
+        else:
             root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
             code = (
                 f"import sys; sys.path.insert(0, {root!r}); from pimpy.cli.pim6sd_dump import main;"
@@ -63,6 +67,9 @@ class Scripts:
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:
                     continue
             self._running.discard(pid)
+        if self._next_dump is not None and not self._running:
+            wanted, self._next_dump = self._next_dump, None
+            self.dump(*wanted)
 
 
 def _execute(path: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
