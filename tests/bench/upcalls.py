@@ -13,8 +13,8 @@ from lab.traffic import Sender
 from .measure import use
 
 STREAMS = 500
-SETTLED = 1.0
-"""Seconds after the start, whose own work is not that of streams."""
+SETTLED = 8.0
+"""Seconds after the start, whose own work, a spare worker's with it, is not that of streams."""
 
 
 @dataclass(frozen=True)
