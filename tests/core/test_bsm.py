@@ -7,7 +7,7 @@ from attrs import evolve
 from bsr_stand import BsrStand
 from crafting import sealed
 from digest import digest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.model import StaticRp
@@ -228,8 +228,21 @@ def messages(draw: st.DrawFn) -> tuple[Family, Zone, Bootstrap, int]:
     return family, zone, message, draw(st.sampled_from([120, 300, 548, 1480, 8980]))
 
 
+def split_zone() -> tuple[Family, Zone, Bootstrap, int]:
+    """The zone's own range has more RPs than fit into a fragment."""
+    from pimpy.wire.family import parse_prefix
+
+    zone = zone_of(IPV4, parse_prefix("239.192.0.0/14"))
+    assert zone.range is not None
+    rps = tuple(RpEntry(bytes((10, 0, 1, n)), 150, n % 3) for n in range(30))
+    inside = Prefix(bytes((239, 193, 0, 0)), 16)
+    ranges = (RpRange(zone.range, False, False, 30, rps), RpRange(inside, False, False, 1, rps[:1]))
+    return IPV4, zone, Bootstrap(77, 30, 64, bytes((10, 0, 0, 9)), False, ranges), 120
+
+
 @settings(max_examples=150, deadline=None)
 @given(messages())
+@example(split_zone())
 def test_B12_B22_fragments_fit_share_their_head_and_together_are_the_message(
     case: tuple[Family, Zone, Bootstrap, int],
 ) -> None:
@@ -245,6 +258,7 @@ def test_B12_B22_fragments_fit_share_their_head_and_together_are_the_message(
             assert part.ranges[0].zone, "the first range has the Z bit"
             assert family.size == 16 or part.ranges[0].group == zone.range
             assert all(zone.contains(each.group) for each in part.ranges)
+        assert len({each.group for each in part.ranges}) == len(part.ranges), "none twice"
         assert not any(each.zone for each in part.ranges[1:]) and (
             zone is not GLOBAL or not part.ranges[:1] or not part.ranges[0].zone
         )

@@ -20,6 +20,8 @@ SHARED = {4: "10.99.0.1", 6: "fd00:99::1"}
 BITS = {4: 32, 6: 128}
 GROUPS = {4: "239.1.1.1", 6: "ff1e::1234"}
 RATE = 200
+UNDER_WAY = 2
+"""Packets that may be in Registers still while the other RP's entry turns to the source's own tree (ARCHITECTURE)."""
 
 
 def start(lab: Lab, tree: str) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
@@ -148,7 +150,7 @@ def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_
         sender = Sender(src.port("x"), [group], rate=RATE)
         receiver.wait_for(2 * RATE, 30)
         stream = receiver.stream(sender.source, group)
-        assert (stream.first_seq, stream.lost) == (0, 0), stream
+        assert stream.first_seq == 0 and stream.lost <= UNDER_WAY, stream
         assert stream.duplicates < RATE // 2, stream
         wait_until(lambda s=sender.source, g=group: forwards(x, s, g) == {"y"}, 20, "and then by its own tree alone")  # type: ignore[misc]
         receiver.reset()

@@ -80,25 +80,37 @@ class _Packer:
     family: Family
     room: int
     head: tuple[RpRange, ...]
-    """What every fragment begins with; its RPs are in the first one."""
+    """What every fragment begins with, one range at most; its RPs are in the first ones."""
     done: list[tuple[RpRange, ...]] = field(factory=list)
     part: list[RpRange] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.part = []
-        head, self.head = self.head, tuple(evolve(each, rps=()) for each in self.head)
-        for each in head:
-            self.add(each)
+        wanted, self.head = self.head, tuple(evolve(each, rps=()) for each in self.head)
+        self.part = list(self.head)
+        for each in wanted:
+            self._fill_head(each)
+
+    def _fill_head(self, head: RpRange) -> None:
+        """The RPs of the range that all fragments begin with stand there, in as many fragments as they need."""
+        most = max(1, (self.room - self._range_size) // self._rp_size)
+        for at in range(0, len(head.rps), most):
+            if self._begun():
+                self._next()
+            self.part = [evolve(head, rps=head.rps[at : at + most])]
+
+    def _begun(self) -> bool:
+        """Whether the fragment in hand has more than what all begin with."""
+        return self.part != list(self.head)
 
     def add(self, each: RpRange) -> None:
         """Put a range where it fits: whole into this fragment or the next, else in pieces."""
-        if self._size(self.part) + self._size([each]) > self.room and len(self.part) > len(self.head):
+        if self._size(self.part) + self._size([each]) > self.room and self._begun():
             self._next()
         rest = each
         while self._size(self.part) + self._size([rest]) > self.room:
             count = self._fitting()
             if count < 1:
-                if len(self.part) <= len(self.head):
+                if not self._begun():
                     break  # a link with no room for a single RP: sent as it is
                 self._next()
                 continue
@@ -109,7 +121,7 @@ class _Packer:
 
     def parts(self) -> list[tuple[RpRange, ...]]:
         """All fragments; one without ranges if there are none."""
-        if len(self.part) > len(self.head) or not self.done:
+        if self._begun() or not self.done:
             self.done.append(tuple(self.part))
         return self.done
 

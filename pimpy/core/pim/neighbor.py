@@ -147,7 +147,8 @@ class PimInterface:
 
     def bars(self, group: Address) -> bool:
         """Whether this is a border of a scope that `group` is in: nothing of it passes, Joins and data alike."""
-        return any(holds_back(boundary, group) for boundary in self.link.phyint.scoped)
+        scoped = self.link.phyint.scoped
+        return bool(scoped) and any(holds_back(boundary, group) for boundary in scoped)
 
     def neighbor(self, address: Address) -> Neighbor | None:
         """NBR(I, A) of 4.3.4: by primary address first."""
