@@ -325,10 +325,8 @@ DIRECTIVES: dict[str, Directive] = {
 
 UNBUILT = frozenset(
     (
-        "expect-neighbor",
         "igmp-querier-timeout",
         "keepalive-timer",
-        "watch",
         # 2.3.2's spellings
         "default_igmp_querier_timeout",
         "switch_data_threshold",

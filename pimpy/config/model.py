@@ -14,6 +14,8 @@ from pimpy.config.proxies import ProxyInterface as ProxyInterface
 from pimpy.config.routes import Static as Static
 from pimpy.config.routes import StaticJoin as StaticJoin
 from pimpy.config.routes import StaticRoute as StaticRoute
+from pimpy.config.watched import ExpectedNeighbor as ExpectedNeighbor
+from pimpy.config.watched import Watch as Watch
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
 
 NO_STATIC = Static()
@@ -245,6 +247,8 @@ class Config:
     """Static multicast routes and joins; they hold before everything else."""
     proxies: tuple[Proxy, ...] = ()
     """Proxies of IGMP and MLD (RFC 4605); PIM does not run on their interfaces."""
+    watches: tuple[Watch, ...] = ()
+    expected_neighbors: tuple[ExpectedNeighbor, ...] = ()
     families: tuple[str, ...] = ("ipv4", "ipv6")
     """The address families that are routed at all."""
 

@@ -38,6 +38,7 @@ def configure(router: Router, config: Config) -> None:
     follow_rpf_routes(router)
     _configure_rps(router, config)
     router.static.configure(config.static)
+    router.watches.configure(config)
     vifs_wanted(router)
     if ranges_changed:
         _ssm_ranges_changed(router)
@@ -358,6 +359,7 @@ def _paths_changed(router: Router, interface: Interface) -> None:
 def shutdown(router: Router) -> None:
     """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
     router.config = evolve(router.config, bsr_candidates=(), rp_candidates=())
+    router.watches.stop()
     router.pim.candidate_rp.shutdown()
     router.pim.bootstrap.shutdown()
     for pim_interface in router.pim.interfaces.values():

@@ -306,6 +306,7 @@ def test_schemas(path: str) -> None:
         *rps,
         "static",
         "status",
+        "watches",
     ]
     for name in (*names, "nei", "mrt", "show-mroute"):
         assert json.loads(ctl("/nowhere", "schema", name))["type"] == ("object" if name == "monitor" else "array")
