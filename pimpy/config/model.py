@@ -67,6 +67,8 @@ class Phyint:
     require_ttl_1: bool = False
     """PIM messages to the group whose TTL is not 1 are dropped; who sends them is no neighbour on the link."""
     scoped: tuple[Prefix, ...] = ()
+    altnets: tuple[Prefix, ...] = ()
+    """Further subnets that are on the link."""
     """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
 
 
@@ -97,7 +99,7 @@ FLAGS = (
     "require_ttl_1",
 )
 """Fields of Phyint that are true if any line says so."""
-LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped")
+LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped", "altnets")
 """Fields of Phyint to which each line adds."""
 
 

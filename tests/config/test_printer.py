@@ -35,7 +35,7 @@ from pimpy.config.policy import MAX_RATE, MESSAGES, STATE_LIMITS
 from pimpy.config.printer import print_config
 from pimpy.config.proxies import MATCHINGS
 from pimpy.config.routes import MAX_RANGE, merge
-from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address
+from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address, parse_prefix
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
     lambda name: name not in (".", "..") and not name.replace(".", "").isdigit()
@@ -113,6 +113,9 @@ PHYINTS = st.builds(
     hello_optional=st.booleans(),
     require_ttl_1=st.booleans(),
     scoped=st.lists(st.one_of(*map(scopes, FAMILIES)), max_size=2, unique=True).map(tuple),
+    altnets=st.lists(
+        st.sampled_from([parse_prefix("10.9.0.0/16"), parse_prefix("2001:db8:9::/64")]), max_size=2, unique=True
+    ).map(tuple),
 )
 
 
