@@ -93,6 +93,7 @@ _HELP = {
     "rp-set": "Which RP each range of groups has, from the file or from Bootstrap messages. WORD: a range or an RP.",
     "bsr": "Bootstrap routers by scope zone, and candidate RPs. WORD: a zone or an address.",
     "rpf": "How ADDRESS is reached: the route, the interface, the PIM neighbour there.",
+    "watches": "Streams that must flow and neighbours that must be there. WORD: a name, a group, a state, an address.",
     "counters": "Messages by interface, type and reason. WORD: one of these.",
 }
 

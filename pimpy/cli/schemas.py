@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "rp-set": (core.RpSetRow,),
     "bsr": (core.BsrRow, core.CandidateRpRow, core.OfferRow),
     "rpf": (core.RpfRow,),
+    "watches": (core.WatchRow, core.ExpectedNeighborRow),
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
@@ -88,6 +89,8 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.CandidateRpRow: {"row": ["candidate_rp"], "mode": ["pim_sm", "pim_bidir"]},
     core.OfferRow: {"row": ["offer"]},
     core.RpfRow: {"rpf_state": _RPF_STATES},
+    core.WatchRow: {"row": ["watch"], "state": ["flowing", "silent", "pending"]},
+    core.ExpectedNeighborRow: {"row": ["neighbor"], "state": ["up", "missing", "pending"]},
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""

@@ -328,6 +328,25 @@ COUNTERS = (
 )
 
 
+WATCHES = (
+    Column("Watch", _say("watch")),
+    Column("Source", _say("source_address")),
+    Column("Group", _say("group")),
+    Column("State", _say("state")),
+    Column("For", _time("since"), right=True),
+    Column("Packets", lambda row: "-" if row["recent_packets"] is None else str(row["recent_packets"]), right=True),
+    Column("Wanted", lambda row: f"{row['min_packets']}/{row['interval']}s", right=True, spare=1),
+    Column("Last", _time("last_packet"), right=True, spare=2),
+)
+
+EXPECTED_NEIGHBORS = (
+    Column("Interface", _say("interface")),
+    Column("Neighbor", _say("address")),
+    Column("State", _say("state")),
+    Column("For", _time("since"), right=True),
+)
+
+
 _PLAIN = {
     "neighbors": NEIGHBORS,
     "interfaces": INTERFACES,
@@ -350,6 +369,8 @@ def render(name: str, rows: Sequence[Cells], style: Style) -> str:
         return _parts(_BSR, rows, style)
     if name == "proxy":
         return _parts(_PROXY, rows, style)
+    if name == "watches":
+        return _parts(_WATCHES, rows, style)
     if (columns := _PLAIN.get(name)) is not None:
         return table(columns, rows, style)
     return _gmp(name, rows, style)
@@ -368,6 +389,7 @@ _PROXY: tuple[Part, ...] = (
     ("interface", PROXY_INTERFACES, "Interfaces"),
     ("group", PROXY_GROUPS, "Asked for upstream"),
 )
+_WATCHES: tuple[Part, ...] = (("watch", WATCHES, ""), ("neighbor", EXPECTED_NEIGHBORS, "Expected neighbors"))
 
 
 def _parts(parts: Sequence[Part], rows: Sequence[Cells], style: Style) -> str:

@@ -10,7 +10,7 @@ from pimpy.config import membership
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, range_problem, suggest
 from pimpy.config.model import Phyint
-from pimpy.config.ranges import prefixes, scope
+from pimpy.config.ranges import is_address, prefixes, scope
 from pimpy.wire.family import family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
@@ -181,11 +181,6 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
 }
 """Words of a phyint line with a number behind them: the field and its range."""
 
-UNBUILT_PHYINT: dict[str, int] = {
-    "altnet": 1,
-}
-"""Known words of a phyint line that have no effect yet, with the number of their arguments."""
-
 
 def _neighbor_filter(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
     found = prefixes(builder, line, "phyint: neighbor-filter", words, of_hosts=True)
@@ -210,6 +205,33 @@ def _scoped(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[
     return None if found is None else ("scoped", (found,))
 
 
+def _altnet(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
+    """`altnet NET/LEN`, or pimd's `altnet NET [masklen LEN]`: another subnet that is on the link."""
+    word = words.pop(0) if words else None
+    if word is None or not is_address(word.partition("/")[0]):
+        builder.error(line, word, "phyint: altnet needs a subnet like 10.9.0.0/24")
+        return None
+    text = word
+    if words and words[0].lower() == "masklen":
+        words.pop(0)
+        length = integer(builder, line, words.pop(0) if words else None, "phyint altnet masklen", 0, 128)
+        if length is None:
+            return None
+        text = f"{word}/{length}"
+    elif "/" not in word:
+        text = f"{word}/{64 if ':' in word else 24}"
+        builder.note(line, word, f"phyint: altnet {word} has no length, and is taken as {text}")
+    try:
+        prefix = parse_prefix(text)
+    except ValueError as error:
+        builder.error(line, word, f"phyint: altnet: {range_problem(text, error)}")
+        return None
+    if not family_of(prefix.network).is_unicast(prefix.network) and prefix.length:
+        builder.error(line, word, f"phyint: altnet: {quote(text)} holds no hosts")
+        return None
+    return "altnets", (prefix,)
+
+
 FORCED_LEAVE = (
     "immediate-leave-forced cuts a group off with the first leave, whoever else wants it, until the next query is "
     "answered: only for links with one host"
@@ -220,6 +242,7 @@ LISTED: dict[str, Callable[[Builder, Line, list[str]], tuple[str, tuple[Any, ...
     "neighbor-filter": _neighbor_filter,
     "join-filter": _join_filter,
     "scoped": _scoped,
+    "altnet": _altnet,
     "groups": membership.allowed_groups,
     "querier-address": membership.querier_address,
 }
@@ -246,11 +269,8 @@ def _phyint(builder: Builder, line: Line) -> None:
             if found is None:
                 return
             key, value = found[0], (*said.pop(found[0], ()), *found[1])
-        elif low in UNBUILT_PHYINT:
-            _skip(builder, line, word, words)
-            continue
         else:
-            known = (*SWITCHES, *NUMBERS, *LISTED, *UNBUILT_PHYINT)
+            known = (*SWITCHES, *NUMBERS, *LISTED)
             builder.error(line, word, f"phyint: unknown word {quote(word)}{suggest(word, known)}")
             return
         if key in said and said[key] != value:
@@ -259,22 +279,6 @@ def _phyint(builder: Builder, line: Line) -> None:
         if value == "forced":
             builder.note(line, word, f"phyint: {FORCED_LEAVE}")
     builder.phyints.append(Phyint(name=name, **said))
-
-
-def _skip(builder: Builder, line: Line, word: str, words: list[str]) -> None:
-    """Pass over a word that has no effect yet, and what belongs to it."""
-    low = word.lower()
-    count = UNBUILT_PHYINT[low]
-    if len(words) < count:
-        builder.error(line, word, f"phyint: {low} needs a value")
-        words.clear()
-        return
-    del words[:count]
-    if low == "altnet" and words and words[0].lower() == "masklen":
-        if len(words) == 1:
-            builder.error(line, words[0], f"phyint: {low} ... masklen needs a number")
-        del words[:2]
-    builder.note(line, word, f"phyint: {low} is known, but not built yet: it has no effect")
 
 
 def _phyint_name(builder: Builder, line: Line) -> str | None:
@@ -291,7 +295,7 @@ def _phyint_name(builder: Builder, line: Line) -> str | None:
         elif re.fullmatch(r"[0-9]+(\.[0-9]+){3}", word) or "/" in word or ":" in word or word in (".", ".."):
             problem = "it is neither an address nor a name that an interface can have"
         else:
-            if word.lower() in {*SWITCHES, *NUMBERS, *LISTED, *UNBUILT_PHYINT}:
+            if word.lower() in {*SWITCHES, *NUMBERS, *LISTED}:
                 builder.note(line, word, f"phyint: {quote(word)} is taken as the name of an interface")
             return word
         builder.error(line, word, f"phyint {quote(word)}: {problem}")
@@ -325,10 +329,8 @@ DIRECTIVES: dict[str, Directive] = {
 
 UNBUILT = frozenset(
     (
-        "expect-neighbor",
         "igmp-querier-timeout",
         "keepalive-timer",
-        "watch",
         # 2.3.2's spellings
         "default_igmp_querier_timeout",
         "switch_data_threshold",

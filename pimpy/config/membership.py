@@ -76,12 +76,12 @@ def static_group(builder: Builder, line: Line) -> None:
     if interface is None or "group" not in said:
         builder.error(line, None, _STATIC_GROUP)
         return
-    group = _one_group(builder, line, said["group"])
+    group = group_of(builder, line, said["group"])
     if group is None:
         return
     source = None
     if said.get("source") not in (None, "0.0.0.0", "::"):
-        source = _source_of(builder, line, said["source"], len(group))
+        source = source_of(builder, line, said["source"], len(group))
         if source is None:
             return
     if is_address(interface):
@@ -103,7 +103,7 @@ def ssm_map(builder: Builder, line: Line) -> None:
     if prefix is None:
         return
     for word in line.words[2:]:
-        source = _source_of(builder, line, word, len(prefix.network))
+        source = source_of(builder, line, word, len(prefix.network))
         if source is None:
             return
         mapping = SsmMapping(prefix, source)
@@ -111,7 +111,8 @@ def ssm_map(builder: Builder, line: Line) -> None:
             builder.ssm_map.append(mapping)
 
 
-def _one_group(builder: Builder, line: Line, word: str) -> Address | None:
+def group_of(builder: Builder, line: Line, word: str) -> Address | None:
+    """A group that may be routed; None after an error."""
     try:
         group = parse_address(word)
         if family_of(group).is_routable_group(group):
@@ -122,7 +123,7 @@ def _one_group(builder: Builder, line: Line, word: str) -> Address | None:
     return None
 
 
-def _source_of(builder: Builder, line: Line, word: str, size: int) -> Address | None:
+def source_of(builder: Builder, line: Line, word: str, size: int) -> Address | None:
     """A source of the family whose addresses have `size` bytes; None after an error."""
     try:
         source = parse_address(word)

@@ -14,6 +14,8 @@ from pimpy.config.proxies import ProxyInterface as ProxyInterface
 from pimpy.config.routes import Static as Static
 from pimpy.config.routes import StaticJoin as StaticJoin
 from pimpy.config.routes import StaticRoute as StaticRoute
+from pimpy.config.watched import ExpectedNeighbor as ExpectedNeighbor
+from pimpy.config.watched import Watch as Watch
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
 
 NO_STATIC = Static()
@@ -65,6 +67,8 @@ class Phyint:
     require_ttl_1: bool = False
     """PIM messages to the group whose TTL is not 1 are dropped; who sends them is no neighbour on the link."""
     scoped: tuple[Prefix, ...] = ()
+    altnets: tuple[Prefix, ...] = ()
+    """Further subnets that are on the link."""
     """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
 
 
@@ -95,7 +99,7 @@ FLAGS = (
     "require_ttl_1",
 )
 """Fields of Phyint that are true if any line says so."""
-LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped")
+LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scoped", "altnets")
 """Fields of Phyint to which each line adds."""
 
 
@@ -245,6 +249,8 @@ class Config:
     """Static multicast routes and joins; they hold before everything else."""
     proxies: tuple[Proxy, ...] = ()
     """Proxies of IGMP and MLD (RFC 4605); PIM does not run on their interfaces."""
+    watches: tuple[Watch, ...] = ()
+    expected_neighbors: tuple[ExpectedNeighbor, ...] = ()
     families: tuple[str, ...] = ("ipv4", "ipv6")
     """The address families that are routed at all."""
 

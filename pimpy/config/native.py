@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from pimpy.config import directives, route_lines
+from pimpy.config import directives, route_lines, watch_lines
 from pimpy.config.builder import MAX_ERRORS, Builder, Expand, Line, Read
 from pimpy.config.diagnostics import ERROR, Diagnostic, quote, suggest
 from pimpy.config.directives import UNBUILT
@@ -22,7 +22,7 @@ from pimpy.config.rp_directives import RP_DIRECTIVES
 
 INCLUDE = "include"
 
-DIRECTIVES = directives.DIRECTIVES | POLICY | RP_DIRECTIVES | route_lines.DIRECTIVES
+DIRECTIVES = directives.DIRECTIVES | POLICY | RP_DIRECTIVES | route_lines.DIRECTIVES | watch_lines.DIRECTIVES
 
 KNOWN_WORDS = (*DIRECTIVES, INCLUDE, *sorted(UNBUILT))
 """Every first word of a line that is known."""

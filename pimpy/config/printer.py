@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pimpy.config.model import FLAGS, BsrCandidate, Config, Phyint, RpCandidate
 from pimpy.config.route_printer import print_proxy, print_rpf_route, print_static
+from pimpy.config.watch_lines import print_watched
 from pimpy.wire.family import Prefix, format_address
 
 _NUMBERS = (
@@ -62,6 +63,7 @@ def print_config(config: Config) -> str:
             lines.append(f"default-route-{word} {value}")
     lines += [f"no {family}" for family in ("ipv4", "ipv6") if family not in config.families]
     lines += map(print_rpf_route, config.rpf_routes)
+    lines += print_watched(config)
     lines += print_static(config.static)
     for proxy in config.proxies:
         lines += print_proxy(proxy)
@@ -142,6 +144,8 @@ def _phyint(phyint: Phyint) -> str:
             words += [_word(name), str(value)]
     for prefix in phyint.scoped:
         words += ["scoped", str(prefix)]
+    for subnet in phyint.altnets:
+        words += ["altnet", str(subnet)]
     if phyint.groups:
         words += ["groups", *map(str, phyint.groups)]
     for address in phyint.querier_addresses:

@@ -13,7 +13,7 @@ from pimpy.core.gmp.bridge import Bridge
 from pimpy.core.gmp.settings import MAX_GROUPS, MAX_SOURCES
 from pimpy.core.interface import Interface
 from pimpy.core.pim.neighbor import PimInterface
-from pimpy.wire.family import Address, Prefix, family_of
+from pimpy.wire.family import Address, family_of
 
 if TYPE_CHECKING:
     from pimpy.core.engine.events import BridgeChanged, ClearMembership
@@ -62,7 +62,7 @@ def _bound(
         router.ssm.holds,
         lambda level, reason, text: router.notice(level, reason, f"{interface.name}: {text}"),
         count,
-        on_link=lambda address: any(Prefix(own, length).covers(address) for own, length in interface.addresses),
+        on_link=interface.holds,
         is_own=owns,
         usable=router.ssm.usable,
         totals=router.gmp_totals,

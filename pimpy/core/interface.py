@@ -6,7 +6,7 @@ from attrs import define, field
 
 from pimpy.config.model import Config, Phyint
 from pimpy.core.engine.events import LinkChanged
-from pimpy.wire.family import Address, Family, format_address
+from pimpy.wire.family import Address, Family, Prefix, format_address
 
 MAXVIFS = 32
 """Vifs of one kernel table."""
@@ -51,6 +51,12 @@ class Interface:
         self.addresses = addresses
         if self._primary not in usable:
             self._primary = usable[0] if usable else None
+
+    def holds(self, address: Address) -> bool:
+        """Whether `address` lies in a subnet of the link, one of `altnet` included."""
+        if any(Prefix(own, length).covers(address) for own, length in self.addresses):
+            return True
+        return any(subnet.covers(address) for subnet in self.phyint.altnets)
 
     def address(self) -> Address | None:
         """The address that our messages carry, in IPv6 a link-local one (RFC 7761 4.3.1)."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from pimpy.config.model import Config
+from pimpy.config.model import Config, RpfRoute
 from pimpy.core import borders, drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
 from pimpy.core.engine.events import AddressesChanged, LinkChanged
@@ -38,17 +38,26 @@ def configure(router: Router, config: Config) -> None:
     follow_rpf_routes(router)
     _configure_rps(router, config)
     router.static.configure(config.static)
+    router.watches.configure(config)
     vifs_wanted(router)
     if ranges_changed:
         _ssm_ranges_changed(router)
 
 
 def follow_rpf_routes(router: Router) -> None:
-    """The routes for RPF alone, or the interfaces that they name, may be others."""
+    """The routes for RPF alone, or their interfaces, may be others; a subnet of `altnet` is such a route."""
     names = {interface.name: interface.ifindex for interface in router.interfaces.values()}
-    routes = tuple(route for route in router.config.rpf_routes if len(route.prefix.network) == router.family.size)
+    on_links = [RpfRoute(net, i.name) for i in router.interfaces.values() for net in i.phyint.altnets]
+    of_family = [r for r in (*router.config.rpf_routes, *on_links) if len(r.prefix.network) == router.family.size]
+    routes = tuple({route.prefix: route for route in reversed(of_family)}.values())
     for path in router.rpf.follow(routes, names):
         trees.touch_path(router.pim, path)
+
+
+def _routes_may_have_moved(router: Router) -> None:
+    """An interface came, went, or has another name or address: only where lines name interfaces there is more to do."""
+    if router.config.rpf_routes or any(line.altnets for line in router.config.phyints):
+        follow_rpf_routes(router)
 
 
 def _configure_rps(router: Router, config: Config) -> None:
@@ -152,12 +161,12 @@ def link_changed(router: Router, link: LinkChanged) -> None:
         if router.vifs.claim(interface) and interface.vif is not None:
             router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
     old, interface.link = interface.link, link
-    if router.config.rpf_routes:
-        follow_rpf_routes(router)
     if old.name != link.name:
         _configure_interface(router, interface, thresholds=True)
         candidacies_changed(router)
+        _routes_may_have_moved(router)
     else:
+        _routes_may_have_moved(router)
         reconsider(router, interface)
     if old.mtu != link.mtu and link.ifindex in router.memberships:
         router.memberships[link.ifindex].reconfigure(gmp_interfaces.settings(router, interface))
@@ -171,8 +180,7 @@ def link_gone(router: Router, ifindex: int) -> None:
         router.waiting.pop(ifindex, None)
         router.static.interfaces_changed()
         router.bridges.pop(ifindex, None)
-        if router.config.rpf_routes:
-            follow_rpf_routes(router)
+        _routes_may_have_moved(router)
         _own_addresses_changed(router)
 
 
@@ -184,6 +192,7 @@ def addresses_changed(router: Router, event: AddressesChanged) -> None:
     before = interface.address()
     interface.take_addresses(event.addresses)
     _configure_interface(router, interface, thresholds=True)
+    _routes_may_have_moved(router)
     pim_interface, address = router.pim.interfaces.get(event.ifindex), interface.address()
     if pim_interface is not None and before is not None and address is not None:
         neighbor.readdress(pim_interface, address)
@@ -358,6 +367,7 @@ def _paths_changed(router: Router, interface: Interface) -> None:
 def shutdown(router: Router) -> None:
     """Prune what we joined, say good-bye on every interface, and take everything back from the kernel (N19)."""
     router.config = evolve(router.config, bsr_candidates=(), rp_candidates=())
+    router.watches.stop()
     router.pim.candidate_rp.shutdown()
     router.pim.bootstrap.shutdown()
     for pim_interface in router.pim.interfaces.values():

@@ -32,6 +32,7 @@ from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
 from pimpy.core.static import StaticRoutes
 from pimpy.core.traffic import Traffic
+from pimpy.core.watches import Watches
 from pimpy.wire.family import Address, Family, format_address
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Router:
         bind = partial(gmp_interfaces.of_proxy, self)
         self.proxies = Proxies(family, self.heap, random, self.forwarding, self.counters, self.emit, bind)
         self.announcements = Announcements(self)
+        self.watches = Watches(self)
         self.rpf = Rpf(self.emit)
         self.ssm = SsmRanges(family, family.ssm_ranges)
         self.pim = Pim(family, self.heap, random, self.rpf, self.counters, self.emit, self.ssm, self.forwarding)
@@ -83,6 +85,7 @@ class Router:
         self.pim.excludes = partial(members.excluding, self)
         self.pim.rp_set.changed = partial(trees.remap, self.pim)
         self.pim.look_for_members = partial(members.look_for, self)
+        self.pim.neighbors_changed = self.watches.neighbors_changed
         self.pim.anycast = Anycast(self.pim)
         self.pim.bootstrap = BootstrapRouting(self.pim)
         self.pim.candidate_rp = CandidateRp(self.pim, self.pim.bootstrap)
@@ -158,6 +161,7 @@ def _flush_idle(router: Router, _: events.FlushIdle) -> None:
 
 def _link_changed(router: Router, event: events.LinkChanged) -> None:
     lifecycle.link_changed(router, event)
+    router.watches.neighbors_changed()
 
 
 def _link_gone(router: Router, event: events.LinkGone) -> None:
@@ -166,6 +170,7 @@ def _link_gone(router: Router, event: events.LinkGone) -> None:
 
 def _addresses_changed(router: Router, event: events.AddressesChanged) -> None:
     lifecycle.addresses_changed(router, event)
+    router.watches.neighbors_changed()
 
 
 def _stands_in(router: Router, packet: events.PacketReceived) -> PimInterface | None:

@@ -12,6 +12,8 @@ from attrs import frozen
 from pimpy.core.proxy_rows import ProxyGroupRow as ProxyGroupRow
 from pimpy.core.proxy_rows import ProxyInterfaceRow as ProxyInterfaceRow
 from pimpy.core.proxy_rows import ProxyRow as ProxyRow
+from pimpy.core.watch_rows import ExpectedNeighborRow as ExpectedNeighborRow
+from pimpy.core.watch_rows import WatchRow as WatchRow
 
 
 @frozen
@@ -471,6 +473,7 @@ class RpfRow:
     """Entries that go by it."""
 
 
+WatchRows = WatchRow | ExpectedNeighborRow
 GmpRow = GmpGroupRow | GmpSourceRow | GmpReporterRow
 ProxyRows = ProxyRow | ProxyInterfaceRow | ProxyGroupRow
 RpRows = RpRow | RpChoiceRow | RpSetRow | BsrRow | CandidateRpRow | OfferRow | RpfRow
@@ -486,4 +489,5 @@ Row = (
     | StaticRow
     | ProxyRows
     | RpRows
+    | WatchRows
 )

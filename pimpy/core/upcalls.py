@@ -110,6 +110,7 @@ def whole_packet(router: Router, event: events.WholePacket) -> None:
 def counters_read(router: Router, event: events.CountersRead) -> None:
     router.static.counted(event.entries)
     router.proxies.streams.counted(event.entries)
+    router.watches.counted(event.entries)
     entries = router.pim.tib.sg
     for source, group, packets, octets in event.entries:
         sg = entries.get(source + group)

@@ -27,6 +27,7 @@ KINDS = (
     "rp",
     "rp_set",
     "bsr",
+    "watches",
 )
 """The kinds of rows that `Backend.rows` knows."""
 

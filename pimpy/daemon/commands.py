@@ -38,6 +38,7 @@ SHOW: dict[str, tuple[str, ...]] = {
     "rp-set": ("rp_set",),
     "bsr": ("bsr",),
     "rpf": (),
+    "watches": ("watches",),
     "status": ("status",),
     "counters": ("counters",),
 }
@@ -60,6 +61,7 @@ MATCHED = {
     "rp": ("rp_address",),
     "rp-set": ("zone", "group_prefix", "rp_address", "info_source"),
     "bsr": ("zone", "row", "rp_address", "bsr_address"),
+    "watches": ("watch", "group", "source_address", "interface", "address", "state"),
     "status": (),
 }
 """The fields in which the further words of `show COMMAND WORD...` are looked for; each word must stand in one.

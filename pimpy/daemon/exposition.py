@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +13,7 @@ from attrs import define, field
 from pimpy.core.rows import (
     BsrRow,
     CandidateRpRow,
+    ExpectedNeighborRow,
     GmpInterfaceRow,
     InterfaceRow,
     MrouteRow,
@@ -19,6 +21,7 @@ from pimpy.core.rows import (
     Row,
     RpRow,
     RpSetRow,
+    WatchRow,
 )
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import StatusRow
@@ -121,6 +124,28 @@ def of_neighbors(rows: Iterable[Row]) -> Iterator[Family]:
         if isinstance(row, NeighborRow) and len(up.samples) < MAX_NEIGHBORS:
             up.add(1, af=row.address_family, interface=row.interface, neighbor=row.address)
     yield up
+
+
+def of_watches(rows: Iterable[Row]) -> Iterator[Family]:
+    """Streams that must flow, and neighbours that must be there; none of either that is still pending is judged."""
+    flows = Family("watch_up", "gauge", "Whether a watched stream had packets enough in the last interval.")
+    packets = Family("watch_packets_total", "counter", "Packets of a watched stream.")
+    octets = Family("watch_bytes_total", "counter", "Bytes of a watched stream.")
+    last = Family("watch_last_packet_timestamp_seconds", "gauge", "When a watched stream was seen to flow last.")
+    expected = Family("pim_expected_neighbor_up", "gauge", "Whether an expected neighbour is there.")
+    for row in rows:
+        if isinstance(row, WatchRow):
+            labels = {"watch": row.watch, "af": row.address_family, "source": row.source_address, "group": row.group}
+            if row.state != "pending":
+                flows.add(int(row.state == "flowing"), **labels)
+            packets.add(row.packets, **labels)
+            octets.add(row.bytes, **labels)
+            if row.last_packet is not None:
+                last.add(time.time() - row.last_packet, **labels)
+        elif isinstance(row, ExpectedNeighborRow) and row.state != "pending":
+            labels = {"af": row.address_family, "interface": row.interface, "neighbor": row.address}
+            expected.add(int(row.state == "up"), **labels)
+    yield from (flows, packets, octets, last, expected)
 
 
 def of_rps(backend: Backend) -> Iterator[Family]:

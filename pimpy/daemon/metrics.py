@@ -95,6 +95,7 @@ class MetricsServer:
             *exposition.of_status(status),
             *exposition.of_interfaces(backend.rows("interfaces")),
             *exposition.of_neighbors(backend.rows("neighbors")),
+            *exposition.of_watches(backend.rows("watches")),
             *exposition.of_rps(backend),
             *exposition.of_counters(backend),
             *exposition.of_memberships(backend),

@@ -14,6 +14,7 @@ from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import (
     BsrRow,
     CandidateRpRow,
+    ExpectedNeighborRow,
     GmpGroupRow,
     GmpInterfaceRow,
     GmpReporterRow,
@@ -34,6 +35,7 @@ from pimpy.core.rows import (
     RptOutgoingRow,
     RptRow,
     StaticRow,
+    WatchRow,
 )
 
 
@@ -200,6 +202,8 @@ _KEYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
         3,
         row.outgoing_interface,
     ),
+    WatchRow: lambda row: (row.address_family, 0, row.watch),
+    ExpectedNeighborRow: lambda row: (row.address_family, 1, row.interface, _packed(row.address)),
     GmpInterfaceRow: lambda row: (0, row.address_family, row.interface),
     GmpGroupRow: lambda row: (1, row.address_family, row.interface, _packed(row.group_address), 0, b""),
     GmpSourceRow: lambda row: (

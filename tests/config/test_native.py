@@ -173,7 +173,7 @@ ERRORS = [
         "phyint 'sixteen-letters1': the name of an interface has at most 15 bytes",
     ),
     ("phyint 224.0.0.5", "224.0.0.5", "phyint 224.0.0.5: no interface can have this address"),
-    ("phyint eth0 altnet", "altnet", "phyint: altnet needs a value"),
+    ("phyint eth0 altnet", None, "phyint: altnet needs a subnet like 10.9.0.0/24"),
     ("no", None, "no what? Known are: no phyint, no ipv4, no ipv6"),
     ("no vifs", "vifs", "no 'vifs' is unknown; known are: no phyint, no ipv4, no ipv6"),
     ("no phyint eth0", "eth0", "no: 'eth0' is too much"),
@@ -235,8 +235,7 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 NOTES = [
     ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
-    ("phyint eth0 altnet 10.0.0.0/8", "phyint: altnet is known, but not built yet: it has no effect"),
-    ("phyint eth0 altnet 10.0.0.0 masklen 8", "phyint: altnet is known, but not built yet: it has no effect"),
+    ("phyint eth0 altnet 10.9.0.0", "phyint: altnet 10.9.0.0 has no length, and is taken as 10.9.0.0/24"),
     ("phyint eth0 igmpv2 igmpv3", "phyint: igmpv3 replaces what stands before it on this line"),
     ("phyint disable", "phyint: 'disable' is taken as the name of an interface"),
     ("hello-interval 10\nhello_period 20", "hello_period replaces what pimpyd.conf:1 says"),
@@ -252,11 +251,26 @@ def test_notes_leave_a_model(text: str, message: str) -> None:
     assert (remark.is_error, remark.text) == (False, message)
 
 
-def test_words_behind_what_is_not_built_have_their_effect() -> None:
-    result = parse("phyint eth0 altnet 10.9.0.0 masklen 16 dr-priority 4 scoped 239.0.0.0/8 threshold 2")
+def test_altnet_and_the_words_behind_it() -> None:
+    words = "altnet 10.9.0.0 masklen 16 dr-priority 4 altnet 10.8.0.0/24 scoped 239.0.0.0/8 altnet 2001:db8::/64"
+    result = parse(f"phyint eth0 {words} threshold 2")
     assert result.model is not None
+    nets = tuple(map(parse_prefix, ("10.9.0.0/16", "10.8.0.0/24", "2001:db8::/64")))
     scoped = (parse_prefix("239.0.0.0/8"),)
-    assert result.model.phyints == (Phyint("eth0", dr_priority=4, ttl_threshold=2, scoped=scoped),)
+    assert result.model.phyints == (Phyint("eth0", dr_priority=4, ttl_threshold=2, scoped=scoped, altnets=nets),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("altnet eth1", "phyint: altnet needs a subnet like 10.9.0.0/24"),
+        ("altnet 10.9.0.5/24", "phyint: altnet: '10.9.0.5/24' has host bits set"),
+        ("altnet 10.9.0.0 masklen 33", "phyint: altnet: '10.9.0.0/33': the length is at most 32"),
+        ("altnet 239.0.0.0/8", "phyint: altnet: '239.0.0.0/8' holds no hosts"),
+    ],
+)
+def test_altnets_that_make_no_sense(text: str, message: str) -> None:
+    assert [remark.text for remark in parse(f"phyint eth0 {text}").errors] == [message]
 
 
 SAMPLE_3 = """

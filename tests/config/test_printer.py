@@ -14,6 +14,7 @@ from pimpy.config.model import (
     AnycastRp,
     BsrCandidate,
     Config,
+    ExpectedNeighbor,
     Filter,
     FilterRule,
     Phyint,
@@ -27,13 +28,14 @@ from pimpy.config.model import (
     StaticMember,
     StaticRoute,
     StaticRp,
+    Watch,
 )
 from pimpy.config.native import parse
 from pimpy.config.policy import MAX_RATE, MESSAGES, STATE_LIMITS
 from pimpy.config.printer import print_config
 from pimpy.config.proxies import MATCHINGS
 from pimpy.config.routes import MAX_RANGE, merge
-from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address
+from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address, parse_prefix
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
     lambda name: name not in (".", "..") and not name.replace(".", "").isdigit()
@@ -111,12 +113,25 @@ PHYINTS = st.builds(
     hello_optional=st.booleans(),
     require_ttl_1=st.booleans(),
     scoped=st.lists(st.one_of(*map(scopes, FAMILIES)), max_size=2, unique=True).map(tuple),
+    altnets=st.lists(
+        st.sampled_from([parse_prefix("10.9.0.0/16"), parse_prefix("2001:db8:9::/64")]), max_size=2, unique=True
+    ).map(tuple),
 )
 
 
 def static_members(family: Family) -> st.SearchStrategy[StaticMember]:
     groups = addresses(family).map(lambda a: family.multicast.network[:2] + a[2:]).filter(family.is_routable_group)
     return st.builds(StaticMember, NAMES, groups, st.none() | addresses(family).filter(family.is_unicast))
+
+
+def watches(family: Family) -> st.SearchStrategy[Watch]:
+    groups = addresses(family).map(lambda a: family.multicast.network[:2] + a[2:]).filter(family.is_routable_group)
+    sources = st.none() | addresses(family).filter(family.is_unicast)
+    return st.builds(Watch, NAMES, groups, sources, st.integers(1, 2**32 - 1), st.integers(1, 86_400))
+
+
+def expected_neighbors(family: Family) -> st.SearchStrategy[ExpectedNeighbor]:
+    return st.builds(ExpectedNeighbor, addresses(family).filter(family.is_unicast), NAMES)
 
 
 def ssm_mappings(family: Family) -> st.SearchStrategy[SsmMapping]:
@@ -207,6 +222,8 @@ CONFIGS = st.builds(
     mld_query_interval=maybe(st.integers(1, 31744)),
     mld_robustness=maybe(st.integers(1, 7)),
     static_members=st.lists(st.one_of(*map(static_members, FAMILIES)), max_size=4, unique=True).map(tuple),
+    watches=st.lists(st.one_of(*map(watches, FAMILIES)), max_size=3, unique_by=lambda w: w.name).map(tuple),
+    expected_neighbors=st.lists(st.one_of(*map(expected_neighbors, FAMILIES)), max_size=3, unique=True).map(tuple),
     ssm_map=st.lists(st.one_of(*map(ssm_mappings, FAMILIES)), max_size=4, unique=True).map(tuple),
     ssm_ranges4=range_lists(FAMILIES[0]),
     ssm_ranges6=range_lists(FAMILIES[1]),

@@ -294,6 +294,8 @@ def timers_of(router: Router) -> list[Timer | None]:
     timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring, router.drift_timer]
     if (adoption := router.adoption) is not None:
         timers += (adoption.known, adoption.sweep, adoption.overridden)
+    timers += [stream.timer for stream in router.watches.streams.values()]
+    timers += [neighbor.timer for neighbor in router.watches.neighbors.values()]
     timers += (router.static._flush_timer, router.proxies.streams.timer)
     for proxied in router.proxies.ports.values():
         if proxied.host is not None:

@@ -278,7 +278,9 @@ class Rules:
         vif, route = self.rpf_of_source(sg), sg.path.route
         if vif is None or route is None or route.next_hop is not None:
             return False
-        return any(same_subnet(sg.source, own, bits) for own, bits in self.by_vif[vif].link.addresses)
+        link = self.by_vif[vif].link
+        subnets = [*link.addresses, *((net.network, net.length) for net in link.phyint.altnets)]
+        return any(len(own) == len(sg.source) and same_subnet(sg.source, own, bits) for own, bits in subnets)
 
     def could_register(self, sg: SG) -> bool:
         """CouldRegister(S,G), where there is an RP to register with that is not ourselves."""

@@ -106,6 +106,57 @@ def test_ssm_without_source(family: Family) -> None:
     assert ask(stand, channel)["verdict"].reason == "ssm_without_source"
 
 
+def test_groups_that_hosts_may_not_ask_for(family: Family) -> None:
+    other = parse_prefix("239.9.0.0/16" if family.size == 4 else "ff1e:9::/32")
+    stand = Stand(family, config=Config(phyints=(Phyint("down", groups=(other,)),)))
+    channel = stand.channel()
+    told = ask(stand, channel)
+    assert (told["group_denied"].state, told["group_denied"].interface) == (INFO, "down")
+    assert told["verdict"].reason == "no_member", "nobody was turned away"
+    stand.host().join(channel[1], channel[0])
+    stand.run(2)
+    told = ask(stand, channel)
+    assert (told["group_denied"].state, told["verdict"].reason) == (PROBLEM, "group_denied")
+    assert "phyint down groups" in (told["verdict"].remedy or "")
+
+
+@pytest.mark.parametrize("what", ["group", "source"])
+def test_joins_that_are_filtered(family: Family, what: str) -> None:
+    texts = {"group": ("232.9.0.0/16", "ff3e::9:0:0/96"), "source": ("10.8.0.0/16", "2001:db8:8::/48")}
+    passing = parse_prefix(texts[what][family.size == 16])
+    stand = Stand(family, config=Config(phyints=(Phyint("down", join_filter=(passing,)),)))
+    channel = stand.channel()
+    assert ask(stand, channel)["jp_filtered"].state == INFO
+    stand.peer("down", 2).join(stand.us(), channel)
+    stand.run(0)
+    told = ask(stand, channel)
+    assert (told["jp_filtered"].state, told["verdict"].reason) == (PROBLEM, "jp_filtered")
+    assert f"this {what}" in told["jp_filtered"].text
+
+
+def test_registers_that_are_filtered(family: Family) -> None:
+    stand = AsmStand(family, rp="me", down=(2,))
+    source = stand.far()
+    other = parse_prefix("10.200.0.0/16" if family.size == 4 else "2001:db8:200::/48")
+    stand.configure(register_accept=(other,))
+    stand.say("Join(*,G)")
+    assert ask(stand, source)["reg_filtered"].state == INFO
+    stand.register(source)
+    told = ask(stand, source)
+    assert (told["reg_filtered"].state, told["verdict"].reason) == (PROBLEM, "reg_filtered")
+
+
+def test_next_hop_that_the_filter_refuses(family: Family) -> None:
+    stand = Stand(family)
+    (channel,) = stand.joined(1)
+    other = Prefix(stand.net.address("up", 3), family.bits)
+    stand.r1.configure(phyints=(Phyint("up", neighbor_filter=(other,)),))
+    stand.run(0)
+    told = ask(stand, channel)
+    assert told["neighbor_filtered"].interface == "up"
+    assert told["verdict"].reason == "neighbor_filtered"
+
+
 def test_sg_limit(family: Family) -> None:
     stand = Stand(family)
     stand.joined(1)

@@ -12,6 +12,7 @@ from pimpy.core.engine.effects import Notice
 from pimpy.core.rows import (
     BsrRow,
     CandidateRpRow,
+    ExpectedNeighborRow,
     GmpGroupRow,
     GmpInterfaceRow,
     GmpReporterRow,
@@ -30,6 +31,7 @@ from pimpy.core.rows import (
     RpRow,
     RpSetRow,
     StaticRow,
+    WatchRow,
 )
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
@@ -372,6 +374,11 @@ def network() -> dict[str, list[Row]]:
             CandidateRpRow("candidate_rp", "ipv4", "global", "225.0.0.0/8", "10.0.12.2", "pim_sm", 20, 75.0, 75.4, 9.0),
             BsrRow("zone", "ipv6", "global", "accept_any", None, None, None, None, 5.0, None, None),
             BsrRow("zone", "ipv4", "global", "elected", "10.0.1.1", 64, 30, 40.0, 100.0, "10.0.1.1", 64),
+        ],
+        "watches": [
+            WatchRow("watch", "ipv4", "cam", "*", "239.1.1.1", "silent", 75.0, 0, 100, 10, 2500, 1_250_000, 82.5),
+            WatchRow("watch", "ipv6", "six", "2001:db8::1", "ff3e::1", "pending", 3.0, None, 1, 10, 0, 0, None),
+            ExpectedNeighborRow("neighbor", "ipv4", "a2", "10.0.12.9", "missing", 40.0),
         ],
     }
 

@@ -39,7 +39,7 @@ def test_promtool(argv: tuple[str, ...]) -> None:
 
 def test_each_alert_is_provoked_and_quiet_in_health() -> None:
     alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
-    assert len(alerts) == len(set(alerts)) == 20
+    assert len(alerts) == len(set(alerts)) == 22
     tests = TESTS.read_text()
     provoked = re.findall(r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:\n", tests)
     quiet = re.findall(r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts: \[\]\n", tests)

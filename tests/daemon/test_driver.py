@@ -152,6 +152,7 @@ def test_after_a_sleep_what_is_overdue_happens_once() -> None:
 
 WALL_CLOCK = {
     ("pimpy/daemon/app.py", "config_time"): "told to people: when the file was read",
+    ("pimpy/daemon/exposition.py", "last_packet"): "when a watched stream flowed last, in seconds since 1970",
     ("pimpy/daemon/logs.py", "now"): "the time of a line in the log",
     ("pimpy/daemon/metrics.py", "StreamSeries"): "when a stream's last packet was, in seconds since 1970",
     ("pimpy/daemon/monitor.py", "EventRow"): "the time of an event",

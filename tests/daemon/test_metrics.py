@@ -88,6 +88,11 @@ def test_the_families() -> None:
     assert value(text, "pimpy_state_entries", af="ipv4", kind="starg") == 0
     assert value(text, "pimpy_state_entries", af="ipv4", kind="gmp_group") == 2
     assert value(text, "pimpy_state_entries", af="ipv6", kind="gmp_source") == 2
+    watch = {"watch": "cam", "af": "ipv4", "source": "*", "group": "239.1.1.1"}
+    assert value(text, "pimpy_watch_up", **watch) == 0
+    assert value(text, "pimpy_watch_packets_total", **watch) == 2500
+    assert text.count("pimpy_watch_up{") == 1, "what is pending is not judged"
+    assert value(text, "pimpy_pim_expected_neighbor_up", af="ipv4", interface="a2", neighbor="10.0.12.9") == 0
     assert value(text, "pimpy_vifs", af="ipv4") == 2
     assert value(text, "pimpy_vifs_limit", af="ipv4") == 32
     assert value(text, "pimpy_gmp_groups", interface="b2", protocol="igmp") == 2

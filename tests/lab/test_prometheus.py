@@ -89,12 +89,16 @@ def test_prometheus_knows_what_pimpyd_knows(lab: Lab, family: int) -> None:
     """Neighbours and tree entries of both families, while they come and go; scraped over IPv4 and IPv6."""
     src, r1, r2, h = in_a_row(lab, "src", "r1", "r2", "h")
     listen = {4: "127.0.0.1:9353", 6: "[::1]:9353"}[family]
-    daemon, below = Pimpyd(r1, f"{QUICK}metrics {listen}\n").start(), Pimpyd(r2).start()
+    neighbor = r2.port("r1").pim_address(family)
+    alarms = f"watch first group {ssm_group(family)} interval 2\nexpect-neighbor {neighbor} r2\n"
+    daemon, below = Pimpyd(r1, f"{QUICK}metrics {listen}\n{alarms}").start(), Pimpyd(r2).start()
     wait_neighbors([daemon, below])
     prometheus = Prometheus(r1, listen)
     prometheus.wait_for("sum(pimpy_pim_neighbors)", len(daemon.show("neighbors")))
     streams = [start_flow(src.port("r1"), h.port("r2"), family, number=number) for number in (1, 2, 3)]
     af = f'af="{NAMES[family]}"'
+    prometheus.wait_for("pimpy_pim_expected_neighbor_up", 1)
+    prometheus.wait_for("pimpy_watch_up", 1)
     prometheus.wait_for(f'pimpy_state_entries{{{af},kind="sg"}}', 3)
     prometheus.wait_for(f'pimpy_mroute_entries{{{af},state="resolved"}}', 3)
     assert prometheus.value('sum(pimpy_state_entries{kind="sg"})') == len(entries(daemon)) == 3
@@ -110,6 +114,10 @@ def test_prometheus_knows_what_pimpyd_knows(lab: Lab, family: int) -> None:
     eventually(daemon, lambda: not daemon.show("neighbors"), "the neighbour is gone")
     prometheus.wait_for("sum(pimpy_pim_neighbors)", 0)
     prometheus.wait_for("pimpy_pim_neighbor_up", None)
+    prometheus.wait_for("pimpy_pim_expected_neighbor_up", 0)
+    streams[0].sender.stop()
+    prometheus.wait_for("pimpy_watch_up", 0)
+    assert "watch first: " in daemon.log() and f"the neighbour {neighbor} on r2 is missing" in daemon.log()
     prometheus.wait_for(f'pimpy_state_entries{{{af},kind="sg"}}', 0)
     assert_well_formed(fetch(r1, f"http://{listen}/metrics"))
     assert daemon.stop() == 0

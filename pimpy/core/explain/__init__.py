@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pimpy.core.explain import demand, kernel, proxied, upstream, ways_out
+from pimpy.core.explain import demand, filtered, kernel, proxied, upstream, ways_out
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, ExplainRow, Facts
 from pimpy.core.forwarding import STATIC
 from pimpy.wire.family import Address, format_address
@@ -27,6 +27,7 @@ def explain(router: Router, source: Address | None, group: Address, facts: Facts
         proxied.of_proxies(case)
         kernel.of_entry(case)
     else:
+        filtered.of_filters(case)
         demand.of_members(case)
         demand.of_limits(case)
         upstream.of_rp(case)

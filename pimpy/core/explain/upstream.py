@@ -71,6 +71,11 @@ def _of_path(case: Case, topic: str, what: str, address: Address, path: Path | N
         case.say(topic, f"{word}_connected", text, INFO, interface.name)
         return
     hop = format_address(route.next_hop) if route.next_hop is not None else "-"
+    if route.next_hop is not None and not interface.neighbor_filter.passes(route.next_hop):
+        text = f"the route to {name}{matched} leads by {hop} on {interface.name}, which `neighbor-filter` refuses"
+        remedy = f"allow it: phyint {interface.name} neighbor-filter {hop}/{8 * len(route.next_hop)}"
+        case.say(topic, "neighbor_filtered", text, PROBLEM, interface.name, remedy)
+        return
     if macros.nbr(interface, route.next_hop) is None:
         text = f"the route to {name}{matched} leads by {hop} on {interface.name}, which is no PIM neighbour"
         remedy = f"run PIM on {hop}, or lay a route by one of `pimctl show neighbors {interface.name}`"

@@ -130,6 +130,8 @@ class Pim:
     """Whether a member ever found no room for its entry: only then a new one has to look for members that wait."""
     look_for_members: Callable[[SG | StarG], None] = field(default=lambda entry: None)
     """Give a new entry the members that wait for it."""
+    neighbors_changed: Callable[[], None] = field(default=lambda: None)
+    """Told when a neighbour came or went, or has other addresses."""
     takes_over: bool = False
     """Whether interfaces that start now go on with what an earlier run of this daemon did: they say Hello at once."""
     takeover: Takeover | None = None

@@ -13,7 +13,6 @@ from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.pim import metric
 from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.rpf import Path
-from pimpy.wire.family import Prefix
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -62,9 +61,7 @@ def nbr(interface: PimInterface | None, address: Address | None) -> Neighbor | N
 
 def directly_connected(interface: PimInterface | None, address: Address) -> bool:
     """DirectlyConnected(S): `address` lies in a subnet of its RPF interface, or is its own (4.2)."""
-    if interface is None:
-        return False
-    return any(Prefix(own, length).covers(address) for own, length in interface.link.addresses)
+    return interface is not None and interface.link.holds(address)
 
 
 def source_connected(sg: SG) -> bool:

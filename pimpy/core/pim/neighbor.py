@@ -359,6 +359,7 @@ def remove(neighbor: Neighbor, why: str) -> None:
     asserts.winner_gone(neighbor)
     _next_hops_changed(interface, addresses)
     _derive(interface)
+    pim.neighbors_changed()
 
 
 def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) -> None:
@@ -380,6 +381,7 @@ def _hello_changed(neighbor: Neighbor, old_addresses: tuple[Address, ...] = ()) 
         interface.secondary_of[address] = neighbor
     _next_hops_changed(interface, (neighbor.address, *old_addresses, *(neighbor.hello.addresses or ())))
     _derive(interface)
+    interface.pim.neighbors_changed()
 
 
 def _has_its_addresses(neighbor: Neighbor) -> bool:

@@ -12,6 +12,7 @@ from pimpy.core.views.neighbors import interfaces, neighbors
 from pimpy.core.views.proxies import proxies
 from pimpy.core.views.rp import bsr, rp, rp_set
 from pimpy.core.views.static import static
+from pimpy.core.views.watches import watches
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router
@@ -30,5 +31,6 @@ KINDS: dict[str, Callable[[Router], Iterator[Row]]] = {
     "bsr": bsr,
     "gmp_hosts": gmp_hosts,
     "gmp_sources": gmp_sources,
+    "watches": watches,
 }
 """What `Router.rows` can tell, each sorted; `entries` are those of `mroute`."""

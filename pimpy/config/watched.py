@@ -1,0 +1,29 @@
+"""What the operator wants to be told of: streams that must flow, neighbours that must be there."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pimpy.wire.family import Address
+
+
+@frozen
+class Watch:
+    """A stream that must flow: at least `min_packets` in each `interval`."""
+
+    name: str
+    group: Address
+    source: Address | None = None
+    """None: from any source, all of them together."""
+    min_packets: int = 1
+    """1 to 4294967295."""
+    interval: int = 10
+    """Seconds, 1 to 86400."""
+
+
+@frozen
+class ExpectedNeighbor:
+    """A PIM neighbour that must be there, by any of its addresses, on an interface (its name, or an address of it)."""
+
+    address: Address
+    interface: str
