@@ -97,7 +97,7 @@ deb: build
 
 deb-test: build
 	@tests/prepare package
-	PIMPY_PACKAGE=1 $(PYTEST) tests/lab/test_package.py
+	PIMPY_PACKAGE=1 $(PYTEST) tests/lab/test_package.py tests/lab/test_systemd.py
 
 bench:
 	@tests/prepare test

@@ -117,7 +117,7 @@ class Daemon:
     async def run(self, null: int) -> int:
         """Serve until somebody ends it; `null` is a descriptor to take the place of the terminal's."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._ended.set)
+        loop.add_signal_handler(signal.SIGUSR2, self._ended.set)
         loop.add_signal_handler(signal.SIGUSR1, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
         loop.add_reader(self.keeping.line, _keeper_gone)

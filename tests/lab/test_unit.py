@@ -42,6 +42,7 @@ def test_the_command_line_is_one() -> None:
     (line,) = setting("ExecStart")
     said = parser().parse_args([word for word in line.split()[1:] if not word.startswith("$")])
     assert said.foreground and said.syslog
+    assert setting("KillMode") == ["mixed"], "the keeper alone is told to end"
 
 
 @pytest.mark.usefixtures("pimpyd")

@@ -334,7 +334,7 @@ class Keeper:
     def _let_worker_end(self) -> None:
         """Let the worker say good-bye and clean up."""
         self.manager.tell("STOPPING=1")
-        self._end_worker(signal.SIGTERM)
+        self._end_worker(signal.SIGUSR2)
         self.forget_all()
 
     def _end_worker(self, number: int) -> None:
@@ -370,7 +370,7 @@ class Keeper:
         self.spare.end()
         if self.worker is not None:
             self.worker.ending = True
-            self._end_worker(signal.SIGTERM)
+            self._end_worker(signal.SIGUSR2)
         if not self.manager.keeps or code not in (0, EXIT_AGAIN) or not self.kept:
             self.forget_all()
             if self.opening is not None:

@@ -36,13 +36,18 @@ class Worker:
 
 
 def start(spare: bool = False) -> Worker:
-    """A new process; a spare one imports what a worker needs later too."""
+    """A new process; a spare one imports what a worker needs later too.
+
+    It does not hear of SIGINT and SIGTERM, which a terminal or a service manager sends to all processes of a program:
+    what they mean, the keeper decides.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     call = f"main({theirs.fileno()}, spare={spare})"
     code = f"import sys; sys.path.insert(0, {root!r}); from pimpy.daemon.worker import main; {call}"
     os.set_inheritable(theirs.fileno(), True)
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-P", "-c", code], os.environ, setsigmask=[signal.SIGINT])
+    words = [sys.executable, "-P", "-c", code]
+    pid = os.posix_spawn(sys.executable, words, os.environ, setsigmask=[signal.SIGINT, signal.SIGTERM])
     theirs.close()
     return Worker(pid, ours)
 

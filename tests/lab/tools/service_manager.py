@@ -70,7 +70,11 @@ class Manager:
             self.hear()
 
     def end(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
+        """SIGTERM to all processes of the service, as a manager does by default."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+        for pid in (*children, self.pid):
+            os.kill(pid, signal.SIGTERM)
         os.waitpid(self.pid, 0)
         self.hear_all()
 
