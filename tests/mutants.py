@@ -54,7 +54,7 @@ OPERATORS = (
 )
 RELATED = {
     "asserts": "test_asserts test_assert_figures test_assert_ways_out test_threats_asm",
-    "metric": "test_asserts test_assert_oracle",
+    "metric": "test_asserts test_assert_oracle test_assert_figures",
     "data": "test_asm_forwarding test_registers test_spt_threshold",
     "spt_threshold": "test_spt_threshold",
     "downstream": "test_downstream test_asm_downstream",
