@@ -22,7 +22,8 @@ from lab.traffic import Sender, Watcher, reports
 from .measure import Use
 from .routers import Contestant, start_all
 
-DATA_RATE = 20000
+DATA_RATE = 1.0
+"""Packets a second of each stream."""
 SETTLE = 5.0
 """Seconds after the last stream has arrived for which work is still counted."""
 STALLED = 3.0
@@ -79,7 +80,7 @@ def _each(used: list[Use], what: str, count: int, unit: float = 1.0) -> tuple[fl
 def _flow(watcher: Watcher, source: Node, host: Node, family: int, count: int) -> tuple[int, float]:
     """How many streams came to flow, and how long that took. Reports that a router lost are said again."""
     start = ipaddress.ip_address(FIRST[family])
-    Sender(source.port("r1"), [str(start + number) for number in range(count)], rate=DATA_RATE)
+    Sender(source.port("r1"), [str(start + number) for number in range(count)], rate=DATA_RATE * count)
     began = moved = time.time()
     last = 0
     while (now := watcher.count()) < count and time.time() - began < PATIENCE:
