@@ -54,7 +54,7 @@ OPERATORS = (
 )
 RELATED = {
     "asserts": "test_asserts test_assert_figures test_assert_ways_out test_threats_asm",
-    "metric": "test_asserts test_assert_oracle",
+    "metric": "test_asserts test_assert_oracle test_assert_figures",
     "data": "test_asm_forwarding test_registers test_spt_threshold",
     "spt_threshold": "test_spt_threshold",
     "downstream": "test_downstream test_asm_downstream",
@@ -80,8 +80,12 @@ RELATED = {
     "drift": "test_drift",
     "traffic": "test_traffic",
     "mroute": "test_show_mroute",
+    "rpt": "test_show_mroute",
+    "ssm": "test_ssm",
+    "gmp_interfaces": "test_gmp_options test_gmp_ssm",
     "trees": "test_asm_forwarding test_ssm test_rp_set test_limits",
-    "forwarding": "test_forwarding test_filters test_limits",
+    "forwarding": "test_forwarding test_filters test_limits test_static test_proxy",
+    "held": "test_adoption",
     "rpf": "test_upstream test_asm_upstream",
     "upcalls": "test_asm_forwarding test_registers test_filters",
     "members": "test_ssm test_gmp_ssm test_asm_forwarding test_limits",
@@ -90,12 +94,15 @@ RELATED = {
     "router": "test_lifecycle test_threats test_forwarding",
 }
 """Tests that speak of a module of the core, by its name; those of wire/ are all of tests/wire."""
+ROOM_TESTS = {"explain": ["test_explain"], "proxy": ["test_proxy"]}
 BROAD = (
     "test_asm_forwarding test_registers test_asserts test_asm_upstream test_asm_downstream test_upstream "
     "test_downstream test_neighbors test_forwarding test_ssm test_rp_set test_limits test_filters test_threats "
     "test_lifecycle test_placements test_gmp_pim test_scenes"
 )
 """Tests that go through much of the core; where they all pass, the change has survived."""
+NARROW = 6
+"""Files at most of which all tests are run, for both families."""
 TIMEOUT = 600.0
 """Seconds that a round may take; a change that makes the core run for ever is seen by that, and killed."""
 
@@ -169,9 +176,11 @@ class Workshop:
         return ""
 
     def failing(self, folder: str, tests: list[str]) -> str:
-        """Run tests until one fails, of those that are the same for both families those for IPv4: its name, or ""."""
+        """Run tests until one fails: its name, or "". Of many, those for both families run for IPv4."""
         where = self.root / "tests" / folder
-        command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not ipv6", *tests]
+        command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        if len(tests) > NARROW:
+            command += ["-k", "not ipv6"]
         environment = {**os.environ, "PYTHONPATH": f"{self.root}:{self.root / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"}
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         with subprocess.Popen(
@@ -198,7 +207,8 @@ def rounds(mutant: Mutant) -> tuple[Round | None, Round | None]:
         return ("wire", wire), ("core", ["test_crash_inputs.py", "test_packing.py"])
     stem = Path(mutant.module).stem
     gmp = sorted(path.stem for path in (ROOT / "tests/core").glob("test_gmp*.py"))
-    related = gmp if "/gmp/" in mutant.module else RELATED.get(stem, "").split()
+    room = Path(mutant.module).parent.name
+    related = gmp if room == "gmp" else ROOM_TESTS.get(room) or RELATED.get(stem, "").split()
     rest = [name for name in BROAD.split() if name not in related]
     first = ("core", [f"{name}.py" for name in related]) if related else None
     return first, ("core", [f"{name}.py" for name in rest])

@@ -27,6 +27,7 @@ from lab.topology import Lab, Node, Port
 from lab.traffic import Sender
 
 from .measure import use
+from .routers import rp_of_frr
 
 SIZE = 1400
 """Bytes of a packet, its IP header included."""
@@ -85,10 +86,7 @@ def contestant(kind: str, family: int, tool: Tool, r1: Node, rp: str) -> Iterato
     elif kind == "pimpy":
         yield Pimpyd(r1, QUICK + f"rp-address {rp}\n").start().pids()
     else:
-        prefix = "224.0.0.0/4" if family == 4 else "ff00::/8"
-        words4 = {4: [f"ip pim rp {rp} {prefix}"]}
-        words6 = {6: ["router pim6", f" rp {rp} {prefix}", "exit"]}
-        frr = Frr(r1, ["src"], [family], settings=words4 if family == 4 else words6)
+        frr = Frr(r1, ["src"], [family], settings=rp_of_frr(rp))
         yield frr.start().pids()
 
 

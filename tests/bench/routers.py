@@ -18,17 +18,31 @@ EACH_SECOND_FRR = {
 }
 
 
+def rp_of_frr(rp: str | None) -> dict[int, list[str]]:
+    """FRR's settings for a static RP of all groups, None for none."""
+    if rp is None:
+        return {}
+    if ":" in rp:
+        return {6: ["router pim6", f" rp {rp} ff00::/8", "exit"]}
+    return {4: [f"ip pim rp {rp} 224.0.0.0/4"]}
+
+
 class Contestant:
     """A multicast router at one node, of the kind `pimpy` or `frr`.
 
     `each_second`: it says Hello every second, and queries every two, to be answered within one.
     """
 
-    def __init__(self, kind: str, node: Node, members: Iterable[str] = (), *, each_second: bool = False) -> None:
+    def __init__(
+        self, kind: str, node: Node, members: Iterable[str] = (), *, each_second: bool = False, rp: str | None = None
+    ) -> None:
         self.kind = kind
         self.node = node
-        self._pimpyd = Pimpyd(node, EACH_SECOND if each_second else QUICK) if kind == "pimpy" else None
-        self._frr = Frr(node, members, lines=EACH_SECOND_FRR if each_second else None) if kind == "frr" else None
+        text = EACH_SECOND if each_second else QUICK
+        text += f"rp-address {rp}\n" if rp is not None else ""
+        lines, settings = EACH_SECOND_FRR if each_second else None, rp_of_frr(rp)
+        self._pimpyd = Pimpyd(node, text) if kind == "pimpy" else None
+        self._frr = Frr(node, members, lines=lines, settings=settings) if kind == "frr" else None
 
     def start(self) -> None:
         if self._pimpyd is not None:

@@ -319,7 +319,8 @@ def timers_of(router: Router) -> list[Timer | None]:
     for membership in (*router.memberships.values(), *proxied_members):
         timers += (membership.querier.general_timer, membership.querier.present_timer, membership.advertiser.timer)
         for group in membership.link.groups.values():
-            timers += (group.timer, group.query_timer, *(source.timer for source in group.sources.values()))
+            timers += (group.timer, group.asking and group.asking.timer)
+            timers += [source.timer for source in group.sources.values()]
     timers += [negative.timer for negative in router.forwarding._negatives.values()]
     for zone in router.pim.bootstrap.zones.values():
         timers += (zone.bst, zone.szt)

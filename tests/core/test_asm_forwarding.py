@@ -431,3 +431,15 @@ def test_Y8_a_source_that_cannot_be_where_it_sends_from_is_neither_registered_no
         assert not entry.joined and not entry.spt_bit and entry.keepalive is None and entry.register is None
     stand.run(240)
     assert stand.entry(source) is None and source not in stand.r1.kernel.mfc
+
+
+def test_F2_no_event_but_data_restarts_the_keepalive_timer(family: Family) -> None:
+    stand = AsmStand(family)
+    source = stand.near()
+    stand.data(source)
+    stand.run(100)
+    left = stand.keepalive(source)
+    assert left is not None and left < 210
+    stand.say("Join(S,G)")
+    stand.say("Prune(S,G)")
+    assert stand.keepalive(source) == left

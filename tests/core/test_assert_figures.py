@@ -13,6 +13,7 @@ from speakers import Channel
 from tables import ASSERT, ASSERT_STAR, Cell
 
 from pimpy.config.model import Config
+from pimpy.core.pim import metric
 from pimpy.core.pim.asserts import AssertState
 from pimpy.wire.family import Family
 
@@ -164,3 +165,23 @@ def test_A1_figures_8_and_9_know_the_same_events() -> None:
         (state, rename.get(event, "RPTbit set" if event == "RPTbit clear" else event)) for state, event in ASSERT_STAR
     }
     assert star == set(ASSERT) and {state for state, _ in ASSERT} == set(STATES)
+
+
+PROTOCOLS = """
+    2 kernel    0
+    3 boot      1
+    4 static    1
+    186 bgp    20
+    187 isis  115
+    188 ospf  110
+    189 rip   120
+    192 eigrp  90
+    196 zstatic 1
+"""
+"""What rtnetlink(7) calls the protocols, and the administrative distances that routers have had for them since ever."""
+
+
+def test_the_preference_of_a_route_is_its_protocols_administrative_distance() -> None:
+    rows = [line.split() for line in PROTOCOLS.strip().splitlines()]
+    assert {int(number): int(distance) for number, _, distance in rows} == metric.PREFERENCES
+    assert metric.DEFAULT_PREFERENCE == 101

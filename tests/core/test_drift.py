@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from stand import Stand
 
+from pimpy.core.drift import GATHER
 from pimpy.core.engine.events import EntryGone, NoCache
 from pimpy.wire.family import Family
 
@@ -46,7 +48,7 @@ def test_vifs_that_were_flushed_are_made_again(family: Family) -> None:
     flush(stand)
     stand.run(1)
     assert stand.r1.kernel.mfc == before and stand.r1.kernel.vifs == vifs
-    assert stand.router.health.drift >= len(vifs)
+    assert stand.router.health.drift == len(vifs)
 
 
 def test_a_change_without_notice_is_found_within_a_minute(family: Family) -> None:
@@ -84,3 +86,19 @@ def test_a_table_that_was_read_before_a_change_differs_and_one_read_after_it_doe
     assert stand.router.health.drift == 0
     stand.router.handle(old, stand.net.now)
     assert stand.router.health.drift == 2
+
+
+def test_an_entry_that_is_not_ours_is_no_reason_to_look(family: Family) -> None:
+    stand, before = filled(family)
+    timer = stand.router.drift_timer
+    left = timer.left(stand.net.now)
+    stand.router.handle(EntryGone(*stand.channel(77)), stand.net.now)
+    assert timer.left(stand.net.now) == left and (left or 0) > GATHER, "it was taken back by ourselves"
+    stand.router.handle(EntryGone(*next(iter(before))), stand.net.now)
+    assert timer.left(stand.net.now) == pytest.approx(GATHER)
+
+
+def test_an_entry_of_which_the_kernel_does_not_say_enough_is_looked_for(family: Family) -> None:
+    stand, _ = filled(family)
+    stand.router.handle(EntryGone(None, None), stand.net.now)
+    assert stand.router.drift_timer.left(stand.net.now) == pytest.approx(GATHER)

@@ -298,3 +298,18 @@ def test_the_ttl_threshold_of_the_configuration_reaches_the_kernel(family: Famil
     stand.r1.configure(phyints=(Phyint("down", ttl_threshold=17),))
     stand.run(0)
     assert stand.r1.kernel.vifs[number][1] == 17 and stand.forwards(channel) == {"down"}
+
+
+def test_an_entry_that_the_kernel_refused_is_known_until_it_is_told_again(family: Family) -> None:
+    stand = Stand(family)
+    channel = stand.joined(1)[0]
+    refused = stand.router.forwarding.refused
+    stand.r1.handle(EffectFailed("DelMfc", "EPERM", source=channel[0], group=channel[1]))
+    stand.r1.handle(EffectFailed("SetMfc", "ENOMEM"))
+    assert refused == {}, "neither is an entry that was refused"
+    stand.r1.handle(EffectFailed("SetMfc", "ENOMEM", source=channel[0], group=channel[1]))
+    assert refused == {channel[0] + channel[1]: "ENOMEM"}
+    stand.router.forwarding.put_right([channel[0] + channel[1]])
+    stand.run(0)
+    stand.r1.handle(NoCache(vif(stand, "up"), *channel))
+    assert refused == {}

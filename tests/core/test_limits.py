@@ -304,3 +304,13 @@ def test_Y4_limits_may_change_and_be_lifted(family: Family) -> None:
     before = stand.counted("rate_limit", "hello")
     flood(stand, hello, 5000, two)
     assert stand.counted("rate_limit", "hello") == before
+
+
+def test_Y3_J15_what_ends_with_the_message_heeds_a_shared_tree_that_was_refused(family: Family) -> None:
+    stand = AsmStand(family, config=Config(state_limits=(("groups", 1),)))
+    stand.far()
+    stand.say("Join(*,G)", "Prune(S,G,rpt)")
+    join = GroupSet(stand.group(2), ((stand.rp, STAR_G),), ())
+    stand.peer("down", 2).send(JoinPrune(stand.us("down"), 210, (join,)))
+    stand.run(0)
+    assert stand.counted("jp_limit") == 1 and set(stand.router.pim.tib.groups) == {stand.group()}

@@ -80,6 +80,7 @@ def test_the_source_tree_its_flags_and_timers(family: Family) -> None:
     assert "SPT" in line(stand, format_address(source[0]))
     star = one(stand, row="outgoing", source_address="*")
     assert (star["member"], star["jp_state"]) == (True, "join")
+    assert "down (member+join)" in line(stand, "*")
     rpt = one(stand, row="rpt")
     assert (rpt["upstream_state"], rpt["rpf_neighbor"]) == ("pruned", format_address(stand.seven)), "F16"
     assert "pruned" in line(stand, f"{format_address(source[0])} rpt")

@@ -238,7 +238,7 @@ class Sender:
 
 def reports(
     port: Port,
-    source: str,
+    source: str | None,
     first: str,
     count: int,
     join: bool = True,
@@ -248,6 +248,7 @@ def reports(
 ) -> float:
     """Reports from `port` that `count` groups from `first` on are wanted of `source`, or no longer. Nothing is joined.
 
+    None is any source.
     With `of_one_group` it is so many sources from `source` on, of the group `first`. As a host does, the whole is said
     `times` times, a second apart. Gives the time at which it began; it goes on by itself.
     """

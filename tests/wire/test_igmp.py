@@ -21,6 +21,7 @@ from pimpy.wire.membership import (
     RecordType,
     Report,
     read_code,
+    ticks,
     write_code,
 )
 from pimpy.wire.reader import Malformed
@@ -276,3 +277,17 @@ def test_tshark_would_complain(tmp_path: Path) -> None:
     query = igmp.encode(Query(3, GROUP, 1.0, sources=(S1,)))
     packets = [ip_packet(IPV4, S1, GROUP, data) for data in (query, fixed(query[:-1]), query[:-1] + b"?")]
     assert [bool(row[0]) for row in tshark(tmp_path, packets)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "number"),
+    [(0.3, 10, 3), (0.1 + 0.2, 10, 3), (0.39, 10, 3), (2.3, 1000, 2300), (0.0009, 1000, 0), (0.001, 1000, 1)],
+)
+def test_a_time_is_rounded_down_to_the_fields_unit_but_for_what_floats_lack(
+    seconds: float, unit: int, number: int
+) -> None:
+    assert ticks(seconds, unit) == number
+
+
+def test_a_time_is_never_negative() -> None:
+    assert [ticks(seconds, 10) for seconds in (-5.0, -0.05, 0.0)] == [0, 0, 0]

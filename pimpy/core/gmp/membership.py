@@ -22,7 +22,7 @@ INCLUDE = False
 EXCLUDE = True
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class SourceRecord:
     """A source of a group (6.2.3). Its timer runs while some member wants it."""
 
@@ -37,7 +37,7 @@ class SourceRecord:
         self.timer = Timer(self.group.link.heap, self, source_expired)
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class GroupRecord:
     """What the members of one group want (6.2)."""
 
@@ -54,14 +54,10 @@ class GroupRecord:
     version1_until: float = field(init=False, default=0.0)
     version2_until: float = field(init=False, default=0.0)
     """When the older version host present timers end (7.3.2); MLD has but the first."""
-    queries: int = field(init=False, default=0)
-    """Sendings left of a query for the group (6.6.3.1)."""
+    asking: queries.Asking | None = field(init=False, default=None)
+    """While queries are sent, which is seldom: there may be 100,000 groups."""
     asked_until: float = field(init=False, default=0.0)
     """What the group timer was lowered to when the group was last asked for."""
-    pending: dict[Address, SourceRecord] = field(init=False, factory=dict)
-    """The sources that have sendings left."""
-    query_timer: Timer = field(init=False)
-    """When the next sending is due."""
     hosts: tracking.Hosts | None = field(init=False, default=None)
     """Its hosts, with explicit tracking."""
     blind_until: float = field(init=False, default=0.0)
@@ -69,7 +65,6 @@ class GroupRecord:
 
     def __attrs_post_init__(self) -> None:
         self.timer = Timer(self.link.heap, self, group_expired)
-        self.query_timer = Timer(self.link.heap, self, queries.retransmit)
 
     def version(self) -> int:
         """The group compatibility mode (Table 12), or the configured version if that is older."""
@@ -84,14 +79,13 @@ class GroupRecord:
     def remove(self, address: Address) -> None:
         """A source record goes."""
         self.sources.pop(address).timer.close()
-        self.pending.pop(address, None)
+        queries.forget_source(self, address)
         self.link.totals.sources -= 1
 
     def close(self) -> None:
         """The record goes, and everything that could still come with it."""
         queries.forget(self)
         self.timer.close()
-        self.query_timer.close()
         tracking.forget(self)
         for address in list(self.sources):
             self.remove(address)
@@ -111,7 +105,7 @@ def obtain(link: Link, address: Address) -> GroupRecord:
 def source_expired(source: SourceRecord) -> None:
     """No member wants this source any more (Table 7): gone in mode INCLUDE, excluded in mode EXCLUDE (6.3)."""
     group = source.group
-    group.pending.pop(source.address, None)
+    queries.forget_source(group, source.address)
     if group.mode is INCLUDE:
         group.remove(source.address)
         delete_if_empty(group)
@@ -121,7 +115,8 @@ def source_expired(source: SourceRecord) -> None:
 def group_expired(group: GroupRecord) -> None:
     """No member in mode EXCLUDE is left: EXCLUDE (X,Y) becomes INCLUDE (X) (Table 6, 6.5)."""
     group.mode = INCLUDE
-    group.queries = 0
+    if group.asking is not None:
+        group.asking.queries = 0
     group.timer.cancel()
     gone = [source.address for source in group.sources.values() if not source.timer.running]
     for address in gone:

@@ -9,10 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from attrs import define, field
+
+from pimpy.core.engine.timers import Timer
 from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord, SourceRecord
+
+
+@define(eq=False, weakref_slot=False)
+class Asking:
+    """What is asked of a group's members, and again each Last Member Query Interval (6.6.3)."""
+
+    group: GroupRecord
+    queries: int = field(init=False, default=0)
+    """Sendings left of a query for the group (6.6.3.1)."""
+    pending: dict[Address, SourceRecord] = field(init=False, factory=dict)
+    """The sources that have sendings left."""
+    timer: Timer = field(init=False)
+    """When the next sending is due."""
+
+    def __attrs_post_init__(self) -> None:
+        self.timer = Timer(self.group.link.heap, self.group, retransmit)
 
 
 def ask(group: GroupRecord, sources: Iterable[SourceRecord], whole: bool) -> None:
@@ -31,17 +50,23 @@ def ask(group: GroupRecord, sources: Iterable[SourceRecord], whole: bool) -> Non
     if whole and not (link.heap.now < group.asked_until and group.timer.deadline <= group.asked_until):
         group.timer.no_later_than(limit)
         group.asked_until = limit
-        group.queries = count
+        _asking(group).queries = count
         fresh = True
     if link.version == link.traits.newest:
         for source in sources:
             if source.timer.running and source.timer.deadline > limit:
                 source.timer.at(limit)
                 source.queries = count
-                group.pending[source.address] = source
+                _asking(group).pending[source.address] = source
                 fresh = True
     if fresh:
         transmit(group)
+
+
+def _asking(group: GroupRecord) -> Asking:
+    if group.asking is None:
+        group.asking = Asking(group)
+    return group.asking
 
 
 def ask_once(group: GroupRecord, sources: list[Address], whole: bool) -> None:
@@ -67,34 +92,42 @@ def transmit(group: GroupRecord) -> None:
     The S flag tells how the timers stand now, after they were lowered (6.6.3.1, 6.6.3.2). Beside Q(G) the
     half of Q(G,X) with the S flag is not sent (note in 6.6.3.2).
     """
-    link = group.link
+    link, asking = group.link, group.asking
+    if asking is None:
+        return
     limit = link.heap.now + link.variables.last_member_query_time
-    whole = group.queries > 0
+    whole = asking.queries > 0
     if whole:
-        group.queries -= 1
+        asking.queries -= 1
         _send_group(group, group.timer.deadline > limit)
-    if group.pending:
+    if asking.pending:
         late: list[Address] = []
         soon: list[Address] = []
-        for source in list(group.pending.values()):
+        for source in list(asking.pending.values()):
             (late if source.timer.deadline > limit else soon).append(source.address)
             source.queries -= 1
             if not source.queries:
-                del group.pending[source.address]
+                del asking.pending[source.address]
         if not whole:
             _send_sources(group, late, True)
         _send_sources(group, soon, False)
-    if group.queries or group.pending:
-        group.query_timer.at(link.heap.now + link.settings.last_member_query_interval)
+    if asking.queries or asking.pending:
+        asking.timer.at(link.heap.now + link.settings.last_member_query_interval)
     else:
-        group.query_timer.cancel()
+        forget(group)
 
 
 def forget(group: GroupRecord) -> None:
     """Send no more of what is scheduled."""
-    group.query_timer.cancel()
-    group.queries = 0
-    group.pending.clear()
+    if group.asking is not None:
+        group.asking.timer.close()
+        group.asking = None
+
+
+def forget_source(group: GroupRecord, address: Address) -> None:
+    """Ask no more for one source."""
+    if group.asking is not None:
+        group.asking.pending.pop(address, None)
 
 
 def _send_group(group: GroupRecord, suppress: bool) -> None:

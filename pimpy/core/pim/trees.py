@@ -94,7 +94,7 @@ def obtain_star(pim: Pim, group: Address) -> StarG:
         for source, vif in pim.forwarding.streams_of(group):
             if _may_come_by(pim, tree, source, vif):
                 sg = obtain_limited(pim, source, group, DATA)
-                if sg is not None:
+                if sg is not None and sg.flow is None:  # an entry that was made for it has one
                     data.arrives(sg, vif)
         pim.touched.touch(tree.star)
         if pim.turned_away:

@@ -17,12 +17,19 @@ from collections.abc import Iterator
 ROUTER_ALERT = bytes.fromhex("94040000")
 HOP_BY_HOP = bytes.fromhex("0000050200000100")
 IPV6_HOPOPTS = 54
-ALLOW, BLOCK = 5, 6
+TO_INCLUDE, TO_EXCLUDE, ALLOW, BLOCK = 3, 4, 5, 6
 
 
-def records(kind: int, source: str, first: str, count: int, of_one_group: bool) -> Iterator[bytes]:
-    """A record with one source for each of `count` groups from `first` on; or of one group, for each source."""
-    start, sources = ipaddress.ip_address(first), ipaddress.ip_address(source)
+def records(kind: int, source: str | None, first: str, count: int, of_one_group: bool) -> Iterator[bytes]:
+    """A record with one source for each of `count` groups from `first` on; or of one group, for each source.
+
+    Without a source they are of none, for whoever sends.
+    """
+    start = ipaddress.ip_address(first)
+    if source is None:
+        yield from (struct.pack("!BBH", kind, 0, 0) + (start + number).packed for number in range(count))
+        return
+    sources = ipaddress.ip_address(source)
     for number in range(count):
         group, named = (start, sources + number) if of_one_group else (start + number, sources)
         yield struct.pack("!BBH", kind, 0, 1) + group.packed + named.packed
@@ -34,7 +41,9 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def packets(family: int, kind: int, source: str, first: str, count: int, of_one_group: bool = False) -> Iterator[bytes]:
+def packets(
+    family: int, kind: int, source: str | None, first: str, count: int, of_one_group: bool = False
+) -> Iterator[bytes]:
     """Whole reports that fit an Ethernet frame. The kernel fills in the checksum of ICMPv6."""
     size, code = (122, 0x22) if family == 4 else (40, 143)
     rows = list(records(kind, source, first, count, of_one_group))
@@ -68,8 +77,10 @@ def main() -> None:
     spec = json.loads(sys.stdin.readline())
     family = spec["family"]
     sock, target = open_socket(family, spec["interface"], spec["address"])
-    kind = ALLOW if spec["do"] == "join" else BLOCK
-    ready = list(packets(family, kind, spec["source"], spec["first"], spec["count"], spec.get("of_one_group", False)))
+    source = spec["source"]
+    join, leave = (TO_EXCLUDE, TO_INCLUDE) if source is None else (ALLOW, BLOCK)
+    kind = join if spec["do"] == "join" else leave
+    ready = list(packets(family, kind, source, spec["first"], spec["count"], spec.get("of_one_group", False)))
     began = time.time()
     print(json.dumps({"began": began, "packets": len(ready)}), flush=True)
     for turn in range(spec["times"]):
