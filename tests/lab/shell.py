@@ -111,7 +111,7 @@ class Process:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired:
                 self.send(signal.SIGKILL)
-        code = self._process.wait(timeout)
+        code = self._process.wait(10)
         self._close()
         return code
 
