@@ -16,6 +16,8 @@ from pimpy.wire.family import FAMILIES, Address, Family, Prefix, family_of, form
 
 MAX_INTERVAL = 26214
 """pimd's: 2.5 times as long is below 65536, the longest hold time."""
+MAX_MEMBERS = 16
+"""Of an anycast set: a Register is copied to each other one (RFC 4610 3.2), by a table of so many."""
 MAX_PREFIXES = 255
 """Ranges that one Candidate-RP-Advertisement has room for."""
 PRIORITY = {"bsr-candidate": 64, "rp-candidate": 192}
@@ -243,6 +245,9 @@ def _anycast_rp(builder: Builder, line: Line) -> None:
             words.error(word, f"{quote(word)} {why}")
             return
         members.append(member)
+    if len(set(members)) > MAX_MEMBERS:
+        words.error(None, f" has more than {MAX_MEMBERS} members at {format_address(shared)}")
+        return
     if before is not None:
         builder.anycast_rps.remove(before)
     builder.anycast_rps.append(AnycastRp(shared, tuple(dict.fromkeys(members))))

@@ -164,3 +164,12 @@ def test_errors_name_the_word(text: str, word: str | None, part: str) -> None:
     assert result.model is None
     (error,) = result.errors
     assert error.word == word and part in error.text, error
+
+
+def test_an_anycast_set_has_at_most_sixteen_members() -> None:
+    members = [f"10.0.1.{number}" for number in range(1, 18)]
+    allowed = parse("".join(f"anycast-rp 10.0.0.1 member {member}\n" for member in members[:16]))
+    assert allowed.model is not None and len(allowed.model.anycast_rps[0].members) == 16
+    refused = parse("".join(f"anycast-rp 10.0.0.1 member {member}\n" for member in members))
+    (error,) = refused.errors
+    assert refused.model is None and error.line == 17 and "16 members" in error.text

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -43,6 +44,13 @@ def star(lab: Lab, *names: str) -> list[Node]:
 
 def arrived(receiver: Watcher) -> list[str]:
     return sorted({found for _, found in receiver.streams()})
+
+
+def flows(receiver: Receiver, *groups: str) -> bool:
+    """Whether something of each of the groups, and of no other, arrives within a quarter of a second."""
+    receiver.reset()
+    time.sleep(0.25)
+    return arrived(receiver) == list(groups)
 
 
 # igmpproxy
@@ -162,6 +170,12 @@ def test_members_of_every_version(lab: Lab) -> None:
         receivers.append((Receiver(v1.port("r"), [(None, names[3])]), [names[3]]))
     for receiver, wanted in receivers:
         wait_until(lambda one=receiver, all_=wanted: arrived(one) == all_, 30, f"{wanted}")  # type: ignore[misc]
+    for receiver, (own, other) in (receivers[0], receivers[3]):
+        excluded = (src.port("r").address(4 if "." in other else 6), other)
+        receiver.block(excluded)
+        wait_until(partial(flows, receiver, own), 30, "what it excludes ends, and nothing else")
+        receiver.block(excluded, on=False)
+        wait_until(partial(flows, receiver, own, other), 30, "and comes again")
     for receiver, _ in receivers:
         receiver.leave()
     for receiver, _ in receivers[:2]:
