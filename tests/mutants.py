@@ -161,7 +161,7 @@ class Workshop:
         shutil.copy(ROOT / "pyproject.toml", folder)
 
     def killer(self, mutant: Mutant, end: float) -> str | None:
-        """The test that fails with the change in place, "" if none does; None if the time is over before that is known."""
+        """The test that fails with the change in place, "" if none does; None if the time is over before."""
         operator = get_operator(f"core/{mutant.operator}")()
         path = self.root / mutant.module
         with use_mutation(path, operator, mutant.occurrence) as (_, changed):

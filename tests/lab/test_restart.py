@@ -173,12 +173,12 @@ def test_the_worker_has_no_rights(lab: Lab) -> None:
         held = status(keeper(daemon))
         assert int(held["CapEff"], 16) == int(held["CapPrm"], 16) == 1 << 12 | 1 << 13
         if spared:
-            wait_until(lambda: spare(daemon) is not None, 30, "a spare worker waits")
+            wait_until(lambda: spare(daemon) is not None, 90, "a spare worker waits")
         successors.append(spare(daemon))
         kill_worker(daemon)
         assert successors[-1] in (None, worker(daemon))
     assert successors[1] is not None
-    wait_until(lambda: spare(daemon) is not None, 30, "a spare worker waits again")
+    wait_until(lambda: spare(daemon) is not None, 90, "a spare worker waits again")
     waiting = spare(daemon)
     pimctl_restart(daemon)
     assert comm(waiting or 0) == "", "another version of the program has spare ones of its own"

@@ -111,7 +111,7 @@ def test_no_way_to_start_it_again_loses_anything(lab: Lab, package: Path, tmp_pa
         machine.run("sh", "-c", command, before)
         wait_until(lambda before=before: machine.shown("MainPID") not in ("0", before), 30, "another one")  # type: ignore[misc]
         wait_until(machine.is_active, 30, "it is ready again")
-        receiver.wait_for(2500, 60)  # five seconds: the spare worker is there
+        receiver.wait_for(2500, 60)
     stream = receiver.stream()
     assert (stream.lost, stream.duplicates) == (0, 0), stream
     assert "pimpyd" in machine.run("pimctl", "show", "status") and machine.shown("Result") == "success"

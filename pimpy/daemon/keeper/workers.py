@@ -9,8 +9,9 @@ import socket
 import sys
 import time
 
-SPARE_AFTER = 5.0
-"""Seconds after a worker is ready, or a spare one has ended, before a spare one is started."""
+SPARE_AFTER = 20.0
+"""Seconds after a worker is ready, or a spare one has ended, before a spare one is started: what has just begun may end
+soon, and has better use for the processor."""
 
 
 class Worker:
