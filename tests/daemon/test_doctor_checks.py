@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -164,16 +165,25 @@ PROBES = {
 def test_rules_are_followed(text: str, dropped: str) -> None:
     needs.need_root()
     assert shutil.which("nft"), "nftables is not installed"
-    done = subprocess.run(
-        ["unshare", "-n", "sh", "-ec", "nft -f - && nft -j list ruleset"],
-        input=f"table inet t {{\n{text}\n}}\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rules = json.loads(done.stdout)["nftables"]
+    rules = listed(f"table inet t {{\n{text}\n}}\n")
     found = {verdict.probe for verdict in drops(rules, PROBES.values())}
     assert {name for name, probe in PROBES.items() if probe in found} == set(dropped.split())
+
+
+def listed(ruleset: str) -> list[dict[str, object]]:
+    """The rules as nft lists them. A kernel that is taking down other namespaces may refuse a new one for a moment."""
+    for _ in range(5):
+        done = subprocess.run(
+            ["unshare", "-n", "sh", "-ec", "nft -f - && nft -j list ruleset"],
+            input=ruleset,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode == 0:
+            found: list[dict[str, object]] = json.loads(done.stdout)["nftables"]
+            return found
+        time.sleep(0.5)
+    raise AssertionError(done.stderr)
 
 
 def test_mdns_cannot_be_routed_and_ssdp_needs_a_route_each_way() -> None:
