@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 
 from lab.frr import Frr
 from lab.pimpyd import QUICK, Pimpyd
+from lab.service import spare
 from lab.shell import wait_until
 from lab.topology import Node
 
@@ -16,6 +18,16 @@ EACH_SECOND_FRR = {
     family: [f"{ip} pim hello 1 4", f"{ip} {gmp} query-max-response-time 10", f"{ip} {gmp} query-interval 2"]
     for family, ip, gmp in ((4, "ip", "igmp"), (6, "ipv6", "mld"))
 }
+
+
+def is_settled(daemon: Pimpyd) -> bool:
+    """Whether the spare worker has imported what it needs: it takes no processor time any more."""
+    process = spare(daemon)
+    if process is None:
+        return False
+    before = use([process]).cpu
+    time.sleep(0.5)
+    return use([process]).cpu == before
 
 
 def rp_of_frr(rp: str | None) -> dict[int, list[str]]:
@@ -50,6 +62,11 @@ class Contestant:
         if self._frr is not None:
             self._frr.start()
 
+    def settle(self) -> None:
+        """Wait until it does what it does most of the time: pimpyd until its spare worker waits, too."""
+        if self._pimpyd is not None:
+            self._pimpyd.wait_for(is_settled, 90)
+
     def neighbors(self, family: int) -> set[str]:
         daemon = self._pimpyd or self._frr
         assert daemon is not None
@@ -70,7 +87,7 @@ class Contestant:
 
 
 def start_all(routers: Sequence[Contestant], family: int) -> None:
-    """Starts them and waits until each knows the others on its links."""
+    """Starts them and waits until each knows the others on its links, and has done what belongs to its start."""
     for router in routers:
         router.start()
     nodes = {router.node for router in routers}
@@ -82,3 +99,5 @@ def start_all(routers: Sequence[Contestant], family: int) -> None:
             if other in nodes and other is not router.node
         }
         wait_until(lambda router=router, expected=expected: router.neighbors(family) >= expected, 60, "neighbours")  # type: ignore[misc]
+    for router in routers:
+        router.settle()

@@ -14,7 +14,7 @@ from .measure import use
 
 STREAMS = 500
 SETTLED = 8.0
-"""Seconds after the start, whose own work, a spare worker's with it, is not that of streams."""
+"""Seconds after the start, whose own work is not that of streams; a spare worker is started later."""
 
 
 @dataclass(frozen=True)
