@@ -183,7 +183,7 @@ def test_Y3_floods_leave_neighbours_timers_and_memory_alone(lab: Lab) -> None:
             words = (sys.executable, "-I", "-S", "-c", SEND, "r1", str(path), str(RATE), str(SECONDS))
             senders.append(x.start(f"flood-{kind}-{family.name}", *words))
         for sender in senders:
-            sender.wait()
+            sender.wait(SECONDS + 20)
         rates = [float(sender.output().split()[-1]) for sender in senders]
         for daemon, neighbor in ((one, r2.port("r1")), (two, r1.port("r2"))):
             for version in (4, 6):
