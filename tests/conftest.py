@@ -16,7 +16,7 @@ os.environ["PATH"] += f":{PROMTOOL.parent}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A lab test that failed is tried once more, for what shares a machine with it; the summary names it (RERUN).
+    """A lab test that failed is tried again, twice at most, for what shares its machine; the summary names it (RERUN).
 
     A lab mostly waits, the other tests compute: the files of both are dealt out by turns, so that those who wait and
     those who compute share the processors from the first minute to the last.
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     labs, others = [], []
     for item in items:
         if item.path.parent.name == "lab":
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
             labs.append(item)
         else:
             others.append(item)
