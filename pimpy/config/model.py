@@ -67,9 +67,9 @@ class Phyint:
     require_ttl_1: bool = False
     """PIM messages to the group whose TTL is not 1 are dropped; who sends them is no neighbour on the link."""
     scoped: tuple[Prefix, ...] = ()
+    """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
     altnets: tuple[Prefix, ...] = ()
     """Further subnets that are on the link."""
-    """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
 
 
 VALUES = (
