@@ -30,7 +30,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
     patience = 0.0
     if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
         sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
-    elif is_barred(router, event.vif, event.group):
+    elif router.pim.is_barred(event.vif, event.group):
         sg = None
     elif sg is None and is_of_interest(router, event.vif, event.source, event.group):
         if event.vif != REGISTER_VIF:
@@ -51,18 +51,12 @@ def is_claimed(router: Router, vif: int, source: Address, group: Address) -> boo
     return router.static.no_cache(vif, source, group) or router.proxies.no_cache(vif, source, group)
 
 
-def is_barred(router: Router, vif: int, group: Address) -> bool:
-    """Whether `vif` is a border of the group's scope: what comes in there is of another zone."""
-    interface = router.pim.by_vif(vif) if router.pim.borders else None
-    return interface is not None and interface.bars(group)
-
-
 def is_of_interest(router: Router, vif: int, source: Address, group: Address) -> bool:
     """Whether data without an entry makes one: there is a shared tree, or the source is ours to register (4.2, 4.4).
 
     A source on a link that it cannot be on makes neither (Y8, TH47).
     """
-    if router.ssm.holds(group) or not router.family.is_unicast(source) or is_barred(router, vif, group):
+    if router.ssm.holds(group) or not router.family.is_unicast(source) or router.pim.is_barred(vif, group):
         return False
     pim, tree = router.pim, router.pim.tib.groups.get(group)
     interface = pim.by_vif(vif)
@@ -81,7 +75,7 @@ def wrong_vif(router: Router, event: events.WrongVif) -> None:
         return
     if router.proxies.wrong_vif(event.vif, event.source, event.group):
         return
-    if is_barred(router, event.vif, event.group):
+    if router.pim.is_barred(event.vif, event.group):
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     if sg is not None and sg.tree is not None:

@@ -168,6 +168,11 @@ class Pim:
         """The interface behind a vif; None for the register tunnel's."""
         return next((interface for interface in self.interfaces.values() if interface.vif == vif), None)
 
+    def is_barred(self, vif: int, group: Address) -> bool:
+        """Whether `vif` is a border of the group's scope: what comes in there is of another zone."""
+        interface = self.by_vif(vif) if self.borders else None
+        return interface is not None and interface.bars(group)
+
     def send(self, interface: PimInterface, message: wire.Message, source: Address | None = None) -> None:
         """Send a message to ALL-PIM-ROUTERS, from our Hello address or from `source`."""
         source = interface.address if source is None else source

@@ -77,8 +77,7 @@ def _refuse(pim: Pim, asker: Asker, limit: str) -> None:
 def _may_come_by(pim: Pim, tree: Group, source: Address, vif: int) -> bool:
     """Whether a stream may be used that the kernel knows, and that comes in by `vif`: by no border of its scope; out of
     the tunnel only at the RP, and if an earlier run had it, for otherwise its Register was refused."""
-    interface = pim.by_vif(vif) if pim.borders else None
-    if interface is not None and interface.bars(tree.group):
+    if pim.is_barred(vif, tree.group):
         return False
     if vif != REGISTER_VIF:
         return True
