@@ -34,18 +34,20 @@ class Announcements:
         """An interface, its vif or what the configuration says of it may have changed."""
         running = self.advertisers.get(interface.ifindex)
         if not self._is_wanted(interface):
-            self._stop(interface, reachable=interface.link.running)
+            self.stop(interface, reachable=interface.link.running)
         elif running is None:
             self._start(interface)
         else:
             running.interval = float(self.router.config.mrdisc_interval)
 
     def _is_wanted(self, interface: Interface) -> bool:
-        router, ifindex = self.router, interface.ifindex
-        port = router.proxies.ports.get(ifindex)
-        served = ifindex in router.memberships or (port is not None and port.membership is not None)
         can = interface.vif is not None and interface.link.running and interface.address() is not None
-        return interface.phyint.mrdisc and can and not served
+        return interface.phyint.mrdisc and can and not self._has_membership(interface)
+
+    def _has_membership(self, interface: Interface) -> bool:
+        """Whether a membership machine runs there, PIM's or a proxy's, which advertises by itself."""
+        port = self.router.proxies.ports.get(interface.ifindex)
+        return interface.ifindex in self.router.memberships or (port is not None and port.membership is not None)
 
     def _start(self, interface: Interface) -> None:
         router = self.router
@@ -63,19 +65,14 @@ class Announcements:
         router.emit(JoinGroup(interface.ifindex, router.family.all_routers))
         made.start()
 
-    def _stop(self, interface: Interface, *, reachable: bool) -> None:
+    def stop(self, interface: Interface, *, reachable: bool) -> None:
         """The last word on the link, if it still takes packets, is that the router is no more."""
         advertiser = self.advertisers.pop(interface.ifindex, None)
         if advertiser is None:
             return
         advertiser.stop(reachable=reachable)
-        port = self.router.proxies.ports.get(interface.ifindex)
-        if interface.ifindex not in self.router.memberships and (port is None or port.membership is None):
+        if not self._has_membership(interface):
             self.router.emit(LeaveGroup(interface.ifindex, self.router.family.all_routers))
-
-    def forget(self, interface: Interface, *, reachable: bool) -> None:
-        """It is gone, or the router ends."""
-        self._stop(interface, reachable=reachable)
 
     def receive(self, packet: PacketReceived) -> bool:
         """A message of the membership protocol; whether the interface is advertised here and it was a solicitation."""

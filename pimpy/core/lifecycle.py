@@ -35,7 +35,7 @@ def configure(router: Router, config: Config) -> None:
     router.proxies.configure(config.proxies, config.igmp_robustness, router.interfaces)
     for interface in router.interfaces.values():
         _configure_interface(router, interface, thresholds=old is not config)
-    follow_rpf_routes(router)
+    _follow_rpf_routes(router)
     _configure_rps(router, config)
     router.static.configure(config.static)
     router.watches.configure(config)
@@ -44,7 +44,7 @@ def configure(router: Router, config: Config) -> None:
         _ssm_ranges_changed(router)
 
 
-def follow_rpf_routes(router: Router) -> None:
+def _follow_rpf_routes(router: Router) -> None:
     """The routes for RPF alone, or their interfaces, may be others; a subnet of `altnet` is such a route."""
     names = {interface.name: interface.ifindex for interface in router.interfaces.values()}
     on_links = [RpfRoute(net, i.name) for i in router.interfaces.values() for net in i.phyint.altnets]
@@ -57,7 +57,7 @@ def follow_rpf_routes(router: Router) -> None:
 def _routes_may_have_moved(router: Router) -> None:
     """An interface came, went, or has another name or address: only where lines name interfaces there is more to do."""
     if router.config.rpf_routes or any(line.altnets for line in router.config.phyints):
-        follow_rpf_routes(router)
+        _follow_rpf_routes(router)
 
 
 def _configure_rps(router: Router, config: Config) -> None:
@@ -331,7 +331,7 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
         candidacies_changed(router)
         router.notice("info", "interface_down", f"{interface.name}: down")
     if give_up_vif:
-        router.announcements.forget(interface, reachable=reachable)
+        router.announcements.stop(interface, reachable=reachable)
         router.proxies.stop(interface, reachable=reachable)
     if give_up_vif and interface.vif is not None:
         router.forwarding.forget_vif(interface.vif)
