@@ -16,11 +16,13 @@ def of_filters(case: Case) -> None:
 
 
 def _of_members(case: Case, interface: PimInterface) -> None:
-    name, group = interface.name, format_address(case.group)
+    name, group = interface.name, case.router.family.host(case.group)
     if case.router.memberships[interface.ifindex].settings.allows(case.group):
         return
-    text, state = _turned_away(case, name, "group_denied", f"on {name} hosts may not ask for {group} (`groups`)")
-    remedy = f"allow it: phyint {name} groups {group}/{8 * len(case.group)}"
+    text, state = _turned_away(
+        case, name, "group_denied", f"on {name} hosts may not ask for {format_address(case.group)} (`groups`)"
+    )
+    remedy = f"allow it: phyint {name} groups {group}"
     case.say("members", "group_denied", text, state, name, remedy)
 
 
@@ -43,8 +45,7 @@ def _of_registers(case: Case) -> None:
         return
     base = f"Registers of {format_address(case.source)} are answered with Register-Stop (`register-accept`)"
     text, state = _turned_away(case, None, "reg_filtered", base)
-    bits = 8 * len(case.source)
-    remedy = f"accept it: register-accept {format_address(case.source)}/{bits}"
+    remedy = f"accept it: register-accept {case.router.family.host(case.source)}"
     case.say("register", "reg_filtered", text, state, remedy=remedy)
 
 

@@ -120,3 +120,8 @@ def seconds(value: float | None) -> str:
     if value >= 120:
         return f"{value / 60:.0f} min"
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def past_border(name: str) -> str:
+    """The remedy where the interface `name` is a border of the group's scope."""
+    return f"send to a group of a wider scope, or take `scoped` off the line phyint {name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, seconds
+from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, past_border, seconds
 from pimpy.core.pim import macros
 from pimpy.core.pim.register import State
 from pimpy.core.rpf import Path
@@ -62,8 +62,7 @@ def _of_path(case: Case, topic: str, what: str, address: Address, path: Path | N
         return
     if interface.bars(case.group):
         text = f"the route to {name} leads over {interface.name}, a border of the group's scope: nothing of it passes"
-        remedy = f"send to a group of a wider scope, or take `scoped` off the line phyint {interface.name}"
-        case.say(topic, "scope_border", text, PROBLEM, interface.name, remedy)
+        case.say(topic, "scope_border", text, PROBLEM, interface.name, past_border(interface.name))
         return
     matched = f" ({_prefix(route.prefix)}, metric {route.metric})" if route.prefix is not None else ""
     if path.connected:
@@ -73,7 +72,7 @@ def _of_path(case: Case, topic: str, what: str, address: Address, path: Path | N
     hop = format_address(route.next_hop) if route.next_hop is not None else "-"
     if route.next_hop is not None and not interface.neighbor_filter.passes(route.next_hop):
         text = f"the route to {name}{matched} leads by {hop} on {interface.name}, which `neighbor-filter` refuses"
-        remedy = f"allow it: phyint {interface.name} neighbor-filter {hop}/{8 * len(route.next_hop)}"
+        remedy = f"allow it: phyint {interface.name} neighbor-filter {case.router.family.host(route.next_hop)}"
         case.say(topic, "neighbor_filtered", text, PROBLEM, interface.name, remedy)
         return
     if macros.nbr(interface, route.next_hop) is None:

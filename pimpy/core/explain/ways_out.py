@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pimpy.core.explain.sentence import INFO, PROBLEM, Case
+from pimpy.core.explain.sentence import INFO, PROBLEM, Case, past_border
 from pimpy.core.pim import macros
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.wire.family import format_address
@@ -36,8 +36,8 @@ def _border(case: Case, interface: PimInterface) -> None:
         return
     text = f"the members on {interface.name} get nothing: it is a border of the group's scope, which no packet crosses"
     others = [one for one in case.router.pim.interfaces.values() if not one.bars(case.group) and _wanted(case, one)]
-    remedy = f"send to a group of a wider scope, or take `scoped` off the line phyint {interface.name}"
-    case.say("interface", "scope_border", text, INFO if others else PROBLEM, interface.name, remedy)
+    state = INFO if others else PROBLEM
+    case.say("interface", "scope_border", text, state, interface.name, past_border(interface.name))
 
 
 def _not_dr(case: Case, interface: PimInterface) -> None:
