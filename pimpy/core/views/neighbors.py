@@ -66,7 +66,7 @@ def _idle_interface(router: Router, link: Interface) -> InterfaceRow:
         mtu=link.link.mtu,
         subnet=_subnet(link),
         ttl_threshold=link.phyint.ttl_threshold or 1,
-        addresses=" ".join(f"{format_address(address)}/{length}" for address, length in link.addresses),
+        addresses=_addresses(link),
     )
 
 
@@ -93,8 +93,12 @@ def _pim_interface(router: Router, link: Interface, pim: PimInterface) -> Interf
         mtu=link.link.mtu,
         subnet=_subnet(link),
         ttl_threshold=link.phyint.ttl_threshold or 1,
-        addresses=" ".join(f"{format_address(address)}/{length}" for address, length in link.addresses),
+        addresses=_addresses(link),
     )
+
+
+def _addresses(link: Interface) -> str:
+    return " ".join(f"{format_address(address)}/{length}" for address, length in link.addresses)
 
 
 def _subnet(link: Interface) -> str | None:

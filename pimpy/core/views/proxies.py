@@ -50,16 +50,19 @@ def _interfaces(router: Router, instance: Instance) -> Iterator[ProxyInterfaceRo
     for role, ports in (("upstream", instance.upstreams), ("downstream", instance.downstreams)):
         for port, said in ports:
             found.add((role, port.name))
-            yield _interface(router, instance, port, role, said)
+            yield _interface(router, instance, role, said, port)
     for role, wanted in (("upstream", instance.said.upstreams), ("downstream", instance.said.downstreams)):
         for said in wanted:
             if not said.name.endswith("+") and (role, said.name) not in found:
-                yield _absent(router, instance, role, said)
+                yield _interface(router, instance, role, said, None)
 
 
-def _interface(router: Router, instance: Instance, port: Port, role: str, said: ProxyInterface) -> ProxyInterfaceRow:
-    membership = port.membership if role == "downstream" else None
-    host = port.host if role == "upstream" else None
+def _interface(
+    router: Router, instance: Instance, role: str, said: ProxyInterface, port: Port | None
+) -> ProxyInterfaceRow:
+    """A port, or without one what the configuration names."""
+    membership = port.membership if port is not None and role == "downstream" else None
+    host = port.host if port is not None and role == "upstream" else None
     querier = None
     if membership is not None:
         found = membership.querier
@@ -70,37 +73,16 @@ def _interface(router: Router, instance: Instance, port: Port, role: str, said: 
         row="interface",
         address_family=router.family.name,
         proxy=instance.said.name,
-        interface=port.name,
+        interface=said.name if port is None else port.name,
         role=role,
-        oper_status="up",
-        address=format_address(port.address),
+        oper_status="down" if port is None else "up",
+        address=None if port is None else format_address(port.address),
         version=version,
         querier=None if querier is None else format_address(querier),
         is_querier=None if membership is None else membership.link.is_querier,
         groups_count=len(groups),
-        filtered=_is_filtered(said),
+        filtered=said.inward is not None or said.outward is not None,
     )
-
-
-def _absent(router: Router, instance: Instance, role: str, said: ProxyInterface) -> ProxyInterfaceRow:
-    return ProxyInterfaceRow(
-        row="interface",
-        address_family=router.family.name,
-        proxy=instance.said.name,
-        interface=said.name,
-        role=role,
-        oper_status="down",
-        address=None,
-        version=None,
-        querier=None,
-        is_querier=None,
-        groups_count=0,
-        filtered=_is_filtered(said),
-    )
-
-
-def _is_filtered(said: ProxyInterface) -> bool:
-    return said.inward is not None or said.outward is not None
 
 
 def _groups(router: Router, instance: Instance, port: Port) -> Iterator[ProxyGroupRow]:
