@@ -84,10 +84,8 @@ def static_group(builder: Builder, line: Line) -> None:
         source = source_of(builder, line, said["source"], len(group))
         if source is None:
             return
-    if is_address(interface):
-        interface = format_address(parse_address(interface))
-    elif len(interface.encode(errors="replace")) > NAME_BYTES:
-        builder.error(line, interface, f"static-group: the name of an interface has at most {NAME_BYTES} bytes")
+    interface = interface_of(builder, line, interface)
+    if interface is None:
         return
     member = StaticMember(interface, group, source)
     if member not in builder.static_members:
@@ -109,6 +107,16 @@ def ssm_map(builder: Builder, line: Line) -> None:
         mapping = SsmMapping(prefix, source)
         if mapping not in builder.ssm_map:
             builder.ssm_map.append(mapping)
+
+
+def interface_of(builder: Builder, line: Line, word: str) -> str | None:
+    """The name of an interface, or an address of it in its usual form; None after an error."""
+    if is_address(word):
+        return format_address(parse_address(word))
+    if len(word.encode(errors="replace")) > NAME_BYTES:
+        builder.error(line, word, f"{line.name}: the name of an interface has at most {NAME_BYTES} bytes")
+        return None
+    return word
 
 
 def group_of(builder: Builder, line: Line, word: str) -> Address | None:

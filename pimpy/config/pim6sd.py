@@ -218,9 +218,9 @@ class _Reader:
     def switch_data_threshold(self, token: Token, words: list[Token]) -> None:
         """`switch_data_threshold [rate BPS] [interval S]`"""
         _, said = self.options(token, words, {"rate": 10**9, "interval": 86400})
-        self.threshold(said.get("rate", 50000), said.get("interval", 20))
+        self.threshold(**said)
 
-    def threshold(self, rate: int, interval: int) -> None:
+    def threshold(self, rate: int = 50000, interval: int = 20) -> None:
         """From so many bytes in an interval on; pim6sd looks every 5 s at the most often."""
         count = min(rate * interval // 10, 2**32 - 1)
         self.values["spt_threshold"] = "bytes" if count else "immediate"
@@ -287,7 +287,7 @@ class _Reader:
 
     def model(self) -> Config:
         if "spt_threshold" not in self.values:
-            self.threshold(50000, 20)
+            self.threshold()
         return Config(
             phyints=tuple(self.phyints.values()),
             phyints_enabled=self.enabled,

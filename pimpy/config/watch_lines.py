@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
 from pimpy.config.directives import Directive, integer
-from pimpy.config.membership import NAME_BYTES, group_of, source_of
+from pimpy.config.membership import group_of, interface_of, source_of
 from pimpy.config.model import Config, ExpectedNeighbor, Watch
 from pimpy.config.ranges import is_address
 from pimpy.wire.family import family_of, format_address, parse_address
@@ -59,14 +59,12 @@ def _expect_neighbor(builder: Builder, line: Line) -> None:
     if len(line.words) != 3:
         builder.error(line, None, _EXPECT)
         return
-    _, word, interface = line.words
+    _, word, place = line.words
     if not is_address(word) or not family_of(parse_address(word)).is_unicast(parse_address(word)):
         builder.error(line, word, f"expect-neighbor: {quote(word)} is no address of a router")
         return
-    if is_address(interface):
-        interface = format_address(parse_address(interface))
-    elif len(interface.encode(errors="replace")) > NAME_BYTES:
-        builder.error(line, interface, f"expect-neighbor: the name of an interface has at most {NAME_BYTES} bytes")
+    interface = interface_of(builder, line, place)
+    if interface is None:
         return
     if len(builder.values.get("expected_neighbors", ())) >= MAX_WATCHES:
         builder.error(line, word, f"expect-neighbor: there are {MAX_WATCHES} already")

@@ -251,12 +251,16 @@ def _within(fields: tuple[str, ...], prefix: str) -> Keep:
 
 def _by_interface(rows: list[Any], name: str) -> list[Any]:
     """The entries that have to do with an interface, whole."""
-    keys = {
-        (row.group, row.source_address, getattr(row, "table", 0))
+
+    def entry(row: Any) -> tuple[str, str, int]:
+        return row.group, row.source_address, getattr(row, "table", 0)
+
+    found = {
+        entry(row)
         for row in rows
         if name in (getattr(row, "incoming_interface", None), getattr(row, "outgoing_interface", None))
     }
-    return [row for row in rows if (row.group, row.source_address, getattr(row, "table", 0)) in keys]
+    return [row for row in rows if entry(row) in found]
 
 
 def _counters(backend: Backend) -> list[Any]:
