@@ -79,10 +79,10 @@ def run_as(
 
     Only the tables of `families` are taken: another daemon may have the other one.
     """
-    from pimpy.daemon.keeper import keeper
-    from pimpy.daemon.keeper.files import run_path
+    from pimpy.daemon.background import run_path
+    from pimpy.daemon.keeper import beginning
 
-    return keeper.run(
+    return beginning.run(
         {
             "config": os.path.abspath(config) if config is not None else None,
             "foreground": foreground,

@@ -196,19 +196,19 @@ def _run(said: argparse.Namespace) -> int:
         from pimpy.daemon.replaying import replay_file
 
         return replay_file(said.replay)
-    from pimpy.daemon.keeper.files import run_path
+    from pimpy.daemon.background import run_path
 
     if said.good_bye:
         from pimpy.daemon import farewell
 
         return farewell.say(run_path(said.ipc or f"{said.ident}.sock"))
-    from pimpy.daemon.keeper import keeper
+    from pimpy.daemon.keeper import beginning
 
     if not said.foreground:
         said.config = said.config and os.path.abspath(said.config)  # it is read again, when / is the working directory
         said.record = said.record and os.path.abspath(said.record)
         said.pidfile, said.ipc = _absolute(said.pidfile), _absolute(said.ipc)
-    return keeper.run(
+    return beginning.run(
         {
             "config": said.config,
             "foreground": said.foreground,

@@ -96,8 +96,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(said: dict[str, str]) -> int:
-    from pimpy.daemon.keeper import keeper
-    from pimpy.daemon.keeper.files import run_path
+    from pimpy.daemon.background import run_path
+    from pimpy.daemon.keeper import beginning
 
     name = said.get("i", said.get("I", "smcroute"))
     if not name or "/" in name or name.startswith(".") or not name.isprintable():
@@ -105,7 +105,7 @@ def _run(said: dict[str, str]) -> int:
         return USAGE
     level = said.get("l", "notice")
     absolute = {key: os.path.abspath(said[key]) for key in "fPu" if said.get(key)}
-    code = keeper.run(
+    code = beginning.run(
         {
             "config": absolute.get("f"),
             "foreground": "n" in said,
@@ -131,7 +131,7 @@ def _run(said: dict[str, str]) -> int:
             "flush_interval": _number(said["c"]) if "c" in said else None,
         }
     )
-    return 1 if code == keeper.EXIT_USAGE else code
+    return 1 if code == beginning.EXIT_USAGE else code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Callable
 
+RUN_DIRECTORY = "/run"
+"""Where the PID file and the control socket are, unless the command line says otherwise."""
 _READY = b"ready\n"
 
 _pipe: int | None = None
@@ -48,6 +50,11 @@ def ready() -> None:
     with contextlib.suppress(OSError):
         os.write(pipe, _READY)
     os.close(pipe)
+
+
+def run_path(name: str) -> str:
+    """A file of a running daemon: a name without a slash is under /run."""
+    return name if "/" in name else f"{RUN_DIRECTORY}/{name}"
 
 
 def write_pidfile(path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from pimpy.daemon.keeper.files import run_path
+from pimpy.daemon.background import run_path
 
 
 @frozen

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pimpy.daemon.keeper import channel, service, upgrade
+from pimpy.daemon.keeper import channel, service, upgrade, workers
 from pimpy.daemon.keeper.answers import take
 from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.keeper import Keeper
@@ -134,9 +134,13 @@ def test_what_is_told_to_a_service_manager(tmp_path: Path) -> None:
 
 def test_a_spare_worker_is_started_once_and_again_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pimpy.daemon.keeper.workers.SPARE_AFTER", 0.0)
-    spare = Spare()
+    first = workers.start()
+    spare = Spare(first)
+    assert spare.take() is first
     spare.start_if_due()
     assert spare.take() is None, "nobody wanted one yet"
+    first.line.close()
+    assert os.waitpid(first.pid, 0)[1] != 0, "a worker without a keeper ends"
     spare.want()
     spare.start_if_due()
     process = spare.take()

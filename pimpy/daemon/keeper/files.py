@@ -22,13 +22,6 @@ _WILD = frozenset("*?[")
 
 
 DIRECTORY = "/etc"
-RUN_DIRECTORY = "/run"
-"""Where the PID file and the control socket are, unless the command line says otherwise."""
-
-
-def run_path(name: str) -> str:
-    """A file of a running daemon: a name without a slash is under /run."""
-    return name if "/" in name else f"{RUN_DIRECTORY}/{name}"
 
 
 def find(config: str | None, ident: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimpy.daemon import background
 from pimpy.daemon.keeper import channel, privileges, service
+from pimpy.daemon.keeper.beginning import EXIT_USAGE
 from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.upgrade import Refused, next_program
@@ -32,7 +33,6 @@ FIRST_PATIENCE = 60.0
 LEAVING = 5.0
 """Seconds that a worker has to leave, with good-byes or without."""
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_AGAIN = 75
 """The service manager is to start us again: it keeps the sockets."""
 
@@ -46,9 +46,10 @@ class Ended(Exception):
 
 
 class Keeper:
-    """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it."""
+    """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it, `first` a
+    process that is to be the worker."""
 
-    def __init__(self, asked: dict[str, Any]) -> None:
+    def __init__(self, asked: dict[str, Any], first: Worker) -> None:
         self.asked = asked
         self.manager = service.Manager()
         self.kept = service.inherited()
@@ -68,7 +69,7 @@ class Keeper:
         self.led: set[tuple[str, int]] = set()
         """The further tables that interfaces are led to."""
         self.worker: Worker | None = None
-        self.spare = Spare()
+        self.spare = Spare(first)
         self._start_at: float | None = None
         self._next_ping = 0.0
         self._program: list[str] | None = None
@@ -87,6 +88,7 @@ class Keeper:
             why = privileges.choose_user(self.asked.pop("user"))
         except LookupError as missing:
             print(f"pimpyd: {missing.args[0]}", file=sys.stderr)
+            self.spare.end()
             return EXIT_USAGE
         if why is not None:
             self.remarks.append(("warning", "worker_user", f"the worker stays the user it is: {why}"))
@@ -388,13 +390,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def run(asked: dict[str, Any]) -> int:
-    """Run the daemon that the command line asks for; its exit code."""
-    if asked["foreground"] or os.environ.pop("PIMPYD_BACKGROUND", ""):
-        return Keeper(asked).run()
-    return background.run(lambda: Keeper(asked).run())
-
-
-__all__ = ["EXIT_USAGE", "Ended", "Keeper", "Refused", "run"]

@@ -45,9 +45,11 @@ def start(spare: bool = False) -> Worker:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     call = f"main({theirs.fileno()}, spare={spare})"
-    code = f"import sys; sys.path.insert(0, {root!r}); from pimpy.daemon.worker import main; {call}"
+    code = (
+        f"import sys; sys.path[:] = {[root, *filter(None, sys.path)]!r}; from pimpy.daemon.worker import main; {call}"
+    )
     os.set_inheritable(theirs.fileno(), True)
-    words = [sys.executable, "-P", "-c", code]
+    words = [sys.executable, "-S", "-c", code]  # where modules are, we know already
     pid = os.posix_spawn(sys.executable, words, os.environ, setsigmask=[signal.SIGINT, signal.SIGTERM])
     theirs.close()
     return Worker(pid, ours)
@@ -59,8 +61,8 @@ class Spare:
     It knows nothing, and is confined like any worker before it gets anything to work on.
     """
 
-    def __init__(self) -> None:
-        self._process: Worker | None = None
+    def __init__(self, process: Worker) -> None:
+        self._process: Worker | None = process
         self.due = float("inf")
         """When one is to be started, on the monotonic clock."""
 

@@ -1,0 +1,25 @@
+"""The first steps of the daemon: its worker has the most to import, so it starts before the keeper imports anything."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pimpy.daemon import background
+from pimpy.daemon.keeper import workers
+
+EXIT_USAGE = 2
+
+
+def run(asked: dict[str, Any]) -> int:
+    """Run the daemon that the command line asks for, as `daemon.options` has it; its exit code."""
+    if asked["foreground"] or os.environ.pop("PIMPYD_BACKGROUND", ""):
+        return _keep(asked)
+    return background.run(lambda: _keep(asked))
+
+
+def _keep(asked: dict[str, Any]) -> int:
+    first = workers.start()
+    from pimpy.daemon.keeper.keeper import Keeper
+
+    return Keeper(asked, first).run()
