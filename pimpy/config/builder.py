@@ -25,6 +25,7 @@ from pimpy.config.model import (
 )
 from pimpy.config.routes import FLUSH_INTERVAL, merge
 from pimpy.wire.family import IPV4, IPV6, Prefix
+from pimpy.wire.value import Value
 
 Read = Callable[[str], str]
 """The text of a file; OSError if it cannot be read."""
@@ -36,8 +37,8 @@ MAX_ERRORS = 100
 """After so many the rest is not looked at: it is no configuration."""
 
 
-@frozen
-class Line:
+@frozen(eq=False, repr=False)
+class Line(Value):
     """A line with words on it."""
 
     path: str

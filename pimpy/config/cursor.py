@@ -9,7 +9,7 @@ from pimpy.config.diagnostics import quote
 from pimpy.config.directives import integer
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Words:
     """What of a line has not been read yet. After an error the rest is not worth reading."""
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from pimpy.wire.value import Value
+
 ERROR = "error"
 NOTE = "note"
 
@@ -13,8 +15,8 @@ _LONGEST = 40
 """Characters of a word that a message shows."""
 
 
-@frozen
-class Diagnostic:
+@frozen(eq=False, repr=False)
+class Diagnostic(Value):
     """One remark. An error means that there is no model; a note says what is true of a model that there is."""
 
     path: str

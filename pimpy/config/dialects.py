@@ -10,6 +10,7 @@ from attrs import frozen
 from pimpy.config import native
 from pimpy.config.builder import Expand, Read
 from pimpy.config.native import Result
+from pimpy.wire.value import Value
 
 Load = Callable[[str, Read, Expand | None], Result]
 
@@ -54,8 +55,8 @@ LOADERS: dict[str, Load] = {
 DIALECTS = tuple(LOADERS)
 
 
-@frozen
-class Detected:
+@frozen(eq=False, repr=False)
+class Detected(Value):
     """A dialect, and what it was known by."""
 
     dialect: str

@@ -17,12 +17,13 @@ from pimpy.config.routes import StaticRoute as StaticRoute
 from pimpy.config.watched import ExpectedNeighbor as ExpectedNeighbor
 from pimpy.config.watched import Watch as Watch
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
+from pimpy.wire.value import Value
 
 NO_STATIC = Static()
 
 
-@frozen
-class Phyint:
+@frozen(eq=False, repr=False)
+class Phyint(Value):
     """What the file says of one interface; None where it says nothing.
 
     `name` is an interface's name or, in text, one of its addresses. `enabled` None leaves it to
@@ -103,8 +104,8 @@ LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scope
 """Fields of Phyint to which each line adds."""
 
 
-@frozen
-class StaticMember:
+@frozen(eq=False, repr=False)
+class StaticMember(Value):
     """A group, or one source of it, that is wanted on an interface (its name, or an address of it) without a host."""
 
     interface: str
@@ -112,16 +113,16 @@ class StaticMember:
     source: Address | None = None
 
 
-@frozen
-class SsmMapping:
+@frozen(eq=False, repr=False)
+class SsmMapping(Value):
     """A source that hosts of IGMPv1, IGMPv2 and MLDv1 mean by the groups of a range."""
 
     prefix: Prefix
     source: Address
 
 
-@frozen
-class StaticRp:
+@frozen(eq=False, repr=False)
+class StaticRp(Value):
     """An RP that the file names for a range of groups; of several for one range the lowest priority wins, then the
     hash of RFC 7761 4.7.2."""
 
@@ -133,8 +134,8 @@ class StaticRp:
     """Whether it comes before what Bootstrap messages say of the same range."""
 
 
-@frozen
-class RpfRoute:
+@frozen(eq=False, repr=False)
+class RpfRoute(Value):
     """For RPF, `prefix` is reached by `interface`, over the router `next_hop`; None: it is on the link itself."""
 
     prefix: Prefix
@@ -142,8 +143,8 @@ class RpfRoute:
     next_hop: Address | None = None
 
 
-@frozen
-class BsrCandidate:
+@frozen(eq=False, repr=False)
+class BsrCandidate(Value):
     """This router stands for Bootstrap router (RFC 5059 3.1). Its address is `address`, or the one that `interface` has
     in each family; without both the highest routable one of the interfaces that take part."""
 
@@ -157,8 +158,8 @@ class BsrCandidate:
     """The admin-scope zone; None for the global one."""
 
 
-@frozen
-class RpCandidate:
+@frozen(eq=False, repr=False)
+class RpCandidate(Value):
     """This router is willing to be an RP (RFC 5059 3.2); its address as with `BsrCandidate`."""
 
     address: Address | None = None
@@ -169,16 +170,16 @@ class RpCandidate:
     """C_RP_Adv_Period, seconds, 1 to 26214."""
 
 
-@frozen
-class AnycastRp:
+@frozen(eq=False, repr=False)
+class AnycastRp(Value):
     """RPs that share an address (RFC 4610): `members` are the addresses of their own, ours among them."""
 
     address: Address
     members: tuple[Address, ...]
 
 
-@frozen
-class Config:
+@frozen(eq=False, repr=False)
+class Config(Value):
     """One whole configuration. Times are in seconds."""
 
     phyints: tuple[Phyint, ...] = ()

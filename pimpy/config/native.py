@@ -19,6 +19,7 @@ from pimpy.config.directives import UNBUILT
 from pimpy.config.model import Config
 from pimpy.config.policy import POLICY
 from pimpy.config.rp_directives import RP_DIRECTIVES
+from pimpy.wire.value import Value
 
 INCLUDE = "include"
 
@@ -32,8 +33,8 @@ MAX_DEPTH = 16
 MAX_FILES = 1000
 
 
-@frozen
-class Result:
+@frozen(eq=False, repr=False)
+class Result(Value):
     """What became of a text: a model, or None with at least one error."""
 
     model: Config | None

@@ -6,12 +6,13 @@ from attrs import frozen
 
 from pimpy.config.routes import matches
 from pimpy.wire.family import Address, Prefix, format_address
+from pimpy.wire.value import Value
 
 MATCHINGS = ("first", "mutex", "all")
 
 
-@frozen
-class AddressRange:
+@frozen(eq=False, repr=False)
+class AddressRange(Value):
     """All addresses from `first` to `last`, both included; of one family."""
 
     first: Address
@@ -38,8 +39,8 @@ class AddressRange:
         return first if self.first == self.last else f"{first}-{format_address(self.last)}"
 
 
-@frozen
-class FilterRule:
+@frozen(eq=False, repr=False)
+class FilterRule(Value):
     """Permit or deny what is of `group` and `source` (None: of any), for `interface` on the other side."""
 
     permit: bool
@@ -48,16 +49,16 @@ class FilterRule:
     source: AddressRange | None = None
 
 
-@frozen
-class Filter:
+@frozen(eq=False, repr=False)
+class Filter(Value):
     """Of all rules that match the last decides; `otherwise` if none does."""
 
     rules: tuple[FilterRule, ...] = ()
     otherwise: bool = True
 
 
-@frozen
-class ProxyInterface:
+@frozen(eq=False, repr=False)
+class ProxyInterface(Value):
     """An interface of a proxy, by name or, for downstream interfaces, by the beginning of a name with a `+`.
 
     Upstream, `inward` says what may be asked for and received there, `outward` which downstream sources may be sent
@@ -71,8 +72,8 @@ class ProxyInterface:
     altnets: tuple[Prefix, ...] = ()
 
 
-@frozen
-class Proxy:
+@frozen(eq=False, repr=False)
+class Proxy(Value):
     """One proxy: what members behind `downstreams` want is asked for on the `upstreams`, the first of them preferred.
 
     `matching`: of several upstreams that may bring a stream, the `first` alone is asked; or `all` are asked and

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.wire.family import Prefix
+from pimpy.wire.value import Value
 
 WILDCARD = "+"
 """At the end of an interface's name: every interface whose name begins so (smcroute's `eth+`)."""
@@ -19,8 +20,8 @@ def matches(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith(WILDCARD) else name == pattern
 
 
-@frozen
-class StaticRoute:
+@frozen(eq=False, repr=False)
+class StaticRoute(Value):
     """Forward what comes in by `interface` from `source` (None: from anybody) to `group` out of `outgoing`.
 
     Interfaces are names, or beginnings of names with a `+`. A route of one source and one group stands in the kernel
@@ -44,8 +45,8 @@ class StaticRoute:
         return self.source is not None and self.source.length == bits == self.group.length
 
 
-@frozen
-class StaticJoin:
+@frozen(eq=False, repr=False)
+class StaticJoin(Value):
     """Be a member of `group` on `interface`, of `source` alone if one is named: every address of the ranges."""
 
     interface: str
@@ -60,8 +61,8 @@ class StaticJoin:
         return sources << bits - self.group.length
 
 
-@frozen
-class Static:
+@frozen(eq=False, repr=False)
+class Static(Value):
     """All static routes and joins, in the order of the file: of the routes that match a stream the first holds."""
 
     routes: tuple[StaticRoute, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define, field, frozen
 
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
+from pimpy.wire.value import Value
 
 MAX_REMARKS = 1000
 
@@ -13,8 +14,8 @@ class StopReading(Exception):
     """An error after which the rest cannot be understood; it is among the remarks."""
 
 
-@frozen
-class Token:
+@frozen(eq=False, repr=False)
+class Token(Value):
     """A word and where it stands."""
 
     text: str
@@ -26,7 +27,7 @@ END = Token("", 0)
 """What follows the last token."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Tokens:
     """The tokens of a file, one after the other, and the remarks on them."""
 

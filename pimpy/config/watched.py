@@ -5,10 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.wire.family import Address
+from pimpy.wire.value import Value
 
 
-@frozen
-class Watch:
+@frozen(eq=False, repr=False)
+class Watch(Value):
     """A stream that must flow: at least `min_packets` in each `interval`."""
 
     name: str
@@ -21,8 +22,8 @@ class Watch:
     """Seconds, 1 to 86400."""
 
 
-@frozen
-class ExpectedNeighbor:
+@frozen(eq=False, repr=False)
+class ExpectedNeighbor(Value):
     """A PIM neighbour that must be there, by any of its addresses, on an interface (its name, or an address of it)."""
 
     address: Address

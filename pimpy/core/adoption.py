@@ -38,7 +38,7 @@ LOOK = 15.0
 """Seconds between two looks at what nobody has confirmed."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Adoption:
     """What is left to be confirmed, and until when."""
 

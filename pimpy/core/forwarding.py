@@ -31,7 +31,7 @@ WRONG_VIF_PACE = 3.0
 """Seconds in which the kernel tells of one packet from a wrong interface, of each entry (MFC_ASSERT_THRESH)."""
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Negative:
     """An unwanted stream that comes in by `vif`."""
 

@@ -10,7 +10,7 @@ from pimpy.core.rpf import Path
 from pimpy.wire.family import Address
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Held:
     """An entry that forwards on as it was found, as far as nobody has said otherwise."""
 
@@ -39,7 +39,7 @@ class Held:
         self.follow(self)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HeldEntries:
     """All of them, found by key and by group. `changed` is told of each whose kernel entry has to be written."""
 

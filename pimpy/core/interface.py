@@ -18,7 +18,7 @@ REGISTER_VIF = MAXVIFS - 1
 REGISTER_MASK = 1 << REGISTER_VIF
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Interface:
     """One interface of the host in one family: the kernel's facts, the file's wishes and what follows from both."""
 
@@ -100,7 +100,7 @@ class Interface:
         return max(self.link.mtu, SMALLEST_MTU) - self.family.ip_header
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class VifTable:
     """Which interface holds which vif.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.wire.value import Value
 
-@frozen
-class ProxyRow:
+
+@frozen(eq=False, repr=False)
+class ProxyRow(Value):
     """A proxy of IGMP or MLD, `show proxy`."""
 
     row: str
@@ -34,8 +36,8 @@ class ProxyRow:
     """The kernel's table, if it has a further one; else 0."""
 
 
-@frozen
-class ProxyInterfaceRow:
+@frozen(eq=False, repr=False)
+class ProxyInterfaceRow(Value):
     """An interface of a proxy: the second kind of row of `show proxy`."""
 
     row: str
@@ -61,8 +63,8 @@ class ProxyInterfaceRow:
     """Whether a filter of the configuration stands there."""
 
 
-@frozen
-class ProxyGroupRow:
+@frozen(eq=False, repr=False)
+class ProxyGroupRow(Value):
     """What a proxy asks for upstream, merged from its downstream links: the third kind of row of `show proxy`."""
 
     row: str

@@ -14,10 +14,11 @@ from pimpy.core.proxy_rows import ProxyInterfaceRow as ProxyInterfaceRow
 from pimpy.core.proxy_rows import ProxyRow as ProxyRow
 from pimpy.core.watch_rows import ExpectedNeighborRow as ExpectedNeighborRow
 from pimpy.core.watch_rows import WatchRow as WatchRow
+from pimpy.wire.value import Value
 
 
-@frozen
-class NeighborRow:
+@frozen(eq=False, repr=False)
+class NeighborRow(Value):
     """A PIM neighbour (RFC 7761 4.3.2), `show neighbors`."""
 
     address_family: str
@@ -39,8 +40,8 @@ class NeighborRow:
     """Blank-separated, sorted; empty if none."""
 
 
-@frozen
-class InterfaceRow:
+@frozen(eq=False, repr=False)
+class InterfaceRow(Value):
     """An interface as PIM sees it, `show interfaces`."""
 
     address_family: str
@@ -78,8 +79,8 @@ class InterfaceRow:
     """All that it has, with the lengths of their prefixes, blank-separated."""
 
 
-@frozen
-class MrouteRow:
+@frozen(eq=False, repr=False)
+class MrouteRow(Value):
     """A (*,G) or (S,G) entry, `show mroute`."""
 
     row: str
@@ -130,8 +131,8 @@ class MrouteRow:
     """The kernel's table, if it is a further one, which a proxy asked for; else 0."""
 
 
-@frozen
-class OutgoingRow:
+@frozen(eq=False, repr=False)
+class OutgoingRow(Value):
     """An outgoing interface of an (S,G) entry: the second kind of row of `show mroute`."""
 
     row: str
@@ -162,8 +163,8 @@ class OutgoingRow:
     """As in the entry."""
 
 
-@frozen
-class RptRow:
+@frozen(eq=False, repr=False)
+class RptRow(Value):
     """An (S,G,rpt) entry: a source that is not wanted from the shared tree, here or somewhere (RFC 7761 4.1.4)."""
 
     row: str
@@ -182,8 +183,8 @@ class RptRow:
     """Seconds until a Join overrides somebody else's Prune; None if there is none to override."""
 
 
-@frozen
-class RptOutgoingRow:
+@frozen(eq=False, repr=False)
+class RptOutgoingRow(Value):
     """An interface on which a source is not wanted from the shared tree: one of an (S,G,rpt) entry."""
 
     row: str
@@ -206,8 +207,8 @@ class RptOutgoingRow:
     """Of the Prune."""
 
 
-@frozen
-class GmpInterfaceRow:
+@frozen(eq=False, repr=False)
+class GmpInterfaceRow(Value):
     """An interface as IGMP or MLD sees it, `show igmp interfaces`."""
 
     address_family: str
@@ -249,8 +250,8 @@ class GmpInterfaceRow:
     """What will go wrong on this bridge, in words; None if nothing is known to."""
 
 
-@frozen
-class GmpGroupRow:
+@frozen(eq=False, repr=False)
+class GmpGroupRow(Value):
     """A group record of an interface, `show igmp groups`."""
 
     row: str
@@ -273,8 +274,8 @@ class GmpGroupRow:
     """Whether the configuration wants any source of it."""
 
 
-@frozen
-class GmpSourceRow:
+@frozen(eq=False, repr=False)
+class GmpSourceRow(Value):
     """A source of a group record."""
 
     row: str
@@ -291,8 +292,8 @@ class GmpSourceRow:
     """Whether the configuration wants it."""
 
 
-@frozen
-class StaticRow:
+@frozen(eq=False, repr=False)
+class StaticRow(Value):
     """A static route or join, `show static`."""
 
     kind: str
@@ -311,8 +312,8 @@ class StaticRow:
     """Streams that have an entry by it; for a join, the memberships that stand."""
 
 
-@frozen
-class GmpReporterRow:
+@frozen(eq=False, repr=False)
+class GmpReporterRow(Value):
     """A host that explicit tracking knows, `show igmp groups detail`."""
 
     row: str
@@ -328,8 +329,8 @@ class GmpReporterRow:
     expire: float
 
 
-@frozen
-class RpRow:
+@frozen(eq=False, repr=False)
+class RpRow(Value):
     """An RP that is known, `show rp`."""
 
     address_family: str
@@ -347,8 +348,8 @@ class RpRow:
     """As in `show mroute`; None while no group needs the way there."""
 
 
-@frozen
-class RpChoiceRow:
+@frozen(eq=False, repr=False)
+class RpChoiceRow(Value):
     """An RP that stands for choice for a group, `show rp GROUP`."""
 
     row: str
@@ -370,8 +371,8 @@ class RpChoiceRow:
     is_local: bool
 
 
-@frozen
-class RpSetRow:
+@frozen(eq=False, repr=False)
+class RpSetRow(Value):
     """A mapping of a range of groups to an RP, `show rp-set`."""
 
     address_family: str
@@ -396,8 +397,8 @@ class RpSetRow:
     up_time: float | None
 
 
-@frozen
-class BsrRow:
+@frozen(eq=False, repr=False)
+class BsrRow(Value):
     """A scope zone and its Bootstrap router, `show bsr`."""
 
     row: str
@@ -419,8 +420,8 @@ class BsrRow:
     candidate_priority: int | None
 
 
-@frozen
-class CandidateRpRow:
+@frozen(eq=False, repr=False)
+class CandidateRpRow(Value):
     """What a candidate RP offers to us, the BSR; the second kind of row of `show bsr`."""
 
     row: str
@@ -437,8 +438,8 @@ class CandidateRpRow:
     up_time: float
 
 
-@frozen
-class OfferRow:
+@frozen(eq=False, repr=False)
+class OfferRow(Value):
     """What we offer to a BSR as candidate RP; the third kind of row of `show bsr`."""
 
     row: str
@@ -453,8 +454,8 @@ class OfferRow:
     advertisement_expiration: float | None
 
 
-@frozen
-class RpfRow:
+@frozen(eq=False, repr=False)
+class RpfRow(Value):
     """How an address is reached, `show rpf ADDRESS`."""
 
     address_family: str

@@ -22,7 +22,7 @@ RTPROT_STATIC = 4
 """The kernel's number for routes of an administrator."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Path:
     """How `address` is reached. The MRIB of RFC 7761 4.1.1, one row; `route` is None until the kernel answered."""
 

@@ -10,7 +10,7 @@ _RESERVED4 = bytes((232, 0, 0, 0))
 _RESERVED6_TAIL = bytes((0,) * 10 + (0x40, 0, 0, 0))  # ff3x::4000:0000, whatever the scope x
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SsmRanges:
     """The SSM range of one family, which the configuration may change."""
 

@@ -27,7 +27,7 @@ MAX_FLOWS = 65536
 Key = tuple[str, Prefix | None, Prefix]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Rule:
     """A static route with what follows from the interfaces that there are."""
 
@@ -39,7 +39,7 @@ class Rule:
     flows: dict[bytes, Flow] = field(factory=dict)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Flow:
     """A stream that has an entry."""
 

@@ -37,7 +37,7 @@ class Traffic(NamedTuple):
 NOTHING = Traffic()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Meter:
     """The last look at the counters of one family, and the rates between it and the one before."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.wire.value import Value
 
-@frozen
-class WatchRow:
+
+@frozen(eq=False, repr=False)
+class WatchRow(Value):
     """A stream that must flow, `show watches`."""
 
     row: str
@@ -33,8 +35,8 @@ class WatchRow:
     """Seconds since the counters were seen to have grown; None if never."""
 
 
-@frozen
-class ExpectedNeighborRow:
+@frozen(eq=False, repr=False)
+class ExpectedNeighborRow(Value):
     """A PIM neighbour that must be there, `show watches`."""
 
     row: str

@@ -22,7 +22,7 @@ Counted = tuple[int, int]
 """(packets, bytes) of one entry, as the kernel counts them."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WatchedStream:
     """One watch, and what was seen of its stream."""
 
@@ -89,7 +89,7 @@ def _ask(stream: WatchedStream) -> None:
     stream.timer.at(stream.router.heap.now + stream.watch.interval)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WatchedNeighbor:
     """One expected neighbour."""
 
@@ -131,7 +131,7 @@ def _waited(neighbor: WatchedNeighbor) -> None:
     neighbor.look(waited=True)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Watches:
     """All of one family."""
 

@@ -28,6 +28,7 @@ from pimpy.daemon import commands
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.keeper.listener import SocketHeldError as SocketHeldError
 from pimpy.daemon.keeper.listener import listen as listen
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.daemon import smcroute_ipc
@@ -39,8 +40,8 @@ _SLICE = 200
 """Rows that are formatted before the loop gets its turn again: about 2 ms."""
 
 
-@frozen
-class Limits:
+@frozen(eq=False, repr=False)
+class Limits(Value):
     """How much of the daemon a client may take. Times are in seconds."""
 
     clients: int = 32

@@ -34,7 +34,7 @@ MAX_NEIGHBORS = 1000
 Labels = tuple[tuple[str, str], ...]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Family:
     """One metric: its name without the prefix, `gauge` or `counter`, its help text and its samples."""
 

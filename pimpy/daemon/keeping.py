@@ -13,6 +13,7 @@ from attrs import frozen
 from pimpy.daemon.keeper import channel
 from pimpy.daemon.keeper.channel import Message
 from pimpy.wire.family import Prefix
+from pimpy.wire.value import Value
 
 SECONDS = 60.0
 """How long an answer may take; but for the first one, which waits for the table."""
@@ -22,8 +23,8 @@ class RefusedByKeeper(Exception):
     """The keeper will not do that: the text tells why."""
 
 
-@frozen
-class Given:
+@frozen(eq=False, repr=False)
+class Given(Value):
     """What a worker starts with."""
 
     kept: Mapping[str, int]

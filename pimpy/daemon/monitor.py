@@ -46,7 +46,7 @@ EVENTS = {
 """The words of `event` beside the reason words of the log (neighbor_up, dr_change, ...), and what they mean."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Listener:
     """One who watches."""
 
@@ -74,7 +74,7 @@ class Listener:
         return rows
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Monitor:
     """All who watch one daemon."""
 

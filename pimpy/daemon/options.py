@@ -5,10 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.daemon.background import run_path
+from pimpy.wire.value import Value
 
 
-@frozen
-class Options:
+@frozen(eq=False, repr=False)
+class Options(Value):
     """The command line of the daemon. None means that it did not say."""
 
     config: str | None = None

@@ -14,14 +14,15 @@ from attrs import frozen
 from pimpy.core.rows import GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow, OutgoingRow
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import sort_key
+from pimpy.wire.value import Value
 
 WIDTH = 20
 """Of the strings of vifs."""
 RULE = "-" * 78
 
 
-@frozen
-class Tables:
+@frozen(eq=False, repr=False)
+class Tables(Value):
     """What there is to draw, of some address families."""
 
     interfaces: tuple[InterfaceRow, ...]

@@ -22,6 +22,7 @@ from pimpy.core import views
 from pimpy.core.engine import effects, events
 from pimpy.core.router import Router
 from pimpy.wire.family import FAMILIES, Prefix
+from pimpy.wire.value import Value
 
 FORMAT = 1
 
@@ -123,8 +124,8 @@ class Recorder:
             self._file = None
 
 
-@frozen
-class Replay:
+@frozen(eq=False, repr=False)
+class Replay(Value):
     """What a replay found, for one family."""
 
     family: str

@@ -37,10 +37,11 @@ from pimpy.core.rows import (
     StaticRow,
     WatchRow,
 )
+from pimpy.wire.value import Value
 
 
-@frozen(kw_only=True)
-class StatusRow:
+@frozen(kw_only=True, eq=False, repr=False)
+class StatusRow(Value):
     """The daemon itself, `show status`: always one row."""
 
     version: str
@@ -80,8 +81,8 @@ class StatusRow:
     igmp_robustness: int = 2
 
 
-@frozen
-class CounterRow:
+@frozen(eq=False, repr=False)
+class CounterRow(Value):
     """One counter of messages, `show counters`."""
 
     address_family: str
@@ -97,8 +98,8 @@ class CounterRow:
     count: int
 
 
-@frozen
-class EventRow:
+@frozen(eq=False, repr=False)
+class EventRow(Value):
     """One event, `pimctl monitor`."""
 
     time: float

@@ -14,13 +14,14 @@ from attrs import frozen
 from pimpy.config.routes import StaticJoin, StaticRoute
 from pimpy.core.router import Router
 from pimpy.wire.family import Prefix, format_address
+from pimpy.wire.value import Value
 
 Counts = dict[tuple[bytes, bytes], tuple[int, int, int]]
 """(packets, bytes, wrong interface) by (source, group)."""
 
 
-@frozen
-class Entry:
+@frozen(eq=False, repr=False)
+class Entry(Value):
     """One line of `show routes`."""
 
     source: str | None

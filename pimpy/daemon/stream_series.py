@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from pimpy.core.rows import MrouteRow
 from pimpy.daemon.exposition import escaped
 from pimpy.wire.family import Prefix, family_of, parse_address, parse_prefix
+from pimpy.wire.value import Value
 
 LIMIT = 1000
 """Entries that are told if nobody says how many."""
@@ -36,8 +37,8 @@ class BadSelectionError(ValueError):
     """What is asked for makes no sense; the text says why."""
 
 
-@frozen
-class Selection:
+@frozen(eq=False, repr=False)
+class Selection(Value):
     """Which entries are asked for."""
 
     group: Prefix | None = None
@@ -82,7 +83,7 @@ def _prefix(name: str, text: str) -> Prefix:
         raise BadSelectionError(f"{name} is an address or a range like 239.0.0.0/8, not {text[:60]!r}") from None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class StreamSeries:
     """The series of the entries that a selection takes, as text."""
 

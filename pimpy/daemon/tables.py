@@ -50,7 +50,7 @@ def fitting(config: Config, given: Given) -> Config:
     return without(config, set(given.asked) - set(given.tables))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Served:
     """One further table."""
 

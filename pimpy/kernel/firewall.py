@@ -10,6 +10,8 @@ from typing import Any
 
 from attrs import frozen
 
+from pimpy.wire.value import Value
+
 TIMEOUT = 5.0
 DEPTH = 8
 """Chains that jump into each other."""
@@ -21,8 +23,8 @@ HOOKS = {"input": ("prerouting", "input"), "forward": ("prerouting", "forward"),
 """Where a packet passes on its way."""
 
 
-@frozen
-class Probe:
+@frozen(eq=False, repr=False)
+class Probe(Value):
     """A packet to be followed."""
 
     name: str
@@ -40,8 +42,8 @@ class Probe:
     """Where it comes in, or of `output` goes out."""
 
 
-@frozen
-class Verdict:
+@frozen(eq=False, repr=False)
+class Verdict(Value):
     """Where a packet ends."""
 
     probe: Probe

@@ -14,11 +14,13 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pimpy.wire.value import Value
+
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
 
 
-@frozen
-class BridgeFacts:
+@frozen(eq=False, repr=False)
+class BridgeFacts(Value):
     """The multicast side of a bridge."""
 
     snooping: bool
@@ -28,8 +30,8 @@ class BridgeFacts:
     """Whether its queries carry an address; else they come from 0.0.0.0."""
 
 
-@frozen(kw_only=True)
-class LinkFacts:
+@frozen(kw_only=True, eq=False, repr=False)
+class LinkFacts(Value):
     """One interface of this host."""
 
     name: str
@@ -49,8 +51,8 @@ class LinkFacts:
     """With prefix lengths: `10.0.0.1/24`."""
 
 
-@frozen
-class HostFacts:
+@frozen(eq=False, repr=False)
+class HostFacts(Value):
     """This host."""
 
     links: tuple[LinkFacts, ...] = ()

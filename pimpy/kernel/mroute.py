@@ -14,6 +14,7 @@ from attrs import frozen
 from pimpy.kernel import _mroute
 from pimpy.kernel.sockets import Sockets
 from pimpy.wire.family import Address
+from pimpy.wire.value import Value
 
 VIFS = _mroute.VIFS
 """Virtual interfaces of a table, the register tunnel included."""
@@ -32,16 +33,16 @@ _SOL_NETLINK = 270
 _NETLINK_GET_STRICT_CHK = 12
 
 
-@frozen
-class Vif:
+@frozen(eq=False, repr=False)
+class Vif(Value):
     """A virtual interface that this process made."""
 
     ifindex: int
     threshold: int
 
 
-@frozen
-class Entry:
+@frozen(eq=False, repr=False)
+class Entry(Value):
     """An entry as the kernel has it; interfaces are ifindexes.
 
     `iif` is 0 where the interface is gone, and -1 where the entry is unresolved: packets wait for an answer.

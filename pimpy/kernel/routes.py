@@ -18,6 +18,7 @@ from attrs import frozen
 from pimpy.core.engine.events import RouteResolved
 from pimpy.kernel import rtnl
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.value import Value
 
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _HOP = struct.Struct("=HBBi")
@@ -34,8 +35,8 @@ _IN_ONE_DATAGRAM = 64
 """Questions asked at once: their answers fit into the smallest receive buffer that is common."""
 
 
-@frozen
-class Leg:
+@frozen(eq=False, repr=False)
+class Leg(Value):
     """One way of a route."""
 
     ifindex: int
@@ -43,8 +44,8 @@ class Leg:
     alive: bool
 
 
-@frozen
-class Answer:
+@frozen(eq=False, repr=False)
+class Answer(Value):
     """What the kernel said about an address, and what its changes hang on."""
 
     event: RouteResolved

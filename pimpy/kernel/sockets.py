@@ -58,6 +58,7 @@ from attrs import frozen
 
 from pimpy.kernel import _mroute
 from pimpy.wire.family import Address, Family
+from pimpy.wire.value import Value
 
 EXIT_FAILED = 1
 EXIT_HELD = 69
@@ -92,8 +93,8 @@ class KernelRefusal(Exception):
         self.exit_code = exit_code
 
 
-@frozen
-class Sockets:
+@frozen(eq=False, repr=False)
+class Sockets(Value):
     """The descriptors of one family and table. Whoever made them closes them."""
 
     family: Family
@@ -387,8 +388,8 @@ class Memberships:
             member.setsockopt(IPPROTO_IPV6, IPV6_JOIN_GROUP if join else IPV6_LEAVE_GROUP, request)
 
 
-@frozen
-class Advice:
+@frozen(eq=False, repr=False)
+class Advice(Value):
     """A setting of this host that may be in the way: a stable word, and a text that names the remedy."""
 
     reason: str

@@ -9,6 +9,7 @@ from attrs import frozen
 from pimpy.wire.address import BIDIR, ZONE, read_own, read_range, write_range, write_unicast
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.value import Value
 
 NO_FORWARD = 0x80
 """The N bit, in the second byte of the message (RFC 9436: flag bit 7)."""
@@ -16,8 +17,8 @@ _MIN_ZONE_LENGTH = {IPV4: 0, IPV6: 16}
 """The shortest mask, in bits, of the first range of a scoped message: an IPv6 zone is known by its scope ID."""
 
 
-@frozen
-class RpEntry:
+@frozen(eq=False, repr=False)
+class RpEntry(Value):
     """One RP of a group range."""
 
     address: Address
@@ -27,8 +28,8 @@ class RpEntry:
     """0 to 255, lower is better."""
 
 
-@frozen
-class RpRange:
+@frozen(eq=False, repr=False)
+class RpRange(Value):
     """A group range with those of its RPs that this fragment lists."""
 
     group: Prefix
@@ -39,8 +40,8 @@ class RpRange:
     rps: tuple[RpEntry, ...]
 
 
-@frozen
-class Bootstrap:
+@frozen(eq=False, repr=False)
+class Bootstrap(Value):
     """A Bootstrap message, or one semantic fragment of it (RFC 5059 4.1.1)."""
 
     fragment_tag: int
@@ -54,8 +55,8 @@ class Bootstrap:
     ranges: tuple[RpRange, ...]
 
 
-@frozen
-class GroupRange:
+@frozen(eq=False, repr=False)
+class GroupRange(Value):
     """A group range that a candidate RP offers itself for."""
 
     group: Prefix
@@ -63,8 +64,8 @@ class GroupRange:
     zone: bool = False
 
 
-@frozen
-class CandidateRpAdvertisement:
+@frozen(eq=False, repr=False)
+class CandidateRpAdvertisement(Value):
     """A Candidate-RP-Advertisement message."""
 
     rp: Address

@@ -10,12 +10,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import field, frozen
 
+from pimpy.wire.value import Value
+
 Address = bytes
 """A packed IPv4 (4 bytes) or IPv6 (16 bytes) address."""
 
 
-@frozen
-class Prefix:
+@frozen(eq=False, repr=False)
+class Prefix(Value):
     """An address range. `network` has no bit set beyond `length` (bits, 0 to 32 or 128)."""
 
     network: Address

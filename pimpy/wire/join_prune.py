@@ -20,6 +20,7 @@ from attrs import field, frozen
 from pimpy.wire.address import RPT, SPARSE, WILDCARD, read_masked, read_own, write_unicast
 from pimpy.wire.family import FAMILIES, Address, Family
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.value import Value
 
 SG = SPARSE
 """The flags of an (S,G) source entry."""
@@ -43,8 +44,8 @@ class GroupSet(NamedTuple):
     prunes: tuple[SourceEntry, ...]
 
 
-@frozen
-class JoinPrune:
+@frozen(eq=False, repr=False)
+class JoinPrune(Value):
     """A Join/Prune message."""
 
     upstream_neighbor: Address

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from pimpy.wire.family import Address
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.value import Value
 
 
 class RecordType:
@@ -30,8 +31,8 @@ RECORD_TYPES = range(RecordType.MODE_IS_INCLUDE, RecordType.BLOCK_OLD_SOURCES + 
 """Every type there is; records of other types are skipped (RFC 9776 4.2.13)."""
 
 
-@frozen
-class Query:
+@frozen(eq=False, repr=False)
+class Query(Value):
     """A query of any version; general if `group` is the unspecified address.
 
     `version` is 1 to 3 for IGMP, 1 or 2 for MLD. `max_response` is in seconds (RFC 9776 4.1.1); an IGMPv1
@@ -49,8 +50,8 @@ class Query:
     sources: tuple[Address, ...] = ()
 
 
-@frozen
-class Record:
+@frozen(eq=False, repr=False)
+class Record(Value):
     """A group record of a report: `type` is one of RecordType."""
 
     type: int
@@ -58,31 +59,31 @@ class Record:
     sources: tuple[Address, ...] = ()
 
 
-@frozen
-class Report:
+@frozen(eq=False, repr=False)
+class Report(Value):
     """An IGMPv3 or MLDv2 report. `cut` tells that a record ran past the end: it and what followed is not here."""
 
     records: tuple[Record, ...]
     cut: bool = False
 
 
-@frozen
-class OldReport:
+@frozen(eq=False, repr=False)
+class OldReport(Value):
     """An IGMPv1 report (version 1), an IGMPv2 report (2) or an MLDv1 report (1)."""
 
     version: int
     group: Address
 
 
-@frozen
-class Leave:
+@frozen(eq=False, repr=False)
+class Leave(Value):
     """An IGMPv2 leave or an MLDv1 done."""
 
     group: Address
 
 
-@frozen
-class Solicitation:
+@frozen(eq=False, repr=False)
+class Solicitation(Value):
     """A Multicast Router Solicitation (RFC 4286 4.1): a switch asks which routers there are."""
 
 

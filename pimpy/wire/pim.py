@@ -34,6 +34,7 @@ from pimpy.wire.join_prune import JoinPrune
 from pimpy.wire.join_prune import read as read_join_prune
 from pimpy.wire.join_prune import write as write_join_prune
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.value import Value
 
 VERSION = 2
 PROTOCOL = 103
@@ -44,8 +45,8 @@ REGISTER_HEADER = 8
 """Bytes of a Register in front of the packet that it carries; its checksum covers only these."""
 
 
-@frozen
-class LanPruneDelay:
+@frozen(eq=False, repr=False)
+class LanPruneDelay(Value):
     """The LAN Prune Delay option of a Hello."""
 
     t_bit: bool
@@ -56,8 +57,8 @@ class LanPruneDelay:
     """Milliseconds, 0 to 0xffff."""
 
 
-@frozen
-class Hello:
+@frozen(eq=False, repr=False)
+class Hello(Value):
     """A Hello message (RFC 7761 4.9.2). None stands for an option that is not there."""
 
     holdtime: int | None = None
@@ -73,8 +74,8 @@ class Hello:
     """`hello_bad_option` if a known option of a received message was ignored as malformed; never sent."""
 
 
-@frozen
-class Register:
+@frozen(eq=False, repr=False)
+class Register(Value):
     """A Register or Null-Register message (RFC 7761 4.9.3)."""
 
     border: bool
@@ -83,8 +84,8 @@ class Register:
     """The whole inner IP packet, not looked at: see `inner_addresses`."""
 
 
-@frozen
-class RegisterStop:
+@frozen(eq=False, repr=False)
+class RegisterStop(Value):
     """A Register-Stop message (RFC 7761 4.9.4)."""
 
     group: Address
@@ -92,8 +93,8 @@ class RegisterStop:
     """All zero for every source of the group."""
 
 
-@frozen
-class Assert:
+@frozen(eq=False, repr=False)
+class Assert(Value):
     """An Assert message (RFC 7761 4.9.6)."""
 
     group: Address
@@ -330,8 +331,8 @@ def _no_flags(_message: Any) -> int:
     return 0
 
 
-@frozen
-class Row:
+@frozen(eq=False, repr=False)
+class Row(Value):
     """What is known of one message type."""
 
     message: type

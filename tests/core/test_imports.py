@@ -111,7 +111,10 @@ def test_pim_and_gmp_know_nothing_of_each_other() -> None:
 def test_the_engine_knows_no_protocol() -> None:
     for path in sorted((PACKAGE / "core" / "engine").rglob("*.py")):
         known = [i for i in imports(path, typing=True) if below(i, ("pimpy",))]
-        assert all(below(i, ("pimpy.core.engine", "pimpy.config.model", "pimpy.wire.family")) for i in known), known
+        assert all(
+            below(i, ("pimpy.core.engine", "pimpy.config.model", "pimpy.wire.family", "pimpy.wire.value"))
+            for i in known
+        ), known
 
 
 def test_floors_1_and_2_meet_in_events_and_effects_alone() -> None:

@@ -12,7 +12,7 @@ from attrs import fields_dict
 from pimpy.cli import pimpyd
 from pimpy.config.model import Config
 from pimpy.daemon import configfile
-from pimpy.daemon.keeper import files, keeper
+from pimpy.daemon.keeper import beginning, files
 from pimpy.daemon.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
         found.append(Options(**{name: value for name, value in words.items() if name in names}))  # type: ignore[arg-type]
         return 0
 
-    monkeypatch.setattr(keeper, "run", run)
+    monkeypatch.setattr(beginning, "run", run)
     return found
 
 
@@ -136,7 +136,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_exit_codes_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "run", lambda words: 69)
+    monkeypatch.setattr(beginning, "run", lambda words: 69)
     assert main("-n") == 69
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
+from pimpy.wire.value import Value
+
 if TYPE_CHECKING:
     from pimpy.kernel.host import HostFacts, LinkFacts
     from pimpy.kernel.sample import Heard
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 Cells = Mapping[str, Any]
 
 
-@frozen
-class Finding:
+@frozen(eq=False, repr=False)
+class Finding(Value):
     """One thing that is wrong, or about to be."""
 
     check: str
@@ -36,8 +38,8 @@ class Finding:
         return asdict(self)
 
 
-@frozen
-class Case:
+@frozen(eq=False, repr=False)
+class Case(Value):
     """One look at one host."""
 
     rows: Mapping[str, list[dict[str, Any]]] | None

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from attrs import frozen
 
 from pimpy.cli.traffic import PORT as PORT
+from pimpy.wire.value import Value
 
 SSM_GROUPS = {socket.AF_INET: "232.43.211.234", socket.AF_INET6: "ff3e::4321:1234"}
 ASK, ANSWER = b"Q", b"A"
@@ -22,8 +23,8 @@ _FAMILIES = {1: 4, 2: 16}
 MAX_OPTIONS = 64
 
 
-@frozen
-class Message:
+@frozen(eq=False, repr=False)
+class Message(Value):
     """A message; None for options that it does not carry."""
 
     kind: bytes

@@ -9,10 +9,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.wire.family import Address
+from pimpy.wire.value import Value
 
 
-@frozen
-class AddVif:
+@frozen(eq=False, repr=False)
+class AddVif(Value):
     """Make `ifindex` the virtual interface `vif` (0 to 31) of the kernel's table, with its TTL threshold (1 to 255)."""
 
     vif: int
@@ -20,38 +21,38 @@ class AddVif:
     threshold: int
 
 
-@frozen
-class AddRegisterVif:
+@frozen(eq=False, repr=False)
+class AddRegisterVif(Value):
     """Make the register tunnel the virtual interface `vif` of the kernel's table (RFC 7761 4.4)."""
 
     vif: int
 
 
-@frozen
-class DelVif:
+@frozen(eq=False, repr=False)
+class DelVif(Value):
     """Give the virtual interface `vif` back."""
 
     vif: int
 
 
-@frozen
-class JoinGroup:
+@frozen(eq=False, repr=False)
+class JoinGroup(Value):
     """Receive link-scope messages sent to `group` on `ifindex`."""
 
     ifindex: int
     group: Address
 
 
-@frozen
-class LeaveGroup:
+@frozen(eq=False, repr=False)
+class LeaveGroup(Value):
     """Take a JoinGroup back."""
 
     ifindex: int
     group: Address
 
 
-@frozen
-class JoinSource:
+@frozen(eq=False, repr=False)
+class JoinSource(Value):
     """Be a member of `group` on `ifindex` as a host, of `source` alone unless that is the unspecified address."""
 
     ifindex: int
@@ -59,8 +60,8 @@ class JoinSource:
     source: Address
 
 
-@frozen
-class LeaveSource:
+@frozen(eq=False, repr=False)
+class LeaveSource(Value):
     """Take a JoinSource back."""
 
     ifindex: int
@@ -68,16 +69,16 @@ class LeaveSource:
     source: Address
 
 
-@frozen
-class Installed:
+@frozen(eq=False, repr=False)
+class Installed(Value):
     """A stream got an entry by a static route of several streams; for a script that wants to hear of it."""
 
     source: Address
     group: Address
 
 
-@frozen
-class SendPacket:
+@frozen(eq=False, repr=False)
+class SendPacket(Value):
     """Send a PIM, IGMP or MLD message: `protocol` is `pim`, `igmp` or `mld`.
 
     `data` is complete, PIM's and IGMP's checksum included (the kernel fills in that of ICMPv6). Multicast
@@ -93,8 +94,8 @@ class SendPacket:
     ttl: int = 0
 
 
-@frozen
-class SetMfc:
+@frozen(eq=False, repr=False)
+class SetMfc(Value):
     """Forward packets of (source, group) that come in by vif `iif` to the vifs in the bit mask `oifs` (0: to none).
 
     `anew`: in place of an entry that stands a new one is made, which tells of the next packet from a wrong interface at
@@ -115,24 +116,24 @@ class SetMfc:
     before: int | None = None
 
 
-@frozen
-class DelMfc:
+@frozen(eq=False, repr=False)
+class DelMfc(Value):
     """Remove the kernel's entry for (source, group)."""
 
     source: Address
     group: Address
 
 
-@frozen
-class ForwardPacket:
+@frozen(eq=False, repr=False)
+class ForwardPacket(Value):
     """Send a whole IP packet, as it arrived, out of the vifs in the bit mask `oifs`, its TTL less by one."""
 
     oifs: int
     packet: bytes
 
 
-@frozen
-class SetRegister:
+@frozen(eq=False, repr=False)
+class SetRegister(Value):
     """Send what the kernel hands up of (source, group) for the register tunnel to `rp`, from `address`, in Registers.
 
     To `others` too, which share an address with us (RFC 4610 3): with `rp` 16 at most.
@@ -148,40 +149,40 @@ class SetRegister:
     others: tuple[Address, ...] = ()
 
 
-@frozen
-class DelRegister:
+@frozen(eq=False, repr=False)
+class DelRegister(Value):
     """Take a SetRegister back."""
 
     source: Address
     group: Address
 
 
-@frozen
-class ReadCounters:
+@frozen(eq=False, repr=False)
+class ReadCounters(Value):
     """Tell the kernel's packet counters of all entries (CountersRead)."""
 
 
-@frozen
-class ReadTable:
+@frozen(eq=False, repr=False)
+class ReadTable(Value):
     """Tell what stands in the kernel's table (TableRead), after all that was to be changed in it."""
 
 
-@frozen
-class ResolveRpf:
+@frozen(eq=False, repr=False)
+class ResolveRpf(Value):
     """Tell, now and after each change, how `address` is reached (RouteResolved)."""
 
     address: Address
 
 
-@frozen
-class ForgetRpf:
+@frozen(eq=False, repr=False)
+class ForgetRpf(Value):
     """No longer interested in the route to `address`."""
 
     address: Address
 
 
-@frozen
-class Notice:
+@frozen(eq=False, repr=False)
+class Notice(Value):
     """Something an operator may want to know.
 
     `level` is `info`, `notice`, `warning` or `error`; `reason` is a stable word; `text` is for people.

@@ -10,17 +10,18 @@ from attrs import frozen
 
 from pimpy.config.model import Config, Static
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.value import Value
 
 
-@frozen
-class Configured:
+@frozen(eq=False, repr=False)
+class Configured(Value):
     """The configuration to follow from now on; the first event of every stream."""
 
     config: Config
 
 
-@frozen
-class StaticEdited:
+@frozen(eq=False, repr=False)
+class StaticEdited(Value):
     """Static routes and joins of `change` come, or go if not `add`, until the configuration is read again.
 
     A route that comes stands in place of one with the same key; one that goes is named by its key.
@@ -30,13 +31,13 @@ class StaticEdited:
     add: bool
 
 
-@frozen
-class FlushIdle:
+@frozen(eq=False, repr=False)
+class FlushIdle(Value):
     """Entries of static routes whose streams were silent since this was last asked for may go."""
 
 
-@frozen
-class LinkChanged:
+@frozen(eq=False, repr=False)
+class LinkChanged(Value):
     """An interface exists, with these properties; sent at start for each one and after every change.
 
     `running` is administratively up and with carrier. `mtu` is in bytes. A rename is a LinkChanged with
@@ -52,15 +53,15 @@ class LinkChanged:
     mtu: int
 
 
-@frozen
-class LinkGone:
+@frozen(eq=False, repr=False)
+class LinkGone(Value):
     """The interface `ifindex` is no more."""
 
     ifindex: int
 
 
-@frozen
-class AddressesChanged:
+@frozen(eq=False, repr=False)
+class AddressesChanged(Value):
     """All addresses of this family on `ifindex`, as (address, prefix length) in the kernel's order.
 
     The whole list each time, empty included. IPv6 addresses that are tentative or failed detection of
@@ -71,8 +72,8 @@ class AddressesChanged:
     addresses: tuple[tuple[Address, int], ...]
 
 
-@frozen
-class PacketReceived:
+@frozen(eq=False, repr=False)
+class PacketReceived(Value):
     """A PIM, IGMP or MLD message from the wire: `protocol` is `pim`, `igmp` or `mld`.
 
     `data` begins at the message's own header (behind the IP header and its options). `ttl` is the TTL or
@@ -88,8 +89,8 @@ class PacketReceived:
     data: bytes
 
 
-@frozen
-class NoCache:
+@frozen(eq=False, repr=False)
+class NoCache(Value):
     """The kernel holds a packet of (source, group) that came in by `vif` and has no entry for it."""
 
     vif: int
@@ -97,8 +98,8 @@ class NoCache:
     group: Address
 
 
-@frozen
-class WrongVif:
+@frozen(eq=False, repr=False)
+class WrongVif(Value):
     """A packet of (source, group) came in by `vif`, which is not the entry's incoming interface."""
 
     vif: int
@@ -106,8 +107,8 @@ class WrongVif:
     group: Address
 
 
-@frozen
-class WholePacket:
+@frozen(eq=False, repr=False)
+class WholePacket(Value):
     """The kernel hands up a whole packet: for the register tunnel, or (`wrong_vif`) one from a wrong interface."""
 
     vif: int
@@ -117,8 +118,8 @@ class WholePacket:
     packet: bytes
 
 
-@frozen
-class RouteResolved:
+@frozen(eq=False, repr=False)
+class RouteResolved(Value):
     """The answer to ResolveRpf, and again whenever it changes: how unicast packets reach `address`.
 
     `ifindex` is None where there is no route. `next_hop` is the gateway, or None where the destination is
@@ -135,8 +136,8 @@ class RouteResolved:
     metric: int = 0
 
 
-@frozen
-class EffectFailed:
+@frozen(eq=False, repr=False)
+class EffectFailed(Value):
     """The kernel refused an effect: which kind (the effect's class name), for what, and the errno's name."""
 
     effect: str
@@ -147,8 +148,8 @@ class EffectFailed:
     group: Address | None = None
 
 
-@frozen
-class CountersRead:
+@frozen(eq=False, repr=False)
+class CountersRead(Value):
     """The answer to ReadCounters: (source, group, packets, bytes), those from a wrong interface not among them.
 
     The kernel counts the bytes of all packets together; those of the others are taken out in proportion.
@@ -157,15 +158,15 @@ class CountersRead:
     entries: tuple[tuple[Address, Address, int, int], ...]
 
 
-@frozen
-class VifGone:
+@frozen(eq=False, repr=False)
+class VifGone(Value):
     """The kernel removed `vif` by itself, because its device went away."""
 
     vif: int
 
 
-@frozen
-class TableFound:
+@frozen(eq=False, repr=False)
+class TableFound(Value):
     """What an earlier run of this daemon left in the kernel's table; comes before the first interface.
 
     `vifs` are (vif, ifindex); `register_vif` tells whether the register tunnel is there. `entries` are
@@ -177,24 +178,24 @@ class TableFound:
     entries: tuple[tuple[Address, Address, int | None, int], ...]
 
 
-@frozen
-class TableRead:
+@frozen(eq=False, repr=False)
+class TableRead(Value):
     """The answer to ReadTable: the mask of the vifs that are there, and the entries as in TableFound."""
 
     vifs: int
     entries: tuple[tuple[Address, Address, int | None, int], ...]
 
 
-@frozen
-class EntryGone:
+@frozen(eq=False, repr=False)
+class EntryGone(Value):
     """An entry was removed from the kernel's table, by us or by another program; None: it is not known which."""
 
     source: Address | None
     group: Address | None
 
 
-@frozen
-class BridgeChanged:
+@frozen(eq=False, repr=False)
+class BridgeChanged(Value):
     """The snooping bridge that `ifindex` is or leads to: `name` "" for none (any more).
 
     `itself`: the interface is the bridge. `querier` is who asks there, of this family, as the bridge heard; `asks`
@@ -211,15 +212,15 @@ class BridgeChanged:
     is_router_port: bool | None = None
 
 
-@frozen
-class ClearMembership:
+@frozen(eq=False, repr=False)
+class ClearMembership(Value):
     """An operator wants the records of `group` forgotten on all interfaces, and its members asked."""
 
     group: Address
 
 
-@frozen
-class Shutdown:
+@frozen(eq=False, repr=False)
+class Shutdown(Value):
     """Say good-bye on every interface and take back what stands in the kernel."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from pimpy.wire.family import Address, format_address
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG, Group, StarG
@@ -19,8 +20,8 @@ WAITING = "waiting"
 PROBLEM = "problem"
 
 
-@frozen(kw_only=True)
-class ExplainRow:
+@frozen(kw_only=True, eq=False, repr=False)
+class ExplainRow(Value):
     """One sentence of `pimctl explain`."""
 
     address_family: str
@@ -39,8 +40,8 @@ class ExplainRow:
     """What to do about it."""
 
 
-@frozen
-class Facts:
+@frozen(eq=False, repr=False)
+class Facts(Value):
     """What the host knows and the core does not; what is left out was not looked at."""
 
     ttl: int | None = None

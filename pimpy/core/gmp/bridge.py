@@ -5,10 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.wire.family import Address
+from pimpy.wire.value import Value
 
 
-@frozen
-class Bridge:
+@frozen(eq=False, repr=False)
+class Bridge(Value):
     """A bridge that snoops. It forwards a group only to ports that it heard a report from while somebody asks."""
 
     name: str

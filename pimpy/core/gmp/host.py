@@ -17,6 +17,7 @@ from pimpy.core.gmp.packing import packed
 from pimpy.wire.family import Address, Family
 from pimpy.wire.membership import Leave, Message, OldReport, Query, Record, RecordType
 from pimpy.wire.reader import Malformed
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     import random
@@ -30,8 +31,8 @@ MAX_RECORDED_SOURCES = 4096
 """Sources of queries that a pending answer keeps; of more all are told (RFC 9776 9.1)."""
 
 
-@frozen
-class Reception:
+@frozen(eq=False, repr=False)
+class Reception(Value):
     """The reception state of one group: mode EXCLUDE or INCLUDE, and its list of sources (3.2)."""
 
     excludes: bool
@@ -46,7 +47,7 @@ NOTHING = Reception(False, frozenset())
 """The state of a group of which nothing is wanted: there is none."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HostGroup:
     """One group that we are a member of, or were until the last report of it is sent."""
 
@@ -66,7 +67,7 @@ class HostGroup:
         self.answer_timer = Timer(self.host.heap, self, _answer)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Host:
     """What we say as a member on one interface.
 

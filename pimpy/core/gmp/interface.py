@@ -29,7 +29,7 @@ def _nothing(address: Address) -> bool:
     return False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Membership:
     """The members of one interface in one family.
 

@@ -114,7 +114,7 @@ TRAITS = {
 }
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Link:
     """What every part of one interface's machine sees."""
 

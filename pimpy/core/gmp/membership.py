@@ -22,7 +22,7 @@ INCLUDE = False
 EXCLUDE = True
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class SourceRecord:
     """A source of a group (6.2.3). Its timer runs while some member wants it."""
 
@@ -37,7 +37,7 @@ class SourceRecord:
         self.timer = Timer(self.group.link.heap, self, source_expired)
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class GroupRecord:
     """What the members of one group want (6.2)."""
 
@@ -133,7 +133,7 @@ def delete_if_empty(group: GroupRecord) -> None:
         group.close()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Step:
     """One record being applied to one group."""
 

@@ -30,7 +30,7 @@ def _no_querier() -> tuple[int, int]:
     return 0, 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Advertiser:
     """The router's part on one link. `send` gets (destination, complete message)."""
 

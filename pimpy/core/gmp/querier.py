@@ -11,7 +11,7 @@ from pimpy.wire.family import Address, format_address
 from pimpy.wire.membership import Query
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Querier:
     """Who asks on this link: we, from the beginning on, unless somebody with a lower address does."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord, SourceRecord
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Asking:
     """What is asked of a group's members, and again each Last Member Query Interval (6.6.3)."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from attrs import define, frozen
 
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.value import Value
 
 MAX_GROUPS = 65536
 MAX_SOURCES = 8192
 
 
-@frozen
-class GmpSettings:
+@frozen(eq=False, repr=False)
+class GmpSettings(Value):
     """What the configuration says of one interface. Times are in seconds.
 
     None stands for the RFC's default (RFC 9776 section 8). ValueError for what no interface could run with.
@@ -82,8 +83,8 @@ class GmpSettings:
         return tuple(dict.fromkeys(source for length, source in found if length == longest))
 
 
-@frozen
-class Variables:
+@frozen(eq=False, repr=False)
+class Variables(Value):
     """The timer values in force (RFC 9776 section 8, RFC 9777 section 9), by their IGMP names; seconds.
 
     A non-querier computes them from the querier's robustness and query interval (RFC 9776 4.1.6, 4.1.7).
@@ -115,7 +116,7 @@ class Variables:
         )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Totals:
     """What all interfaces of a router hold together, and how much they may."""
 

@@ -24,7 +24,7 @@ _BLOCK = RecordType.BLOCK_OLD_SOURCES
 _EXCLUDING = (RecordType.MODE_IS_EXCLUDE, RecordType.CHANGE_TO_EXCLUDE_MODE)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Host:
     """One host's wishes for one group."""
 
@@ -40,7 +40,7 @@ class Host:
         return 1 + len(self.sources)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hosts:
     """The hosts of one group, and how many of them want what."""
 

@@ -18,6 +18,7 @@ from pimpy.core.pim import macros
 from pimpy.core.pim.register import REGISTER_PROBE_TIME
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +39,8 @@ MAX_OTHERS = 15
 """Members of a set beside ourselves: what the register table has room for, and more than anybody builds."""
 
 
-@frozen
-class AnycastSet:
+@frozen(eq=False, repr=False)
+class AnycastSet(Value):
     """The RPs of one shared address, of which we are one."""
 
     address: Address
@@ -48,7 +49,7 @@ class AnycastSet:
     others: tuple[Address, ...]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Telling:
     """Registers for a source on a link of ours (4610 3, the DR that is an RP itself).
 
@@ -91,7 +92,7 @@ class Telling:
             self.sg.pim.emit(DelRegister(self.sg.source, self.sg.group))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Anycast:
     """The shared addresses of one family that are ours."""
 

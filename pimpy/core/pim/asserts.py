@@ -25,6 +25,7 @@ from pimpy.core.pim.metric import (
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.pim import Assert
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import Neighbor, PimInterface
@@ -56,8 +57,8 @@ class Verdict(Enum):
     A6 = "lose to the sender; set SPTbit if it is upstream and Joined"
 
 
-@frozen
-class Facts:
+@frozen(eq=False, repr=False)
+class Facts(Value):
     """What the verdict on a received Assert hangs on."""
 
     state: State
@@ -138,7 +139,7 @@ def decide_star(facts: Facts) -> Verdict:
     return Verdict.NOTHING
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class AssertState:
     """An Assert machine that is not in state NoInfo."""
 

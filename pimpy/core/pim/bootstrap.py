@@ -26,7 +26,7 @@ RATE = 100
 """Accepted messages of one interface in a second, from which on repetitions are dropped (TH56)."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Held:
     """A message whose BSR's path is asked for."""
 
@@ -42,7 +42,7 @@ class Held:
         self.routing.resume(self)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class BootstrapRouting:
     """The Bootstrap mechanism of one family."""
 

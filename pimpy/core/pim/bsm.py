@@ -73,7 +73,7 @@ def _fixed(family: Family) -> int:
     return PIM_HEADER + 4 + 2 + family.size
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Packer:
     """Fills fragments with ranges."""
 
@@ -146,7 +146,7 @@ class _Packer:
         return sum(self._range_size + self._rp_size * len(each.rps) for each in ranges)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LastBsm:
     """The last Bootstrap message from the current BSR, as far as its fragments have come (2, 4.1.1)."""
 

@@ -20,6 +20,7 @@ from pimpy.core.pim.crp_set import CandidateRpSet
 from pimpy.core.pim.scope import Zone
 from pimpy.wire.bootstrap import Bootstrap
 from pimpy.wire.family import Address, Family, format_address
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.bootstrap import BootstrapRouting
@@ -50,8 +51,8 @@ class Event(Word):
     ZONE_TIMER_EXPIRES = "Scope-Zone Expiry Timer Expires"
 
 
-@frozen
-class Facts:
+@frozen(eq=False, repr=False)
+class Facts(Value):
     """What the classification of a Bootstrap message hangs on (3.1.4)."""
 
     state: State
@@ -92,8 +93,8 @@ def rand_override(family: Family, mine: Weight, stored: Weight | None) -> float:
     return 5 + 2 * log2(1 + best_priority - priority) + address_delay
 
 
-@frozen
-class BsrTimes:
+@frozen(eq=False, repr=False)
+class BsrTimes(Value):
     """The values of section 5 that follow from BS_Period, in seconds."""
 
     period: float = 60.0
@@ -115,8 +116,8 @@ class BsrTimes:
         return 10 * self.timeout
 
 
-@frozen
-class CandidateBsr:
+@frozen(eq=False, repr=False)
+class CandidateBsr(Value):
     """Our candidacy in a zone."""
 
     address: Address
@@ -131,8 +132,8 @@ class CandidateBsr:
         return self.priority, self.address
 
 
-@frozen
-class Received:
+@frozen(eq=False, repr=False)
+class Received(Value):
     """The Bootstrap message in hand."""
 
     message: Bootstrap
@@ -147,7 +148,7 @@ class Received:
         return self.message.priority, self.message.bsr
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class BsrZone:
     """All that a router holds for one scope zone (2)."""
 

@@ -12,6 +12,7 @@ from pimpy.core.pim.filters import Filter
 from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire.bootstrap import CandidateRpAdvertisement, GroupRange
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.bootstrap import BootstrapRouting
@@ -29,8 +30,8 @@ HOLDTIME_FACTOR = 2.5
 """The hold time is so many C_RP_Adv_Periods (4.2)."""
 
 
-@frozen
-class Candidacy:
+@frozen(eq=False, repr=False)
+class Candidacy(Value):
     """We are willing to be an RP."""
 
     rp: Address
@@ -41,7 +42,7 @@ class Candidacy:
     ranges: tuple[Prefix, ...]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Advertiser:
     """What one candidacy tells the BSR of one zone."""
 
@@ -61,7 +62,7 @@ class Advertiser:
         self.crpt.at(pim.now + pim.random.uniform(0, C_RP_ADV_BACKOFF))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CandidateRp:
     """Our candidacies, and what was told of them to whom."""
 

@@ -12,7 +12,7 @@ from pimpy.wire.bootstrap import RpEntry, RpRange
 from pimpy.wire.family import Address, Prefix
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CandidateRp:
     """One group-to-C-RP mapping."""
 
@@ -30,7 +30,7 @@ class CandidateRp:
         self.expiry = Timer(self.crp_set.heap, self, _expired)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CandidateRpSet:
     """All group-to-C-RP mappings of one zone."""
 

@@ -35,7 +35,7 @@ class Event(Word):
     EXPIRY_TIMER_EXPIRES = "Expiry Timer Expires"
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Downstream:
     """One entry on one interface, joined by somebody downstream."""
 

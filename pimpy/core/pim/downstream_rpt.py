@@ -37,7 +37,7 @@ class Event(Word):
     EXPIRY_TIMER_EXPIRES = "Expiry Timer Expires"
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class RptDownstream:
     """One source on one interface, pruned off the shared tree by somebody downstream."""
 

@@ -8,10 +8,11 @@ from attrs import define, field, frozen
 
 from pimpy.core.pim.limits import Shares
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.value import Value
 
 
-@frozen
-class Filter:
+@frozen(eq=False, repr=False)
+class Filter(Value):
     """Ranges of one family; an address passes that lies in one of them, and any if there is none."""
 
     ranges: tuple[Prefix, ...] = ()
@@ -21,15 +22,15 @@ class Filter:
         return not self.ranges or any(prefix.covers(address) for prefix in self.ranges)
 
 
-@frozen
-class JoinFilter:
+@frozen(eq=False, repr=False)
+class JoinFilter(Value):
     """What neighbours may join: the groups, and the sources of them."""
 
     groups: Filter = Filter()
     sources: Filter = Filter()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class RegisterPolicy:
     """Whose Registers are taken where we are the RP, and how many new ones."""
 

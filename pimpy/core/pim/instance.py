@@ -24,6 +24,7 @@ from pimpy.core.ssm import SsmRanges
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
 from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from random import Random
@@ -45,8 +46,8 @@ class Takeover(Protocol):
         """A neighbour sent an Assert."""
 
 
-@frozen
-class PimSettings:
+@frozen(eq=False, repr=False)
+class PimSettings(Value):
     """The numbers of RFC 7761 4.11 and our limits, in force on all interfaces. Times are in seconds."""
 
     triggered_hello_delay: float = 5.0
@@ -89,7 +90,7 @@ WARNING_PACE = 60.0
 """A warning that somebody else's messages cause is repeated this often, in seconds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pim:
     """The PIM routing of one family and table."""
 

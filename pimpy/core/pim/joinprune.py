@@ -195,7 +195,7 @@ def _see_rpt(sg: SG | None, neighbor: Neighbor, event: upstream_rpt.Event) -> No
         upstream_rpt.step(sg, event)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Outbox:
     """The Joins and Prunes of one batch, by upstream neighbour; of an entry the last word counts.
 

@@ -35,7 +35,7 @@ HELLO_SIZE = 38
 """Bytes of our Hello with an empty Address List."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Neighbor:
     """A PIM router on one of our links, keyed by that link: fe80::1 on two links is two neighbours (N12)."""
 
@@ -67,7 +67,7 @@ class Neighbor:
         return (self.address, *own)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PimInterface:
     """PIM on one interface; exists as long as PIM runs there."""
 

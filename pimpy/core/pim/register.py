@@ -58,7 +58,7 @@ class Event(Word):
     RP_CHANGED = "RP changed"
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Registering:
     """The Register machine of an entry, in a state other than NoInfo."""
 

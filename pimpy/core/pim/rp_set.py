@@ -17,6 +17,7 @@ from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.pim.embedded import EMBEDDED_RANGE, embedded_rp, is_embedded
 from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.tib import Group
@@ -30,8 +31,8 @@ Dirty = tuple[Prefix, Address | None]
 T = TypeVar("T")
 
 
-@frozen
-class Mapping:
+@frozen(eq=False, repr=False)
+class Mapping(Value):
     """One RP that the configuration names for a range of groups; of several priorities the lowest wins."""
 
     prefix: Prefix
@@ -98,7 +99,7 @@ def _bits(address: Address, length: int) -> int:
     return int.from_bytes(address, "big") >> (8 * len(address) - length)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Static:
     """A mapping of the configuration; its path is watched where another one could take its place."""
 
@@ -119,7 +120,7 @@ class Static:
             self.rp_set.changed()
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Learned:
     """A group-to-RP mapping of a Bootstrap message."""
 
@@ -136,7 +137,7 @@ class Learned:
         self.expiry = Timer(self.range.zone.rp_set.heap, self, _expired)
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Range:
     """A range of groups that Bootstrap messages of one zone have told of."""
 
@@ -146,7 +147,7 @@ class Range:
     rps: dict[Address, Learned] = field(factory=dict)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ZoneSet:
     """What the Bootstrap messages of one zone said."""
 
@@ -156,8 +157,8 @@ class ZoneSet:
     ranges: Ranges[Range] = field(factory=Ranges)
 
 
-@frozen
-class Choice:
+@frozen(eq=False, repr=False)
+class Choice(Value):
     """RP(G), and how it was found."""
 
     rp: Address | None

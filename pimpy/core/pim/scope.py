@@ -5,13 +5,14 @@ from __future__ import annotations
 from attrs import frozen
 
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.value import Value
 
 IPV6_SCOPE_BITS = 16
 """An IPv6 range has one scope ID if its mask is at least so long."""
 
 
-@frozen
-class Zone:
+@frozen(eq=False, repr=False)
+class Zone(Value):
     """A scope zone; without a range it is the global one of the non-scoped BSR.
 
     An IPv4 zone is a range of groups. An IPv6 zone is a scope ID, written as the range ff0S::/16, and holds the

@@ -13,14 +13,15 @@ from attrs import frozen
 
 from pimpy.core.engine.effects import ReadCounters
 from pimpy.core.pim import macros
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
     from pimpy.core.pim.tib import SG
 
 
-@frozen
-class SptThreshold:
+@frozen(eq=False, repr=False)
+class SptThreshold(Value):
     """From how much data on a source's own tree is wanted."""
 
     quota: float = 0

@@ -32,7 +32,7 @@ class RptState(Word):
     NOT_PRUNED = "not_pruned"
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class SGRpt:
     """What concerns S on the shared tree of G (4.1.4)."""
 
@@ -51,7 +51,7 @@ class SGRpt:
     """OT(S,G,rpt); made when it is first needed."""
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Window:
     """How much data of a flow came lately, as far as `spt-threshold` wants to know."""
 
@@ -63,7 +63,7 @@ class Window:
     """Whether the threshold was reached when last it was looked at."""
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Flow:
     """Data of (S,G) that passes here, or wants to."""
 
@@ -86,7 +86,7 @@ class Flow:
     """Whether a member here wanted it when the entry was last settled."""
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class SG:
     """The (S,G) entry (RFC 7761 4.1.3), and with `rpt` the (S,G,rpt) entry (4.1.4)."""
 
@@ -125,7 +125,7 @@ class SG:
     touched: bool = False
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class StarG:
     """The (*,G) entry (RFC 7761 4.1.2)."""
 
@@ -158,7 +158,7 @@ class StarG:
         return self.tree.group
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Group:
     """All state of one group outside the SSM range, and its RP."""
 

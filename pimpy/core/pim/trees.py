@@ -10,6 +10,7 @@ from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import asserts, data, macros, register, upstream, upstream_rpt
 from pimpy.core.pim.tib import SG, Group, SGRpt, StarG
 from pimpy.wire.family import Address
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -37,8 +38,8 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
     return sg
 
 
-@frozen
-class Asker:
+@frozen(eq=False, repr=False)
+class Asker(Value):
     """For whom an entry is to be made: how a refusal is counted."""
 
     interface: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pimpy.core.proxy.ports import Port
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Instance:
     """A proxy with those of its interfaces that are there."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pimpy.core.proxy.instance import Instance
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Speaker(Host):
     """The host side, which puts the records of one batch of events into as few reports as the MTU allows."""
 
@@ -33,7 +33,7 @@ class Speaker(Host):
             super().report(records)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Port:
     """An interface that takes part, by what it is to the proxies: upstream, downstream, or both."""
 

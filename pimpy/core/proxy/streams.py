@@ -23,7 +23,7 @@ IDLE = 60.0
 """Seconds of silence, at least, after which an entry goes."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Stream:
     """A stream that has an entry, wanted or not: who wants it may change while it flows."""
 
