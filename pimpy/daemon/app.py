@@ -136,7 +136,7 @@ class Daemon:
         await self._start_metrics()
         loop.call_later(INTERVAL, self._now_and_then, INTERVAL, self._look_at_counters)
         loop.call_later(BRIDGES, self._now_and_then, BRIDGES, self._look_at_bridges)
-        later.import_in_turn(memory.tune_collector)
+        later.import_in_turn(memory.tune_collector, metrics=self.config.metrics is not None)
         await self._ended.wait()
         await self._stop()
         return 0
