@@ -6,10 +6,11 @@ imported here, for people wait for it: no event loop, no attrs, no part of the c
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -19,10 +20,14 @@ from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
 from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
 from pimpy.cli.config_commands import config
 from pimpy.cli.traffic.commands import join, ping, send
-from pimpy.daemon.commands import ALIASES, SHOW
+from pimpy.daemon.commands import ALIASES, BETWEEN_ROWS, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
+
+
+SELDOM = 1_000_000
+"""Objects made before Python looks for rubbish: with its usual 700 it would go through ten thousand rows many times."""
 
 
 class Prefixes(click.Group):
@@ -119,7 +124,10 @@ def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
     if settings.watch:
         _watch(settings, client, key, line, blocks)
     else:
-        print_text(_rendered(settings, key, ask(client, line), blocks))
+        try:
+            print_text(_told(settings, client, key, line, blocks))
+        except FailedError as error:
+            raise Failure(error) from None
 
 
 def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> None:
@@ -129,7 +137,7 @@ def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool
     answered = False
     while True:
         try:
-            text = _rendered(settings, key, client.ask(line), blocks, compact=True)
+            text = _told(settings, client, key, line, blocks)
             answered = True
         except FailedError as error:
             if not answered or error.code not in (NOT_RUNNING, TIMEOUT):
@@ -169,22 +177,21 @@ def _is_detail(word: str) -> bool:
     return len(word) >= 3 and "detail".startswith(word.lower())
 
 
-def _rendered(settings: Settings, key: str, answer: dict[str, Any], blocks: bool, compact: bool = False) -> str:
-    rows = answer.get("rows")
-    if not isinstance(rows, list):
-        raise Failure(FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT))
-    if blocks and not settings.json:
+def _told(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> str:
+    """The answer as text or JSON: a line for each row, with --watch one for all; FailedError if there is none."""
+    told = client.ask_rows(line)
+    if settings.json:
+        if settings.watch or not told:
+            return f"[{told}]\n".replace(BETWEEN_ROWS, ", ")
+        return f"[\n{told}\n]\n".replace(BETWEEN_ROWS, ",\n")
+    rows = json.loads(f"[{told}]")
+    if blocks:
         from pimpy.cli.detail import detail
 
         return detail(key, rows)
-    if not settings.json:
-        from pimpy.cli.tables import render
+    from pimpy.cli.tables import render
 
-        return render(key, rows, settings.style())
-    if compact or not rows:
-        return json.dumps(rows, ensure_ascii=False) + "\n"
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    return "[\n" + ",\n".join(map(encode, rows)) + "\n]\n"
+    return render(key, rows, settings.style())
 
 
 def _simple(settings: Settings, command: str) -> None:
@@ -262,6 +269,7 @@ for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fiel
 
 def main() -> NoReturn:
     """The command line. Never returns."""
+    gc.set_threshold(SELDOM)
     try:
         code = cli.main(prog_name="pimctl", standalone_mode=False)
     except click.ClickException as error:

@@ -34,6 +34,7 @@ class Interface:
     mask: int = field(init=False, default=0)
     """1 << vif, or 0 without a vif."""
     _primary: Address | None = field(init=False, default=None)
+    _subnets: tuple[Prefix, ...] = field(init=False, default=())
 
     @property
     def name(self) -> str:
@@ -49,13 +50,15 @@ class Interface:
         """These are its addresses now. The primary one stays as long as it is among them: IPv6 puts new ones first."""
         usable = [a for a, _ in addresses if self.family.size == 4 or self.family.is_link_local(a)]
         self.addresses = addresses
+        self._subnets = tuple(Prefix(own, length) for own, length in addresses)
         if self._primary not in usable:
             self._primary = usable[0] if usable else None
 
     def holds(self, address: Address) -> bool:
         """Whether `address` lies in a subnet of the link, one of `altnet` included."""
-        if any(Prefix(own, length).covers(address) for own, length in self.addresses):
-            return True
+        for subnet in self._subnets:
+            if subnet.covers(address):
+                return True
         return any(subnet.covers(address) for subnet in self.phyint.altnets)
 
     def address(self) -> Address | None:

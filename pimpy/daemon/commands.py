@@ -69,6 +69,9 @@ MATCHED = {
 A prefix stands for the addresses in it; an interface leaves the whole entries of `show mroute` that it is in.
 """
 
+BEFORE_ROWS, BETWEEN_ROWS, BEHIND_ROWS = b'{"rows":[', ",\t", b"]}\n"
+"""What stands about the rows of an answer. In JSON no text holds a tab, so pimctl can give each row a line unread."""
+
 REFUSED = 1
 USAGE = 2
 

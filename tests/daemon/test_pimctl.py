@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -18,13 +19,14 @@ from pathlib import Path
 import pytest
 from bench.membership_cost import Bench
 from click.testing import CliRunner
-from fake_daemon import FakeDaemon, mroute, serving
+from fake_daemon import FakeDaemon, mroute, neighbor, serving
 from lab import needs
 
 from pimpy.cli.client import find
 from pimpy.cli.pimctl import cli
 from pimpy.core.engine.effects import Notice
 from pimpy.core.rows import Row
+from pimpy.daemon.memory import tune_collector
 from pimpy.wire.family import IPV4
 from pimpy.wire.membership import Record, RecordType
 
@@ -499,6 +501,17 @@ def test_watch(path: str) -> None:
     assert process.wait(10) == 0
 
 
+def test_json_is_a_line_for_each_row_whatever_stands_in_it(tmp_path: Path) -> None:
+    """pimctl passes rows on unread; what a name holds between two of its words is no end of a row."""
+    names = ["a,\tb", 'x"},\t{"y', "plain"]
+    where = str(tmp_path / "p.sock")
+    with serving(where, FakeDaemon({"neighbors": [neighbor(name) for name in names]})):
+        first, *lines, last = ctl(where, "-j", "show", "neighbors").splitlines()
+        none = ctl(where, "-j", "show", "neighbors", "10.9.9.9")
+    assert (first, last, len(lines), none) == ("[", "]", len(names), "[]\n")
+    assert sorted(json.loads(line.rstrip(","))["interface"] for line in lines) == sorted(names)
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     daemon = FakeDaemon({"mroute": [mroute(group=f"232.1.{n >> 8}.{n & 255}") for n in range(5000)]})
     where = str(tmp_path / "p.sock")
@@ -551,7 +564,11 @@ def test_ten_thousand_rows_in_half_a_second(tmp_path: Path, how: list[str]) -> N
     """From the router's state to the text, of 5,000 entries with an outgoing interface each: all processes together."""
     where, daemon = str(tmp_path / "p.sock"), Routing(5000)
     assert len(daemon.rows("mroute")) == 10_000
+    tuned = gc.get_threshold()
+    tune_collector()  # as the daemon does
     with serving(where, daemon):
         seconds = cost("-u", where, *how)
         print(f"{seconds:.3f} s")
-        assert seconds < 1, "half a second, and as much again where others compute beside it"
+    gc.unfreeze()
+    gc.set_threshold(*tuned)
+    assert seconds < 0.5
