@@ -17,18 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench.membership_cost import Bench
 from click.testing import CliRunner
 from fake_daemon import FakeDaemon, mroute, neighbor, serving
 from lab import needs
+from routing_daemon import Routing
 
 from pimpy.cli.client import find
 from pimpy.cli.pimctl import cli
 from pimpy.core.engine.effects import Notice
-from pimpy.core.rows import Row
 from pimpy.daemon.memory import tune_collector
-from pimpy.wire.family import IPV4
-from pimpy.wire.membership import Record, RecordType
 
 PIMCTL_PROGRAM = Path(sys.executable).parent / "pimctl"
 PIMCTL = [sys.executable, "-m", "pimpy.cli.pimctl"]
@@ -543,20 +540,6 @@ def cost(*args: str) -> float:
 def test_nobody_waits_for_it(path: str) -> None:
     """All in all, the interpreter's start included: under 150 ms."""
     assert cost("-u", path, "show", "neighbors") < 0.150
-
-
-class Routing(FakeDaemon):
-    """A daemon whose entries are those of a router with many members, made into rows each time."""
-
-    def __init__(self, entries: int) -> None:
-        super().__init__()
-        bench = Bench(IPV4)
-        records = [Record(RecordType.ALLOW_NEW_SOURCES, bench.group(n), (bench.source(1),)) for n in range(entries)]
-        bench.take([bench.report(1, records[at : at + 100]) for at in range(0, entries, 100)])
-        self.router = bench.router
-
-    def rows(self, kind: str) -> list[Row]:
-        return list(self.router.rows(kind)) if kind == "mroute" else super().rows(kind)
 
 
 @pytest.mark.parametrize("how", [["show", "mroute"], ["-j", "show", "mroute"]], ids=["text", "json"])
