@@ -131,6 +131,13 @@ def parse_prefix(text: str) -> Prefix:
     return Prefix(network, bits)
 
 
+def subnet_of(address: Address, length: int) -> Prefix:
+    """The range of that length that an address lies in."""
+    spare = 8 * len(address) - length
+    network = int.from_bytes(address, "big") >> spare << spare
+    return Prefix(network.to_bytes(len(address), "big"), length)
+
+
 @lru_cache(1024)
 def format_address(address: Address) -> str:
     """Text of a packed address (IPv6 as RFC 5952 has it); ValueError if it is neither 4 nor 16 bytes.
