@@ -54,6 +54,20 @@ class Client:
         """The answer to `command`: it has `rows` or `text`. FailedError otherwise."""
         return self._taken(self._said(command))
 
+    def ask_text(self, command: str) -> str:
+        """The reply to a command of pimd's text protocol. FailedError if there is none."""
+        pieces = []
+        try:
+            with self._connect() as connection:
+                connection.sendall(command.encode() + b"\n")
+                while piece := connection.recv(1 << 16):
+                    pieces.append(piece)
+        except TimeoutError:
+            raise FailedError(f"no answer on {self.path} within {self.timeout:g} s", TIMEOUT) from None
+        except OSError as error:
+            raise FailedError(f"the connection to {self.path} broke: {error.strerror or error}", NOT_RUNNING) from None
+        return b"".join(pieces).decode(errors="replace")
+
     def ask_rows(self, command: str) -> str:
         """The rows of the answer to `command` as the daemon wrote them, JSON objects with BETWEEN_ROWS between.
 

@@ -20,7 +20,7 @@ from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
 from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
 from pimpy.cli.config_commands import config
 from pimpy.cli.traffic.commands import join, ping, send
-from pimpy.daemon.commands import ALIASES, BETWEEN_ROWS, SHOW
+from pimpy.daemon.commands import ALIASES, BETWEEN_ROWS, SHORT, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
@@ -34,14 +34,16 @@ class Prefixes(click.Group):
     """Commands that may be shortened as long as one is meant (`sh nei`), in any case of letters; and pimd's words."""
 
     aliases: dict[str, str] = {}  # noqa: RUF012
+    short: dict[str, str] = {}  # noqa: RUF012
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command that `name` begins; a usage error if it could be several."""
+        """The command that `name` begins; a usage error if it could be several. pimd's words are not shortened."""
         low = name.lower()
-        low = self.aliases.get(low, low)
+        low = self.short.get(low, low)
         if found := super().get_command(context, low):
             return found
-        names = {command for command in self.list_commands(context) if command.startswith(low)}
+        shown = [command for command in self.list_commands(context) if not self.commands[command].hidden]
+        names = {command for command in shown if command.startswith(low)}
         names |= {target for alias, target in self.aliases.items() if alias.startswith(low)}
         if len(names) > 1:
             context.fail(f"{name!r} could be {' or '.join(sorted(names))}")
@@ -54,7 +56,7 @@ class Prefixes(click.Group):
         try:
             _, command, rest = super().resolve_command(context, args)
         except click.UsageError as error:
-            known = ", ".join(self.list_commands(context))
+            known = ", ".join(name for name in self.list_commands(context) if not self.commands[name].hidden)
             raise click.UsageError(f"{error.message.rstrip('.')}. Known are: {known}.", context) from None
         return command.name if command else None, command, rest
 
@@ -63,6 +65,7 @@ class Show(Prefixes):
     """`show`, with pimd's spellings."""
 
     aliases = ALIASES
+    short = SHORT
 
 
 @click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -94,6 +97,8 @@ _HELP = {
     "igmp": "IGMP: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "mld": "MLD: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "status": "How the daemon fares.",
+    "static": "Static routes and joins. WORD: a kind, an interface or a range.",
+    "proxy": "Proxies: their interfaces, and what they ask for upstream. WORD: a proxy, an interface, a group.",
     "rp": "RPs and how many groups have them; with a GROUP: its RP, by which rule, and the hash values.",
     "rp-set": "Which RP each range of groups has, from the file or from Bootstrap messages. WORD: a range or an RP.",
     "bsr": "Bootstrap routers by scope zone, and candidate RPs. WORD: a zone or an address.",
@@ -114,6 +119,32 @@ def _add_show(name: str) -> None:
 
 for _name in _HELP:
     _add_show(_name)
+
+
+def _add_pimd(name: str, ours: str | None) -> None:
+    @show.command(name, hidden=True)
+    @click.argument("words", nargs=-1, metavar="[detail] [ipv4|ipv6|all]")
+    @common
+    @click.pass_obj
+    def command(settings: Settings, words: tuple[str, ...]) -> None:
+        """As pimd 3.0 shows it, column by column."""
+        known = all(_is_detail(word) or word.lower() in ("ipv4", "ipv6", "all") for word in words)
+        if ours is not None and (settings.json or settings.watch or not known):
+            _show(settings, ours, words)
+        elif settings.json or not known:
+            raise click.UsageError(f"show {name} is pimd's: it takes `detail` and a family, and knows no JSON")
+        else:
+            from pimpy.cli.pimd_tables import drawn
+
+            try:
+                text = settings.client().ask_text(" ".join(("show", name, *words)))
+            except FailedError as error:
+                raise Failure(error) from None
+            print_text(drawn(text, settings.style()))
+
+
+for _name, _ours in {**ALIASES, "crp": None, "pim": None, "compat": None}.items():
+    _add_pimd(_name, _ours)
 
 
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
@@ -252,6 +283,24 @@ def restart(settings: Settings, program: str | None) -> None:
 def audit(settings: Settings) -> None:
     """Compare the kernel's table with what it should be now, as is done each minute, and put it right."""
     _simple(settings, "audit")
+
+
+@cli.command()
+@click.argument("systems", required=False, metavar="[SYS,...|none]")
+@common
+@click.pass_obj
+def debug(settings: Settings, systems: str | None) -> None:
+    """Show which subsystems are debugged, or say which: their steps are in the log."""
+    _simple(settings, f"debug {systems}" if systems else "debug")
+
+
+@cli.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_of(context: click.Context, words: tuple[str, ...]) -> None:
+    """What there is, or what COMMAND takes."""
+    assert context.parent is not None
+    cli.main([*words, "--help"], prog_name="pimctl", standalone_mode=False)
 
 
 @cli.command()

@@ -23,8 +23,10 @@ from lab import needs
 from routing_daemon import Routing
 
 from pimpy.cli.client import find
-from pimpy.cli.pimctl import cli
+from pimpy.cli.pimctl import cli, show
 from pimpy.core.engine.effects import Notice
+from pimpy.daemon import pimd_text
+from pimpy.daemon.commands import SHOW
 from pimpy.daemon.memory import tune_collector
 
 PIMCTL_PROGRAM = Path(sys.executable).parent / "pimctl"
@@ -139,11 +141,13 @@ def test_counters(path: str) -> None:
     [
         (["sh", "nei"], ["show", "neighbors"]),
         (["sh", "n"], ["show", "neighbors"]),
-        (["SHOW", "NEIGHBOR"], ["show", "neighbors"]),
-        (["show", "mrt"], ["show", "mroute"]),
+        (["SHOW", "NEIGHBORS"], ["show", "neighbors"]),
+        (["-j", "show", "mrt"], ["-j", "show", "mroute"]),
+        (["show", "neighbor", "a2"], ["show", "neighbors", "a2"]),
+        (["sh", "neighb"], ["show", "neighbors"]),
         (["sh", "m", "x"], []),
         (["sh", "mr"], ["show", "mroute"]),
-        (["sh", "interface"], ["show", "interfaces"]),
+        (["sh", "interf"], ["show", "interfaces"]),
         (["sh", "ig", "gr"], ["show", "igmp", "groups"]),
         (["sh", "ig", "i"], ["show", "igmp", "interfaces"]),
         (["sh", "st"], ["show", "status"]),
@@ -162,13 +166,51 @@ def test_words_may_be_shortened(path: str, short: list[str], full: list[str]) ->
         assert "'m' could be mld or mroute" in done.output
 
 
+@pytest.mark.parametrize("words", ["neighbor", "interface", "mrt", "mrt detail", "crp", "pim", "compat detail"])
+def test_pimds_own_words_have_pimds_columns(path: str, daemon: FakeDaemon, words: str) -> None:
+    """What a script that was written for pimd reads: the reply of its protocol, with the headings in place."""
+    lines = pimd_text.answer(daemon, f"show {words}").splitlines()
+    drawn = [line[:-1].rstrip() if line.endswith(("_", "=")) else line for line in lines]
+    assert ctl(path, "show", *words.split()).splitlines() == drawn
+    bare = [line for line in lines if line[-1:] not in ("_", "=")]
+    assert ctl(path, "-t", "show", *words.split()).splitlines() == bare
+    underlined = ctl(path, "-p", "show", *words.split()).splitlines()
+    assert sum(set(line) == {"="} for line in underlined) == 2 * sum(line.endswith("=") for line in lines)
+
+
+def test_pimds_tables_are_drawn_on_a_terminal_as_pimd_does(path: str) -> None:
+    said = on_a_terminal(["-u", path, "show", "neighbor"], 60).replace("\r", "")
+    assert said.startswith(f"\x1b[4m{' ' * 60}\x1b[0m\nPIM Neighbor Table\n\x1b[7mInterface  ")
+    done = run("-u", path, "-j", "show", "compat")
+    assert done.returncode == 2 and "knows no JSON" in done.stderr
+
+
+def test_every_table_of_the_daemon_is_a_command() -> None:
+    commands = {name for name, command in show.commands.items() if not command.hidden}
+    assert commands == {name for name in SHOW if " " not in name}
+
+
+def test_debug(path: str, daemon: FakeDaemon) -> None:
+    ctl(path, "debug", "igmp,rpf")
+    ctl(path, "debug")
+    assert daemon.asked[-2:] == [("debug", "igmp,rpf"), ("debug",)]
+    assert ctl(path, "help", "debug").startswith("Usage: pimctl debug")
+
+
+@pytest.mark.parametrize("what", ["neighbors", "interfaces", "igmp", "mld", "mroute"])
+def test_an_interface_that_is_not_there_is_a_mistake(path: str, what: str) -> None:
+    done = run("-u", path, "show", what, "a1", "nope")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pimctl: 'nope' is ") and "no interface has that name" in done.stderr
+
+
 def test_filters(path: str) -> None:
     assert len(ctl(path, "show", "mroute", "232.1.1.1", "10.0.1.10").splitlines()) == 2
     assert len(ctl(path, "show", "mroute", "10.0.1.10").splitlines()) == 3
     assert len(ctl(path, "show", "neighbors", "ipv6").splitlines()) == 2
     done = run("-u", path, "show", "mroute", "eth0")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "pimctl: 'eth0' is neither a group nor a source, and no interface has that name\n"
+    assert done.stderr == "pimctl: 'eth0' is no group or source, and no interface has that name\n"
     assert [line.split()[0] for line in ctl(path, "show", "mroute", "a1").splitlines()[1:]] == ["232.1.1.1"]
     assert len(ctl(path, "show", "mroute", "a2", "ipv6").splitlines()) == 2
     assert len(ctl(path, "show", "mroute", "232.0.0.0/8").splitlines()) == 3
