@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from pimpy.daemon.commands import BEFORE_ROWS, BEHIND_ROWS
+
 IDENTS = ("pimpyd", "pimd", "pim6sd")
 """The names that a daemon is looked for by, when none is given."""
 
@@ -50,8 +52,37 @@ class Client:
 
     def ask(self, command: str) -> dict[str, Any]:
         """The answer to `command`: it has `rows` or `text`. FailedError otherwise."""
+        return self._taken(self._said(command))
+
+    def ask_text(self, command: str) -> str:
+        """The reply to a command of pimd's text protocol. FailedError if there is none."""
+        pieces = []
         try:
-            answer = self._exchange(command)
+            with self._connect() as connection:
+                connection.sendall(command.encode() + b"\n")
+                while piece := connection.recv(1 << 16):
+                    pieces.append(piece)
+        except TimeoutError:
+            raise FailedError(f"no answer on {self.path} within {self.timeout:g} s", TIMEOUT) from None
+        except OSError as error:
+            raise FailedError(f"the connection to {self.path} broke: {error.strerror or error}", NOT_RUNNING) from None
+        return b"".join(pieces).decode(errors="replace")
+
+    def ask_rows(self, command: str) -> str:
+        """The rows of the answer to `command` as the daemon wrote them, JSON objects with BETWEEN_ROWS between.
+
+        FailedError if it has none. Of thousands of rows half the time would go into reading and writing them again.
+        """
+        line = self._said(command)
+        if line.startswith(BEFORE_ROWS) and line.endswith(BEHIND_ROWS):
+            return line[len(BEFORE_ROWS) : -len(BEHIND_ROWS)].decode()
+        self._taken(line)
+        raise FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT)
+
+    def _said(self, command: str) -> bytes:
+        """The line that answers; FailedError if the daemon cannot be asked."""
+        try:
+            return self._exchange(command)
         except TimeoutError:
             self.close()
             text = f"no answer on {self.path} within {self.timeout:g} s: is the daemon stopped or overloaded?"
@@ -60,6 +91,17 @@ class Client:
             self.close()
             text = f"the connection to {self.path} broke: {error.strerror or error}"
             raise FailedError(text, NOT_RUNNING) from None
+
+    def _taken(self, line: bytes) -> dict[str, Any]:
+        """What the line says; FailedError if that is an error, or nothing that a daemon says."""
+        try:
+            answer = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.close()
+            how = "hung up" if not line else "answered in a way that is not pimpyd's"
+            raise FailedError(f"what listens on {self.path} {how}: is it a pimpyd?", TIMEOUT)
         if "error" in answer:
             code = answer.get("code")
             raise FailedError(str(answer["error"]), code if isinstance(code, int) and 0 < code < 256 else REFUSED)
@@ -87,7 +129,8 @@ class Client:
             self._socket.close()
         self._socket, self._rest = None, b""
 
-    def _exchange(self, command: str) -> dict[str, Any]:
+    def _exchange(self, command: str) -> bytes:
+        """The line that answers, without its end if there is none."""
         if self._socket is None:
             self._socket = self._connect()
         self._socket.sendall(json.dumps({"command": command}).encode() + b"\n")
@@ -98,15 +141,7 @@ class Client:
                 break
             pieces.append(piece)
         line, newline, self._rest = b"".join(pieces).partition(b"\n")
-        try:
-            answer = json.loads(line) if newline else None
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            self.close()
-            how = "hung up" if not line else "answered in a way that is not pimpyd's"
-            raise FailedError(f"what listens on {self.path} {how}: is it a pimpyd?", TIMEOUT)
-        return answer
+        return line + newline
 
     def _connect(self) -> socket.socket:
         path = self.path

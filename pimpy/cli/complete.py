@@ -20,11 +20,17 @@ FIELDS = {
     "interfaces": ("interface", "address"),
     "igmp": ("interface", "group_address", "source_address"),
     "mld": ("interface", "group_address", "source_address"),
+    "static": ("kind", "interface", "group_prefix"),
+    "proxy": ("proxy", "interface", "group_address"),
+    "rp": ("rp_address",),
+    "rp-set": ("group_prefix", "rp_address"),
+    "bsr": ("zone", "rp_address", "bsr_address"),
+    "watches": ("watch", "group", "source_address", "interface", "address"),
     "counters": ("interface", "protocol", "direction", "type", "reason"),
     "explain": ("source_address", "group"),
 }
 """The fields whose values may stand behind `show COMMAND`."""
-PARTS = {"igmp": ("groups", "interfaces"), "mld": ("groups", "interfaces")}
+PARTS = {"igmp": ("groups", "interfaces", "sources"), "mld": ("groups", "interfaces", "sources")}
 
 
 def words(name: str, path: str | None, ident: str | None, said: str) -> list[str]:

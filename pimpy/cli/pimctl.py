@@ -6,10 +6,11 @@ imported here, for people wait for it: no event loop, no attrs, no part of the c
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -19,24 +20,30 @@ from pimpy.cli.client import NOT_RUNNING, TIMEOUT, USAGE, Client, FailedError
 from pimpy.cli.common import Failure, Settings, ask, common, offers, print_text
 from pimpy.cli.config_commands import config
 from pimpy.cli.traffic.commands import join, ping, send
-from pimpy.daemon.commands import ALIASES, SHOW
+from pimpy.daemon.commands import ALIASES, BETWEEN_ROWS, SHORT, SHOW
 
 WATCH_INTERVAL = 2.0
 """Seconds between two looks of --watch, as pimd's pimctl -m has it."""
+
+
+SELDOM = 1_000_000
+"""Objects made before Python looks for rubbish: with its usual 700 it would go through ten thousand rows many times."""
 
 
 class Prefixes(click.Group):
     """Commands that may be shortened as long as one is meant (`sh nei`), in any case of letters; and pimd's words."""
 
     aliases: dict[str, str] = {}  # noqa: RUF012
+    short: dict[str, str] = {}  # noqa: RUF012
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command that `name` begins; a usage error if it could be several."""
+        """The command that `name` begins; a usage error if it could be several. pimd's words are not shortened."""
         low = name.lower()
-        low = self.aliases.get(low, low)
+        low = self.short.get(low, low)
         if found := super().get_command(context, low):
             return found
-        names = {command for command in self.list_commands(context) if command.startswith(low)}
+        shown = [command for command in self.list_commands(context) if not self.commands[command].hidden]
+        names = {command for command in shown if command.startswith(low)}
         names |= {target for alias, target in self.aliases.items() if alias.startswith(low)}
         if len(names) > 1:
             context.fail(f"{name!r} could be {' or '.join(sorted(names))}")
@@ -49,7 +56,7 @@ class Prefixes(click.Group):
         try:
             _, command, rest = super().resolve_command(context, args)
         except click.UsageError as error:
-            known = ", ".join(self.list_commands(context))
+            known = ", ".join(name for name in self.list_commands(context) if not self.commands[name].hidden)
             raise click.UsageError(f"{error.message.rstrip('.')}. Known are: {known}.", context) from None
         return command.name if command else None, command, rest
 
@@ -58,6 +65,7 @@ class Show(Prefixes):
     """`show`, with pimd's spellings."""
 
     aliases = ALIASES
+    short = SHORT
 
 
 @click.group(cls=Prefixes, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -89,6 +97,8 @@ _HELP = {
     "igmp": "IGMP: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "mld": "MLD: `groups`, `sources` or `interfaces`, with `detail`. WORD: an interface, a group, a source, a host.",
     "status": "How the daemon fares.",
+    "static": "Static routes and joins. WORD: a kind, an interface or a range.",
+    "proxy": "Proxies: their interfaces, and what they ask for upstream. WORD: a proxy, an interface, a group.",
     "rp": "RPs and how many groups have them; with a GROUP: its RP, by which rule, and the hash values.",
     "rp-set": "Which RP each range of groups has, from the file or from Bootstrap messages. WORD: a range or an RP.",
     "bsr": "Bootstrap routers by scope zone, and candidate RPs. WORD: a zone or an address.",
@@ -111,6 +121,32 @@ for _name in _HELP:
     _add_show(_name)
 
 
+def _add_pimd(name: str, ours: str | None) -> None:
+    @show.command(name, hidden=True)
+    @click.argument("words", nargs=-1, metavar="[detail] [ipv4|ipv6|all]")
+    @common
+    @click.pass_obj
+    def command(settings: Settings, words: tuple[str, ...]) -> None:
+        """As pimd 3.0 shows it, column by column."""
+        known = all(_is_detail(word) or word.lower() in ("ipv4", "ipv6", "all") for word in words)
+        if ours is not None and (settings.json or settings.watch or not known):
+            _show(settings, ours, words)
+        elif settings.json or not known:
+            raise click.UsageError(f"show {name} is pimd's: it takes `detail` and a family, and knows no JSON")
+        else:
+            from pimpy.cli.pimd_tables import drawn
+
+            try:
+                text = settings.client().ask_text(" ".join(("show", name, *words)))
+            except FailedError as error:
+                raise Failure(error) from None
+            print_text(drawn(text, settings.style()))
+
+
+for _name, _ours in {**ALIASES, "crp": None, "pim": None, "compat": None}.items():
+    _add_pimd(_name, _ours)
+
+
 def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
     blocks = f"{name} detail" not in SHOW and any(_is_detail(word) for word in words)
     key, asked = _expand(name, tuple(word for word in words if not blocks or not _is_detail(word)))
@@ -119,7 +155,10 @@ def _show(settings: Settings, name: str, words: tuple[str, ...]) -> None:
     if settings.watch:
         _watch(settings, client, key, line, blocks)
     else:
-        print_text(_rendered(settings, key, ask(client, line), blocks))
+        try:
+            print_text(_told(settings, client, key, line, blocks))
+        except FailedError as error:
+            raise Failure(error) from None
 
 
 def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> None:
@@ -129,7 +168,7 @@ def _watch(settings: Settings, client: Client, key: str, line: str, blocks: bool
     answered = False
     while True:
         try:
-            text = _rendered(settings, key, client.ask(line), blocks, compact=True)
+            text = _told(settings, client, key, line, blocks)
             answered = True
         except FailedError as error:
             if not answered or error.code not in (NOT_RUNNING, TIMEOUT):
@@ -169,22 +208,21 @@ def _is_detail(word: str) -> bool:
     return len(word) >= 3 and "detail".startswith(word.lower())
 
 
-def _rendered(settings: Settings, key: str, answer: dict[str, Any], blocks: bool, compact: bool = False) -> str:
-    rows = answer.get("rows")
-    if not isinstance(rows, list):
-        raise Failure(FailedError("the answer has no rows: is the daemon another version than pimctl?", TIMEOUT))
-    if blocks and not settings.json:
+def _told(settings: Settings, client: Client, key: str, line: str, blocks: bool) -> str:
+    """The answer as text or JSON: a line for each row, with --watch one for all; FailedError if there is none."""
+    told = client.ask_rows(line)
+    if settings.json:
+        if settings.watch or not told:
+            return f"[{told}]\n".replace(BETWEEN_ROWS, ", ")
+        return f"[\n{told}\n]\n".replace(BETWEEN_ROWS, ",\n")
+    rows = json.loads(f"[{told}]")
+    if blocks:
         from pimpy.cli.detail import detail
 
         return detail(key, rows)
-    if not settings.json:
-        from pimpy.cli.tables import render
+    from pimpy.cli.tables import render
 
-        return render(key, rows, settings.style())
-    if compact or not rows:
-        return json.dumps(rows, ensure_ascii=False) + "\n"
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    return "[\n" + ",\n".join(map(encode, rows)) + "\n]\n"
+    return render(key, rows, settings.style())
 
 
 def _simple(settings: Settings, command: str) -> None:
@@ -248,6 +286,24 @@ def audit(settings: Settings) -> None:
 
 
 @cli.command()
+@click.argument("systems", required=False, metavar="[SYS,...|none]")
+@common
+@click.pass_obj
+def debug(settings: Settings, systems: str | None) -> None:
+    """Show which subsystems are debugged, or say which: their steps are in the log."""
+    _simple(settings, f"debug {systems}" if systems else "debug")
+
+
+@cli.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def help_of(context: click.Context, words: tuple[str, ...]) -> None:
+    """What there is, or what COMMAND takes."""
+    assert context.parent is not None
+    cli.main([*words, "--help"], prog_name="pimctl", standalone_mode=False)
+
+
+@cli.command()
 @click.argument("level", required=False)
 @common
 @click.pass_obj
@@ -262,6 +318,7 @@ for _command in (look.explain, look.doctor, look.monitor, look.schema, look.fiel
 
 def main() -> NoReturn:
     """The command line. Never returns."""
+    gc.set_threshold(SELDOM)
     try:
         code = cli.main(prog_name="pimctl", standalone_mode=False)
     except click.ClickException as error:

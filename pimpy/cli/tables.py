@@ -194,6 +194,8 @@ GMP_GROUPS = (
     Column("Last reporter", _say("last_reporter"), spare=2),
 )
 
+GMP_SOURCES = tuple(column for column in GMP_GROUPS if column.heading not in ("Version", "Last reporter"))
+
 STATIC = (
     Column("Kind", _say("kind")),
     Column("Incoming", _say("interface")),
@@ -413,7 +415,8 @@ def _gmp(name: str, rows: Sequence[Cells], style: Style) -> str:
             texts.append(table(GMP_MESSAGES, interfaces, style, f"{title}messages"))
     if part != "interfaces":
         groups = [row for row in rows if row["row"] in ("group", "source")]
-        texts.append(table(GMP_GROUPS, _members(groups), style, title and f"{title}groups"))
+        shown = GMP_SOURCES if part == "sources" else GMP_GROUPS
+        texts.append(table(shown, _members(groups), style, title and f"{title}groups"))
         if detail:
             hosts = [row for row in rows if row["row"] == "reporter"]
             texts.append(table(GMP_REPORTERS, hosts, style, f"{title}hosts"))

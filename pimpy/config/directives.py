@@ -9,8 +9,9 @@ from typing import Any
 from pimpy.config import membership
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, range_problem, suggest
-from pimpy.config.model import Phyint
-from pimpy.config.ranges import is_address, prefixes, scope
+from pimpy.config.model import Altnet, Phyint
+from pimpy.config.ranges import is_address, loose, prefixes, scope
+from pimpy.config.route_words import is_name
 from pimpy.wire.family import family_of, format_address, parse_address, parse_prefix
 
 Directive = Callable[[Builder, Line], None]
@@ -206,10 +207,10 @@ def _scoped(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[
 
 
 def _altnet(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[Any, ...]] | None:
-    """`altnet NET/LEN`, or pimd's `altnet NET [masklen LEN]`: another subnet that is on the link."""
+    """`altnet NET[/LEN]`, or pimd's `altnet NET|IF [masklen LEN]`: another subnet that is on the link."""
     word = words.pop(0) if words else None
-    if word is None or not is_address(word.partition("/")[0]):
-        builder.error(line, word, "phyint: altnet needs a subnet like 10.9.0.0/24")
+    if word is None:
+        builder.error(line, word, "phyint: altnet needs a subnet like 10.9.0.0/24, or an interface")
         return None
     text = word
     if words and words[0].lower() == "masklen":
@@ -218,18 +219,33 @@ def _altnet(builder: Builder, line: Line, words: list[str]) -> tuple[str, tuple[
         if length is None:
             return None
         text = f"{word}/{length}"
-    elif "/" not in word:
-        text = f"{word}/{64 if ':' in word else 24}"
-        builder.note(line, word, f"phyint: altnet {word} has no length, and is taken as {text}")
+    of, slash, said = text.partition("/")
+    if not is_address(of):
+        return _altnet_of(builder, line, word, of, said if slash else None)
     try:
-        prefix = parse_prefix(text)
+        prefix = loose(builder, line, "phyint: altnet", text if slash else f"{of}/{128 if ':' in of else 32}")
     except ValueError as error:
         builder.error(line, word, f"phyint: altnet: {range_problem(text, error)}")
         return None
     if not family_of(prefix.network).is_unicast(prefix.network) and prefix.length:
         builder.error(line, word, f"phyint: altnet: {quote(text)} holds no hosts")
         return None
-    return "altnets", (prefix,)
+    return "altnets", (prefix if slash else Altnet(of),)
+
+
+def _altnet_of(
+    builder: Builder, line: Line, word: str, name: str, said: str | None
+) -> tuple[str, tuple[Any, ...]] | None:
+    """The subnet of the address of the interface `name`, of that length, or of as long a one as the phyint's own."""
+    known = name.lower() in (*SWITCHES, *NUMBERS, *LISTED)
+    number = said is None or (said.isascii() and said.isdigit())
+    if known or not is_name(name) or not number or not name.strip("0123456789.:"):
+        builder.error(line, word, f"phyint: altnet: {quote(word)} is no subnet like 10.9.0.0/24, and no interface")
+        return None
+    if said is None:
+        return "altnets", (Altnet(name),)
+    length = integer(builder, line, said, "phyint altnet length", 0, 128)
+    return None if length is None else ("altnets", (Altnet(name, length),))
 
 
 FORCED_LEAVE = (

@@ -23,6 +23,21 @@ NO_STATIC = Static()
 
 
 @frozen(eq=False, repr=False)
+class Altnet(Value):
+    """A further subnet of a link of which the file leaves something to the interfaces, as pimd does.
+
+    `of` is an interface, whose address lies in the subnet, or an address in text; `length` None is that of the subnet
+    that the phyint has an address in.
+    """
+
+    of: str
+    length: int | None = None
+
+    def __str__(self) -> str:
+        return self.of if self.length is None else f"{self.of}/{self.length}"
+
+
+@frozen(eq=False, repr=False)
 class Phyint(Value):
     """What the file says of one interface; None where it says nothing.
 
@@ -69,7 +84,7 @@ class Phyint(Value):
     """PIM messages to the group whose TTL is not 1 are dropped; who sends them is no neighbour on the link."""
     scoped: tuple[Prefix, ...] = ()
     """The interface is a border of these scopes: ranges of groups, in IPv6 of 16 bits at least."""
-    altnets: tuple[Prefix, ...] = ()
+    altnets: tuple[Prefix | Altnet, ...] = ()
     """Further subnets that are on the link."""
 
 

@@ -144,8 +144,8 @@ def _phyint(phyint: Phyint) -> str:
             words += [_word(name), str(value)]
     for prefix in phyint.scoped:
         words += ["scoped", str(prefix)]
-    for subnet in phyint.altnets:
-        words += ["altnet", str(subnet)]
+    for altnet in phyint.altnets:
+        words += ["altnet", str(altnet)]
     if phyint.groups:
         words += ["groups", *map(str, phyint.groups)]
     for address in phyint.querier_addresses:

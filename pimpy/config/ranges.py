@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
-from pimpy.wire.family import Prefix, family_of, parse_address, parse_prefix
+from pimpy.wire.family import Prefix, family_of, parse_address, parse_prefix, subnet_of
 
 
 def prefixes(
@@ -31,10 +33,24 @@ def prefixes(
     return tuple(dict.fromkeys(found))
 
 
+def loose(builder: Builder, line: Line, name: str, word: str) -> Prefix:
+    """A range whose host bits do not count, which pimd notes too; ValueError if it is none."""
+    text, _, length = word.partition("/")
+    address = parse_address(text)
+    if not (length.isascii() and length.isdigit() and int(length) <= 8 * len(address)):
+        return parse_prefix(word)  # which says what is wrong with it
+    found = subnet_of(address, int(length))
+    if found.network != address:
+        builder.note(line, word, f"{name}: {word} has host bits set, and is taken as {found}")
+    return found
+
+
 def scope(builder: Builder, line: Line, name: str, word: str | None) -> Prefix | None:
     """The admin-scope range that `word` is: any range of IPv4 groups, in IPv6 one of 16 bits at least, which show the
     scope. None after an error, which the want of it is."""
-    prefix = _prefix(word) if word is not None and "/" in word else None
+    prefix = None
+    with contextlib.suppress(ValueError):
+        prefix = loose(builder, line, name, word or "")
     if prefix is not None:
         family = family_of(prefix.network)
         shortest = family.multicast.length if family.size == 4 else 16

@@ -11,8 +11,8 @@ from pimpy.config.builder import Builder, Line
 from pimpy.config.cursor import Words
 from pimpy.config.diagnostics import quote, range_problem, suggest
 from pimpy.config.model import AnycastRp, BsrCandidate, Phyint, RpCandidate, StaticRp
-from pimpy.config.ranges import prefixes, scope
-from pimpy.wire.family import FAMILIES, Address, Family, Prefix, family_of, format_address, parse_address, parse_prefix
+from pimpy.config.ranges import loose, prefixes, scope
+from pimpy.wire.family import FAMILIES, Address, Family, Prefix, family_of, format_address, parse_address
 
 MAX_INTERVAL = 26214
 """pimd's: 2.5 times as long is below 65536, the longest hold time."""
@@ -98,7 +98,7 @@ def _groups(words: Words, family: Family) -> Prefix | None:
 def _multicast(words: Words, word: str, text: str, family: Family) -> Prefix | None:
     """The range that `text` is, `word` being what the file says; None after an error."""
     try:
-        prefix = parse_prefix(text)
+        prefix = loose(words.builder, words.line, words.line.name, text)
     except ValueError as error:
         words.error(word, range_problem(word, error))
         return None

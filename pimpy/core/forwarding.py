@@ -129,6 +129,12 @@ class Forwarding:
         negative = self._negatives.get(key)
         return None if negative is None or not negative.told else (negative.vif, 0)
 
+    def incoming(self, source: Address, group: Address) -> tuple[int, bool] | None:
+        """By which vif the kernel takes a stream in, and whether anybody wants it; None if it is not to have it."""
+        key = source + group
+        entry = self.installed(key)
+        return None if entry is None else (entry[0], key not in self._negatives)
+
     def _standing(self, key: bytes) -> tuple[int, int] | None:
         claims = self._claims.get(key) if self._claims else None
         return claims[min(claims)] if claims else self._wanted.get(key)
@@ -207,6 +213,14 @@ class Forwarding:
     def entry(self, source: Address, group: Address) -> tuple[int, int] | None:
         """(incoming vif, mask of outgoing vifs) as PIM wants it, None if it wants nothing."""
         return self._wanted.get(source + group)
+
+    def others(self) -> Collection[bytes]:
+        """The entries that are not PIM's, as `source + group`."""
+        return self._claims.keys()
+
+    def unwanted(self) -> Collection[bytes]:
+        """The entries for streams that nobody wants, as `source + group`."""
+        return self._negatives.keys()
 
     def entries(self) -> int:
         """How many entries are wanted, negative ones apart."""

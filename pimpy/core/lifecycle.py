@@ -47,7 +47,9 @@ def configure(router: Router, config: Config) -> None:
 def _follow_rpf_routes(router: Router) -> None:
     """The routes for RPF alone, or their interfaces, may be others; a subnet of `altnet` is such a route."""
     names = {interface.name: interface.ifindex for interface in router.interfaces.values()}
-    on_links = [RpfRoute(net, i.name) for i in router.interfaces.values() for net in i.phyint.altnets]
+    for interface in router.interfaces.values():
+        interface.find_altnets(router.interfaces.values())
+    on_links = [RpfRoute(net, i.name) for i in router.interfaces.values() for net in i.altnets]
     of_family = [r for r in (*router.config.rpf_routes, *on_links) if len(r.prefix.network) == router.family.size]
     routes = tuple({route.prefix: route for route in reversed(of_family)}.values())
     for path in router.rpf.follow(routes, names):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import add
 from typing import NamedTuple
 
 from attrs import define, field
@@ -37,10 +38,52 @@ class Traffic(NamedTuple):
 NOTHING = Traffic()
 
 
+_NEVER: Counted = (0, 0, 0, 0)
+
+
+class Sum(NamedTuple):
+    """What came in by one interface, all entries together."""
+
+    packets: int = 0
+    """Of wanted streams, those of a wrong interface not among them."""
+    bytes: int = 0
+    """Of wanted streams, as the kernel counts them: those of a wrong interface too."""
+    wrong_if: int = 0
+    unwanted: int = 0
+    """Packets of streams that nobody wants."""
+
+
+@define(eq=False, repr=False)
+class Sums:
+    """Sums of the kernel's counters by incoming interface, which do not fall when entries go."""
+
+    by_interface: dict[str, Sum] = field(init=False, factory=dict)
+    _before: Mapping[Key, Counted] = field(init=False, factory=dict)
+
+    def take(self, counters: Mapping[Key, Counted], incoming: Callable[[Key], tuple[str, bool] | None]) -> None:
+        """Add what has come since the last time. `incoming` names an entry's interface, and whether it is wanted.
+
+        An entry whose count stands still costs a look at it, no more.
+        """
+        before, self._before = self._before, counters
+        for key, (packets, octets, wrong, _) in counters.items():
+            old = before.get(key, _NEVER)
+            if packets == old[0] or (found := incoming(key)) is None:
+                continue
+            if packets < old[0]:
+                old = _NEVER  # the kernel's entry is a new one
+            name, wanted = found
+            strays = max(0, wrong - old[2])
+            data, size = max(0, packets - old[0] - strays), max(0, octets - old[1])
+            more = Sum(data, size, strays, 0) if wanted else Sum(0, 0, strays, data)
+            self.by_interface[name] = Sum(*map(add, self.by_interface.get(name, Sum()), more))
+
+
 @define(eq=False, repr=False)
 class Meter:
     """The last look at the counters of one family, and the rates between it and the one before."""
 
+    sums: Sums = field(init=False, factory=Sums)
     _before: Mapping[Key, Counted] | None = field(init=False, default=None)
     _when: float = field(init=False, default=0.0)
     _rates: dict[Key, tuple[float, float]] = field(init=False, factory=dict)

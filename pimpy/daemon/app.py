@@ -40,6 +40,7 @@ from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_addre
 if TYPE_CHECKING:
     from pimpy.core.explain import ExplainRow
     from pimpy.core.rows import MrouteRow, Row
+    from pimpy.daemon.entries import Totals
     from pimpy.daemon.metrics import MetricsServer
     from pimpy.daemon.recorder import Recorder
     from pimpy.daemon.rows import StatusRow
@@ -322,6 +323,12 @@ class Daemon:
         from pimpy.daemon import entries
 
         return entries.in_slices(self.drivers, self.adapters, self.meters)
+
+    def totals(self) -> list[Totals]:
+        """The entries of each family, counted."""
+        from pimpy.daemon import entries
+
+        return [entries.totals(d.router, self.adapters[f].counters(), self.meters[f]) for f, d in self.drivers.items()]
 
     def look_up(self, what: str, address: Address) -> list[Row]:
         """`rp`: the RP of a group; `rpf`: how an address is reached."""

@@ -10,6 +10,7 @@ from pimpy.core.engine.counters import CounterKey as CounterKey
 if TYPE_CHECKING:
     from pimpy.core.explain import ExplainRow
     from pimpy.core.rows import MrouteRow, Row
+    from pimpy.daemon.entries import Totals
     from pimpy.daemon.monitor import Monitor
     from pimpy.daemon.rows import StatusRow
     from pimpy.wire.family import Address
@@ -50,6 +51,9 @@ class Backend(Protocol):
 
         Between two of them anything may happen; an entry that goes meanwhile is left out.
         """
+
+    def totals(self) -> list[Totals]:
+        """The entries of each address family, counted; their traffic by interface. Their number hardly matters."""
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
         """Why (source, group) flows or does not; `ttl` is what its packets were seen to come in with.

@@ -46,8 +46,10 @@ SHOW: dict[str, tuple[str, ...]] = {
 
 ALIASES = {"neighbor": "neighbors", "mrt": "mroute", "interface": "interfaces"}
 """pimd's words for the same."""
+SHORT = dict.fromkeys(("st", "sta", "stat"), "status")
+"""Beginnings of several words of which one is meant, as with pimd, which knows no other."""
 
-COMMANDS = ("audit", "clear", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
+COMMANDS = ("audit", "clear", "debug", "explain", "kill", "log", "monitor", "reload", "restart", "show", "version")
 
 MATCHED = {
     "neighbors": ("interface", "address"),
@@ -68,6 +70,9 @@ MATCHED = {
 
 A prefix stands for the addresses in it; an interface leaves the whole entries of `show mroute` that it is in.
 """
+
+BEFORE_ROWS, BETWEEN_ROWS, BEHIND_ROWS = b'{"rows":[', ",\t", b"]}\n"
+"""What stands about the rows of an answer. In JSON no text holds a tab, so pimctl can give each row a line unread."""
 
 REFUSED = 1
 USAGE = 2
@@ -103,7 +108,7 @@ def split_show(words: Sequence[str]) -> tuple[str, list[str]]:
     top = [name for name in SHOW if " " not in name]
     if not words:
         raise RefusedError(f"show what? {', '.join(top)}", USAGE)
-    name = complete(words[0], top, ALIASES, "show command")
+    name = complete(words[0], top, {**ALIASES, **SHORT}, "show command")
     rest = list(words[1:])
     while rest:
         below = sorted({key[len(name) + 1 :].split()[0] for key in SHOW if key.startswith(f"{name} ")})
@@ -131,7 +136,7 @@ def answer(backend: Backend, command: str) -> tuple[list[AnyRow] | None, str]:
         return list(backend.explain(*_stream(words[1:]))), ""
     if name == "clear":
         return None, backend.command(name, _cleared(words[1:]))
-    most = 1 if name in ("log", "restart") else 0
+    most = 1 if name in ("debug", "log", "restart") else 0
     if len(words) - 1 > most:
         raise RefusedError(f"{words[1 + most]!r} is too much: {name} takes {'one word' if most else 'no words'}", USAGE)
     if name == "version":
@@ -177,7 +182,6 @@ def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
     asked = _looked_up(name, filters)
     if asked is not None:
         return list(backend.look_up(name, asked))
-    tests = [_test(backend, word, name.partition(" ")[0]) for word in filters]
     found: list[AnyRow] = []
     for kind in SHOW[name]:
         if kind == "status":
@@ -186,7 +190,7 @@ def show(backend: Backend, words: Sequence[str]) -> list[AnyRow]:
             found.extend(_counters(backend))
         else:
             found.extend(backend.rows(kind))
-    for keep in tests:
+    for keep in [_test(backend, word, name.partition(" ")[0], found) for word in filters]:
         found = keep(found)
     return found
 
@@ -210,11 +214,20 @@ def _looked_up(name: str, words: Sequence[str]) -> bytes | None:
     return address.packed
 
 
+_NAMED = {
+    "interfaces": "address",
+    "neighbors": "address",
+    "mroute": "group or source",
+    "igmp": "group, source or host",
+    "mld": "group, source or host",
+}
+"""Commands whose rows have no names but those of interfaces, and what else a word may be: another is a mistake."""
+
 Keep = Callable[[list[Any]], list[Any]]
 """What one filter word leaves of the rows."""
 
 
-def _test(backend: Backend, word: str, name: str) -> Keep:
+def _test(backend: Backend, word: str, name: str, rows: Sequence[Any]) -> Keep:
     """What one filter word asks for: a family, an address, a prefix, or a name."""
     fields = MATCHED[name]
     if not fields:
@@ -225,11 +238,9 @@ def _test(backend: Backend, word: str, name: str) -> Keep:
         return _equal(fields, str(ip_address(word)))
     with contextlib.suppress(ValueError):
         return _within(fields, word)
-    if name != "mroute":
-        return _equal(fields, word)
-    if word not in {getattr(row, "interface", None) for row in backend.rows("interfaces")}:
-        raise RefusedError(f"{word!r} is neither a group nor a source, and no interface has that name", USAGE)
-    return lambda rows: _by_interface(rows, word)
+    if name in _NAMED and word not in {getattr(row, "interface", None) for row in (*backend.rows("interfaces"), *rows)}:
+        raise RefusedError(f"{word!r} is no {_NAMED[name]}, and no interface has that name", USAGE)
+    return (lambda rows: _by_interface(rows, word)) if name == "mroute" else _equal(fields, word)
 
 
 def _equal(fields: tuple[str, ...], value: str) -> Keep:

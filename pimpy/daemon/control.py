@@ -244,12 +244,12 @@ class _Client:
         from pimpy.daemon.rows import as_json
 
         ordered = await _ordered(rows)
-        before = b'{"rows":['
+        before = commands.BEFORE_ROWS
         while piece := list(islice(ordered, _SLICE)):
             await self._write(before + as_json(piece).encode("utf-8", errors="replace"))
             await asyncio.sleep(0)
-            before = b","
-        await self._write(b"]}\n" if before == b"," else b'{"rows":[]}\n')
+            before = commands.BETWEEN_ROWS.encode()
+        await self._write(commands.BEHIND_ROWS if rows else commands.BEFORE_ROWS + commands.BEHIND_ROWS)
 
     async def _monitor(self) -> None:
         """Events, one an answer, until the client says something or goes."""
@@ -268,7 +268,8 @@ class _Client:
                     news.cancel()
                     break
                 for row in news.result():
-                    self.writer.write(b'{"rows":[' + as_json([row]).encode("utf-8", errors="replace") + b"]}\n")
+                    told = as_json([row]).encode("utf-8", errors="replace")
+                    self.writer.write(commands.BEFORE_ROWS + told + commands.BEHIND_ROWS)
                 await self._write(b"")
         finally:
             monitor.unsubscribe(listener)

@@ -7,6 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -16,7 +17,6 @@ from pimpy.core.rows import (
     ExpectedNeighborRow,
     GmpInterfaceRow,
     InterfaceRow,
-    MrouteRow,
     NeighborRow,
     Row,
     RpRow,
@@ -25,6 +25,9 @@ from pimpy.core.rows import (
 )
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import StatusRow
+
+if TYPE_CHECKING:
+    from pimpy.daemon.entries import Totals
 
 VIFS_LIMIT = 32
 """Virtual interfaces of a kernel table, for each family."""
@@ -243,76 +246,34 @@ def entries(state: Counter[tuple[str, str]]) -> Family:
     return held
 
 
-class Traffic:
-    """Sums of the kernel's counters over all entries by incoming interface, which do not fall when entries go."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self._next: dict[tuple[str, str], tuple[int, int, int]] = {}
-        self._sums: dict[tuple[str, str], list[int]] = {}
-        self._entries: Counter[tuple[str, str]] = Counter()
-        self._state: Counter[tuple[str, str]] = Counter()
-
-    def begin(self, families: Iterable[str]) -> None:
-        """A new look at all entries."""
-        self._next = {}
-        self._entries.clear()
-        self._state.clear()
-        for family in families:
-            self._state[family, "sg"] += 0
-            self._state[family, "starg"] += 0
-            for state in ("resolved", "unresolved"):
-                self._entries[family, state] += 0
-
-    def add(self, row: MrouteRow) -> None:
-        """One entry of this look."""
-        af = row.address_family
-        if row.is_rpt:
-            self._state[af, "starg"] += 1
-            return
-        negative = row.mode == "negative"
-        if not negative:
-            self._state[af, "sg"] += 1
-        if row.packets is None:
-            self._entries[af, "unresolved"] += not negative
-            return
-        self._entries[af, "resolved"] += 1
-        key = (row.source_address, row.group)
-        now = (row.packets, row.bytes or 0, row.wrong_if or 0)
-        before = self._seen.get(key, (0, 0, 0))
-        if now[0] < before[0]:
-            before = (0, 0, 0)  # the kernel's entry is a new one
-        self._next[key] = now
-        if row.incoming_interface is None:
-            return
-        sums = self._sums.setdefault((af, row.incoming_interface), [0, 0, 0, 0])
-        packets, size, wrong = (max(0, new - old) for new, old in zip(now, before, strict=True))
-        sums[3 if negative else 0] += max(0, packets - wrong)
-        sums[1] += 0 if negative else size
-        sums[2] += wrong
-
-    def end(self) -> Iterator[Family]:
-        """What the look gave."""
-        self._seen = self._next
-        found = Family("mroute_entries", "gauge", "Entries, by whether the kernel has them.")
-        for (af, state), count in sorted(self._entries.items()):
-            found.add(count, af=af, state=state)
-        yield found
-        yield entries(self._state)
-        names = (
-            ("mroute_packets_total", "Packets of wanted streams that came in on the right interface."),
-            (
-                "mroute_bytes_total",
-                "Bytes of wanted streams, as the kernel counts them: also those of a wrong interface.",
-            ),
-            ("mroute_wrong_interface_packets_total", "Packets that came in on another interface than their entry's."),
-            ("mroute_unwanted_packets_total", "Packets of streams that nobody wants, stopped by the kernel."),
-        )
-        for index, (name, text) in enumerate(names):
-            family = Family(name, "counter", text)
-            for (af, interface), sums in sorted(self._sums.items()):
-                family.add(sums[index], af=af, interface=interface)
-            yield family
+def of_entries(totals: Iterable[Totals]) -> Iterator[Family]:
+    """The entries of the trees, and what came in for them; sums do not fall when entries go."""
+    state: Counter[tuple[str, str]] = Counter()
+    found = Family("mroute_entries", "gauge", "Entries, by whether the kernel has them.")
+    names = {
+        "packets": ("mroute_packets_total", "Packets of wanted streams that came in on the right interface."),
+        "bytes": (
+            "mroute_bytes_total",
+            "Bytes of wanted streams, as the kernel counts them: also those of a wrong interface.",
+        ),
+        "wrong_if": (
+            "mroute_wrong_interface_packets_total",
+            "Packets that came in on another interface than their entry's.",
+        ),
+        "unwanted": ("mroute_unwanted_packets_total", "Packets of streams that nobody wants, stopped by the kernel."),
+    }
+    sums = {what: Family(name, "counter", text) for what, (name, text) in names.items()}
+    for one in sorted(totals, key=lambda one: one.address_family):
+        af = one.address_family
+        state[af, "sg"], state[af, "starg"] = one.sg, one.starg
+        found.add(one.resolved, af=af, state="resolved")
+        found.add(one.unresolved, af=af, state="unresolved")
+        for interface, came in sorted(one.interfaces.items()):
+            for what, family in sums.items():
+                family.add(getattr(came, what), af=af, interface=interface)
+    yield found
+    yield entries(state)
+    yield from sums.values()
 
 
 def merged(families: Iterable[Family]) -> list[Family]:

@@ -56,7 +56,6 @@ class MetricsServer:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._scraping = asyncio.Lock()
-        self._traffic = exposition.Traffic()
         self._process: CollectorRegistry | None = None
 
     async def start(self) -> None:
@@ -103,12 +102,7 @@ class MetricsServer:
             self._of_control(),
         ]
         await asyncio.sleep(0)
-        self._traffic.begin(status.address_families.split())
-        for part in backend.entries():
-            for row in part:
-                self._traffic.add(row)
-            await asyncio.sleep(0)
-        return [*families, *self._traffic.end()]
+        return [*families, *exposition.of_entries(backend.totals())]
 
     async def streams(self, selection: Selection) -> bytes:
         """The page of the entries that are asked for."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
-from operator import attrgetter
 from typing import Any
 
 from attrs import fields_dict, frozen
@@ -37,6 +36,7 @@ from pimpy.core.rows import (
     StaticRow,
     WatchRow,
 )
+from pimpy.daemon.commands import BETWEEN_ROWS
 from pimpy.wire.value import Value
 
 
@@ -129,16 +129,9 @@ def names(cls: type) -> tuple[str, ...]:
 
 
 def as_json(rows: Iterable[AnyRow]) -> str:
-    """Rows as flat JSON objects with commas between: floats rounded to milliseconds, what is not finite null."""
-    found = []
-    for row in rows:
-        cls = row.__class__
-        shape = _SHAPES.get(cls)
-        if shape is None:
-            shape = _SHAPES[cls] = _shape(cls)
-        template, values = shape
-        found.append(template % tuple([_ENCODE[value.__class__](value) for value in values(row)]))
-    return ",".join(found)
+    """Rows as flat JSON objects, BETWEEN_ROWS between: floats rounded to milliseconds, what is not finite null."""
+    words, numbers = _Words(), _Numbers()
+    return BETWEEN_ROWS.join([_WRITERS[row.__class__](row, words, numbers) for row in rows])
 
 
 def sort_key(row: AnyRow) -> tuple[Any, ...]:
@@ -146,28 +139,52 @@ def sort_key(row: AnyRow) -> tuple[Any, ...]:
     return _KEYS[row.__class__](row)
 
 
-def _number(value: float) -> str:
-    return repr(round(value, 3)) if value - value == 0 else "null"
+class _Words(dict[Any, str]):
+    """The JSON of what has been said before: text, truth values, None. The same words stand in most rows."""
+
+    def __missing__(self, value: Any) -> str:
+        found = self[value] = encode_basestring(value) if isinstance(value, str) else _CONSTANTS[value]
+        return found
 
 
-_ENCODE: dict[type, Callable[[Any], str]] = {
-    str: encode_basestring,
-    int: repr,
-    float: _number,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda value: "null",
-}
-"""JSON of the types that a field can have; three times as fast as the library on dictionaries."""
+class _Numbers(dict[Any, str]):
+    """The JSON of numbers, apart from truth values, which are the same keys as 0 and 1."""
+
+    def __missing__(self, value: Any) -> str:
+        finite = value is not None and value - value == 0
+        found = self[value] = repr(round(value, 3)) if finite else "null"
+        return found
 
 
-def _shape(cls: type) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
-    """The object with a hole for each value, and what fetches the values of a row."""
-    fixed = [f'"{key}":{_ENCODE[value.__class__](value)}' for key, value in EXTRA.get(cls, {}).items()]
-    keys = tuple(fields_dict(cls))
-    return "{" + ",".join([*fixed, *(f'"{key}":%s' for key in keys)]) + "}", attrgetter(*keys)
+_CONSTANTS = {True: "true", False: "false", None: "null"}
 
 
-_SHAPES: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {}
+_Writer = Callable[[Any, _Words, _Numbers], str]
+
+
+class _Writers(dict[type, _Writer]):
+    """What makes the JSON of a row of each class, made when it is first needed."""
+
+    def __missing__(self, cls: type) -> _Writer:
+        found = self[cls] = _writer(cls)
+        return found
+
+
+_WRITERS = _Writers()
+
+
+def _writer(cls: type) -> _Writer:
+    """One expression with all fields of the class in it, which takes a third of the time of a loop.
+
+    It is made of names that stand in our own classes, of nothing that anybody said.
+    """
+    parts = [f'"{key}": {encode_basestring(value)}' for key, value in EXTRA.get(cls, {}).items()]
+    for name, attribute in fields_dict(cls).items():
+        kind = "numbers" if str(attribute.type).partition(" ")[0] in ("int", "float") else "words"
+        parts.append(f'"{name}": {{{kind}[row.{name}]}}')
+    inside = ", ".join(parts)
+    made: _Writer = eval(f"lambda row, words, numbers: f'{{{{{inside}}}}}'")
+    return made
 
 
 def _packed(address: str) -> bytes:

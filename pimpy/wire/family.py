@@ -6,6 +6,7 @@ the numeric order that DR election and Assert compare. Text appears only in conf
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import field, frozen
@@ -132,8 +133,19 @@ def parse_prefix(text: str) -> Prefix:
     return Prefix(network, bits)
 
 
+def subnet_of(address: Address, length: int) -> Prefix:
+    """The range of that length that an address lies in."""
+    spare = 8 * len(address) - length
+    network = int.from_bytes(address, "big") >> spare << spare
+    return Prefix(network.to_bytes(len(address), "big"), length)
+
+
+@lru_cache(1024)
 def format_address(address: Address) -> str:
-    """Text of a packed address (IPv6 as RFC 5952 has it); ValueError if it is neither 4 nor 16 bytes."""
+    """Text of a packed address (IPv6 as RFC 5952 has it); ValueError if it is neither 4 nor 16 bytes.
+
+    The last ones are remembered: what is told of an entry and its interfaces names its addresses again and again.
+    """
     if len(address) == 4:
         return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}"
     if len(address) == 16:

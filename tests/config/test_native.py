@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.diagnostics import Diagnostic
-from pimpy.config.model import Config, Phyint, StaticRp
+from pimpy.config.model import Altnet, Config, Phyint, StaticRp
 from pimpy.config.native import KNOWN_WORDS, Result, load, parse
 from pimpy.wire.family import IPV4, IPV6, parse_address, parse_prefix
 
@@ -173,7 +173,7 @@ ERRORS = [
         "phyint 'sixteen-letters1': the name of an interface has at most 15 bytes",
     ),
     ("phyint 224.0.0.5", "224.0.0.5", "phyint 224.0.0.5: no interface can have this address"),
-    ("phyint eth0 altnet", None, "phyint: altnet needs a subnet like 10.9.0.0/24"),
+    ("phyint eth0 altnet", None, "phyint: altnet needs a subnet like 10.9.0.0/24, or an interface"),
     ("no", None, "no what? Known are: no phyint, no ipv4, no ipv6"),
     ("no vifs", "vifs", "no 'vifs' is unknown; known are: no phyint, no ipv4, no ipv6"),
     ("no phyint eth0", "eth0", "no: 'eth0' is too much"),
@@ -235,7 +235,10 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 NOTES = [
     ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
-    ("phyint eth0 altnet 10.9.0.0", "phyint: altnet 10.9.0.0 has no length, and is taken as 10.9.0.0/24"),
+    ("phyint eth0 altnet 10.9.0.5/24", "phyint: altnet: 10.9.0.5/24 has host bits set, and is taken as 10.9.0.0/24"),
+    ("phyint eth0 scoped 239.1.1.1/8", "phyint scoped: 239.1.1.1/8 has host bits set, and is taken as 239.0.0.0/8"),
+    ("rp-address 10.0.0.1 239.1.1.1/8", "rp-address: 239.1.1.1/8 has host bits set, and is taken as 239.0.0.0/8"),
+    ("group-prefix 239.1.1.1/8", "group-prefix: 239.1.1.1/8 has host bits set, and is taken as 239.0.0.0/8"),
     ("phyint eth0 igmpv2 igmpv3", "phyint: igmpv3 replaces what stands before it on this line"),
     ("phyint disable", "phyint: 'disable' is taken as the name of an interface"),
     ("hello-interval 10\nhello_period 20", "hello_period replaces what pimpyd.conf:1 says"),
@@ -260,11 +263,21 @@ def test_altnet_and_the_words_behind_it() -> None:
     assert result.model.phyints == (Phyint("eth0", dr_priority=4, ttl_threshold=2, scoped=scoped, altnets=nets),)
 
 
+def test_an_altnet_may_be_that_of_an_interface_or_as_long_as_the_links_own() -> None:
+    """pimd 2.3.2 takes `altnet e2`, `altnet e2 masklen 24`, `altnet e2/16` and `altnet 10.9.0.0` alike [ran]."""
+    result = parse("phyint eth0 altnet e2 altnet e3 masklen 24 altnet e4/16 altnet 10.9.0.0 threshold 2")
+    assert result.model is not None and not result.diagnostics
+    nets = Altnet("e2"), Altnet("e3", 24), Altnet("e4", 16), Altnet("10.9.0.0")
+    assert result.model.phyints == (Phyint("eth0", ttl_threshold=2, altnets=nets),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("altnet eth1", "phyint: altnet needs a subnet like 10.9.0.0/24"),
-        ("altnet 10.9.0.5/24", "phyint: altnet: '10.9.0.5/24' has host bits set"),
+        ("altnet eth1/x", "phyint: altnet: 'eth1/x' is no subnet like 10.9.0.0/24, and no interface"),
+        ("altnet 10.9.0", "phyint: altnet: '10.9.0' is no subnet like 10.9.0.0/24, and no interface"),
+        ("altnet threshold 3", "phyint: altnet: 'threshold' is no subnet like 10.9.0.0/24, and no interface"),
+        ("altnet eth1/129", "phyint altnet length 129 is out of range: 0 to 128"),
         ("altnet 10.9.0.0 masklen 33", "phyint: altnet: '10.9.0.0/33': the length is at most 32"),
         ("altnet 239.0.0.0/8", "phyint: altnet: '239.0.0.0/8' holds no hosts"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pimpy.config.model import (
     AddressRange,
+    Altnet,
     AnycastRp,
     BsrCandidate,
     Config,
@@ -114,7 +115,9 @@ PHYINTS = st.builds(
     require_ttl_1=st.booleans(),
     scoped=st.lists(st.one_of(*map(scopes, FAMILIES)), max_size=2, unique=True).map(tuple),
     altnets=st.lists(
-        st.sampled_from([parse_prefix("10.9.0.0/16"), parse_prefix("2001:db8:9::/64")]), max_size=2, unique=True
+        st.sampled_from([parse_prefix("10.9.0.0/16"), parse_prefix("2001:db8:9::/64"), Altnet("e2"), Altnet("e2", 24)]),
+        max_size=2,
+        unique=True,
     ).map(tuple),
 )
 

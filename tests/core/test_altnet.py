@@ -7,8 +7,8 @@ from asm_stand import AsmStand
 from speakers import CODECS, Packet
 from stand import Stand
 
-from pimpy.config.model import Config, Phyint
-from pimpy.wire.family import Address, Family, Prefix, format_address, parse_address
+from pimpy.config.model import Altnet, Config, Phyint
+from pimpy.wire.family import Address, Family, Prefix, format_address, parse_address, subnet_of
 from pimpy.wire.membership import Record, RecordType, Report
 
 
@@ -42,6 +42,23 @@ def test_a_source_of_an_altnet_is_registered_by_the_DR(family: Family, route: st
     assert stand.registers(), "it is directly connected now"
     row = stand.row("mroute", row="entry", source_address=format_address(source[0]))
     assert (row.rpf_state, row.incoming_interface, row.rpf_neighbor) == ("connected", "src", None)
+
+
+def test_an_altnet_by_an_interface_is_the_subnet_of_its_address(family: Family) -> None:
+    """pimd's `altnet IF [masklen LEN]` and `altnet NET`: the length left out is that of the phyint's own subnet."""
+    near = {4: "10.77.0.0", 16: "2001:db8:77::"}[family.size]
+    length = 20 if family.size == 4 else 60
+    stand = Stand(family, config=Config(phyints=(Phyint("up", altnets=(Altnet("down"), Altnet("down", length))),)))
+    router = stand.r1.router
+    up = next(one for one in router.interfaces.values() if one.name == "up")
+    own = next(bits for address, bits in up.addresses if not family.is_link_local(address))
+    down = next(one for one in router.interfaces.values() if one.name == "down")
+    address = next(address for address, _ in down.addresses if not family.is_link_local(address))
+    assert up.altnets == (subnet_of(address, own), subnet_of(address, length))
+    assert up.holds(address) and not down.altnets
+    stand.r1.configure(phyints=(Phyint("up", altnets=(Altnet(near), Altnet("nowhere"), Altnet("nowhere", length))),))
+    stand.run(1.0)
+    assert up.altnets == (subnet_of(parse_address(near), own),) and not up.holds(address)
 
 
 def test_a_member_gets_a_stream_of_an_altnet_without_a_join(family: Family) -> None:

@@ -18,7 +18,7 @@ from pimpy.core.engine.events import EffectFailed, RouteResolved
 from pimpy.core.explain import ExplainRow, Facts, explain
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING
 from pimpy.core.traffic import Traffic
-from pimpy.wire.family import Family, Prefix, parse_address, parse_prefix
+from pimpy.wire.family import Family, Prefix, format_address, parse_address, parse_prefix
 
 SEEN: set[str] = set()
 """The reasons that tests have provoked."""
@@ -104,6 +104,18 @@ def test_ssm_without_source(family: Family) -> None:
     stand.host().want_any(channel[1])
     stand.run(1)
     assert ask(stand, channel)["verdict"].reason == "ssm_without_source"
+
+
+def test_a_group_of_the_ssm_range_has_its_sources_named(family: Family) -> None:
+    stand = Stand(family)
+    channel = stand.channel()
+    asked = (None, channel[1])
+    assert ask(stand, asked)["verdict"].reason == "ssm_names_a_source"  # type: ignore[arg-type]
+    stand.host().join(channel[1], channel[0])
+    stand.run(1)
+    told = ask(stand, asked)["ssm_names_a_source"]  # type: ignore[arg-type]
+    assert told.text.endswith(f"known here are {format_address(channel[0])}")
+    assert told.remedy == f"name the source: pimctl explain {format_address(channel[0])} {format_address(channel[1])}"
 
 
 def test_groups_that_hosts_may_not_ask_for(family: Family) -> None:

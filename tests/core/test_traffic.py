@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pimpy.core.traffic import SHORTEST, Counted, Key, Meter, Traffic
+from pimpy.core.traffic import SHORTEST, Counted, Key, Meter, Sum, Sums, Traffic
 
 KEY: Key = (b"\x0a\0\0\x01", b"\xe8\1\1\1")
 
@@ -41,3 +41,25 @@ def test_an_entry_that_was_made_anew_or_is_new_has_no_rate() -> None:
 
 def test_no_packet_has_no_age() -> None:
     assert Meter().tell(counted(0, 0, idle=99_999), 0.0)[KEY].last_packet is None
+
+
+OTHER: Key = (KEY[0], bytes((232, 9, 9, 9)))
+
+
+def test_sums_do_not_fall_when_entries_go_or_begin_anew() -> None:
+    """Packets of a wrong interface are told apart; so are those of streams that nobody wants."""
+    sums = Sums()
+    wanted = {KEY: ("eth1", True), OTHER: ("eth1", True)}
+
+    def look(found: dict[Key, tuple[str, bool]] = wanted, **more: tuple[int, int, int]) -> Sum:
+        counters: dict[Key, Counted] = {{"key": KEY, "other": OTHER}[name]: (*said, 0) for name, said in more.items()}
+        sums.take(counters, found.get)
+        return sums.by_interface["eth1"]
+
+    assert look(key=(100, 1000, 10), other=(5, 50, 0)) == (95, 1050, 10, 0)
+    assert look(key=(150, 1500, 10)) == (145, 1550, 10, 0)
+    assert look() == (145, 1550, 10, 0), "both are gone"
+    assert look(key=(7, 70, 0)) == (152, 1620, 10, 0), "the entry is back, and counts from the beginning"
+    assert look(key=(3, 30, 1)) == (154, 1650, 11, 0), "and once more"
+    assert look({KEY: ("eth1", False)}, key=(9, 90, 1)) == (154, 1650, 11, 6), "nobody wants it now"
+    assert look({}, key=(20, 200, 1)) == (154, 1650, 11, 6), "it is none of ours"

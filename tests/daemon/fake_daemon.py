@@ -33,9 +33,11 @@ from pimpy.core.rows import (
     StaticRow,
     WatchRow,
 )
+from pimpy.core.traffic import Sum
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import DEFAULT_LIMITS, ControlServer, Limits
+from pimpy.daemon.entries import Totals
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.rows import StatusRow
 from pimpy.wire.family import format_address
@@ -402,6 +404,21 @@ class FakeDaemon:
         for first in range(0, len(found), 200):
             yield found[first : first + 200]
 
+    def totals(self) -> list[Totals]:
+        """Of the rows that there are."""
+        found = []
+        for af in ("ipv4", "ipv6"):
+            rows = [r for r in self.rows("mroute") if isinstance(r, MrouteRow) and r.address_family == af]
+            wanted = [r for r in rows if not r.is_rpt and r.mode != "negative"]
+            resolved = sum(r.packets is not None for r in rows)
+            sums: dict[str, Sum] = {}
+            for r in rows:
+                before = sums.get(r.incoming_interface or "", Sum())
+                sums[r.incoming_interface or ""] = before._replace(packets=before.packets + (r.packets or 0))
+            unresolved = sum(r.packets is None for r in wanted)
+            found.append(Totals(af, len(wanted), sum(r.is_rpt for r in rows), resolved, unresolved, sums))
+        return found
+
     def look_up(self, what: str, address: bytes) -> list[Row]:
         self.asked.append(("look up", what, format_address(address)))
         return list(self.tables.get(f"{what} of", []))
@@ -418,8 +435,8 @@ class FakeDaemon:
             config_time=1_700_000_000.0,
             log_level=self.level,
             interface_count=3,
-            neighbor_count=len(self.rows("neighbors")),
-            mroute_count=sum(row.row == "entry" for row in self.rows("mroute")),  # type: ignore[union-attr]
+            neighbor_count=len(self.tables.get("neighbors", ())),
+            mroute_count=sum(row.row == "entry" for row in self.tables.get("mroute", ())),  # type: ignore[union-attr]
             group_count=3,
         )
 

@@ -17,10 +17,12 @@ import pytest
 from fake_daemon import FakeDaemon, interface, mroute, neighbor, serving
 from lab import needs
 from prometheus_client.parser import text_string_to_metric_families
+from routing_daemon import Routing
 
 from pimpy.core.rows import MrouteRow, Row
-from pimpy.daemon.exposition import Family, Traffic
+from pimpy.daemon.exposition import Family
 from pimpy.daemon.metrics import MetricsServer
+from pimpy.daemon.stream_series import Selection
 
 
 @contextmanager
@@ -129,24 +131,19 @@ def test_promtool_has_no_complaint() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_sums_do_not_fall_when_entries_go_or_begin_anew() -> None:
-    traffic = Traffic()
-
-    def look(*rows: object) -> dict[str, float]:
-        traffic.begin(["ipv4"])
-        for row in rows:
-            traffic.add(row)  # type: ignore[arg-type]
-        return {family.name: family.samples[0][1] for family in traffic.end() if family.samples}
-
-    first = look(mroute(packets=100, bytes=1000, wrong_if=10), mroute("10.0.0.9", packets=5, bytes=50))
-    assert (first["mroute_packets_total"], first["mroute_bytes_total"]) == (95, 1050)
-    assert first["mroute_wrong_interface_packets_total"] == 10
-    assert look(mroute(packets=150, bytes=1500, wrong_if=10))["mroute_packets_total"] == 145
-    assert look()["mroute_packets_total"] == 145
-    assert look(mroute(packets=7, bytes=70, wrong_if=0))["mroute_packets_total"] == 152
-    assert look(mroute(packets=3, bytes=30, wrong_if=0))["mroute_packets_total"] == 155
-    unwanted = look(mroute(mode="negative", packets=9, bytes=90, wrong_if=0))
-    assert (unwanted["mroute_unwanted_packets_total"], unwanted["mroute_packets_total"]) == (6, 155)
+def test_the_default_page_costs_next_to_nothing_per_entry() -> None:
+    """Of 10,000 streams that all flow: entries are counted, not told, and no Hello waits for a scrape."""
+    daemon = Routing(10_000)
+    seconds = []
+    with served(daemon) as server:
+        for daemon.packets in (100, 200, 300):
+            began = time.process_time()
+            text = page(server, "/metrics?name[]=pimpy_mroute_packets_total&name[]=pimpy_state_entries")
+            seconds.append(time.process_time() - began)
+    assert value(text, "pimpy_mroute_packets_total", af="ipv4", interface="up") == 3_000_000
+    assert value(text, "pimpy_state_entries", af="ipv4", kind="sg") == 10_000
+    print([f"{each:.3f}" for each in seconds])
+    assert min(seconds) < 0.1
 
 
 def test_text_is_escaped() -> None:
@@ -299,13 +296,12 @@ def test_twenty_thousand_entries_leave_the_loop_to_others() -> None:
                 turns += 1
 
         task = asyncio.create_task(others())
-        body = await server.page()
+        body = await server.streams(Selection(limit=20_000))
         task.cancel()
         return turns, body
 
     turns, body = asyncio.run(scrape())
-    assert b'pimpy_mroute_entries{af="ipv4",state="resolved"} 20000' in body
-    assert len(body) < 20_000
+    assert body.count(b"pimpy_stream_info{") == 20_000
     assert turns >= 40
 
 

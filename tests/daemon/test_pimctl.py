@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -16,17 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench.membership_cost import Bench
 from click.testing import CliRunner
-from fake_daemon import FakeDaemon, mroute, serving
+from fake_daemon import FakeDaemon, mroute, neighbor, serving
 from lab import needs
+from routing_daemon import Routing
 
 from pimpy.cli.client import find
-from pimpy.cli.pimctl import cli
+from pimpy.cli.pimctl import cli, show
 from pimpy.core.engine.effects import Notice
-from pimpy.core.rows import Row
-from pimpy.wire.family import IPV4
-from pimpy.wire.membership import Record, RecordType
+from pimpy.daemon import pimd_text
+from pimpy.daemon.commands import SHOW
+from pimpy.daemon.memory import tune_collector
 
 PIMCTL_PROGRAM = Path(sys.executable).parent / "pimctl"
 PIMCTL = [sys.executable, "-m", "pimpy.cli.pimctl"]
@@ -140,11 +141,13 @@ def test_counters(path: str) -> None:
     [
         (["sh", "nei"], ["show", "neighbors"]),
         (["sh", "n"], ["show", "neighbors"]),
-        (["SHOW", "NEIGHBOR"], ["show", "neighbors"]),
-        (["show", "mrt"], ["show", "mroute"]),
+        (["SHOW", "NEIGHBORS"], ["show", "neighbors"]),
+        (["-j", "show", "mrt"], ["-j", "show", "mroute"]),
+        (["show", "neighbor", "a2"], ["show", "neighbors", "a2"]),
+        (["sh", "neighb"], ["show", "neighbors"]),
         (["sh", "m", "x"], []),
         (["sh", "mr"], ["show", "mroute"]),
-        (["sh", "interface"], ["show", "interfaces"]),
+        (["sh", "interf"], ["show", "interfaces"]),
         (["sh", "ig", "gr"], ["show", "igmp", "groups"]),
         (["sh", "ig", "i"], ["show", "igmp", "interfaces"]),
         (["sh", "st"], ["show", "status"]),
@@ -163,13 +166,51 @@ def test_words_may_be_shortened(path: str, short: list[str], full: list[str]) ->
         assert "'m' could be mld or mroute" in done.output
 
 
+@pytest.mark.parametrize("words", ["neighbor", "interface", "mrt", "mrt detail", "crp", "pim", "compat detail"])
+def test_pimds_own_words_have_pimds_columns(path: str, daemon: FakeDaemon, words: str) -> None:
+    """What a script that was written for pimd reads: the reply of its protocol, with the headings in place."""
+    lines = pimd_text.answer(daemon, f"show {words}").splitlines()
+    drawn = [line[:-1].rstrip() if line.endswith(("_", "=")) else line for line in lines]
+    assert ctl(path, "show", *words.split()).splitlines() == drawn
+    bare = [line for line in lines if line[-1:] not in ("_", "=")]
+    assert ctl(path, "-t", "show", *words.split()).splitlines() == bare
+    underlined = ctl(path, "-p", "show", *words.split()).splitlines()
+    assert sum(set(line) == {"="} for line in underlined) == 2 * sum(line.endswith("=") for line in lines)
+
+
+def test_pimds_tables_are_drawn_on_a_terminal_as_pimd_does(path: str) -> None:
+    said = on_a_terminal(["-u", path, "show", "neighbor"], 60).replace("\r", "")
+    assert said.startswith(f"\x1b[4m{' ' * 60}\x1b[0m\nPIM Neighbor Table\n\x1b[7mInterface  ")
+    done = run("-u", path, "-j", "show", "compat")
+    assert done.returncode == 2 and "knows no JSON" in done.stderr
+
+
+def test_every_table_of_the_daemon_is_a_command() -> None:
+    commands = {name for name, command in show.commands.items() if not command.hidden}
+    assert commands == {name for name in SHOW if " " not in name}
+
+
+def test_debug(path: str, daemon: FakeDaemon) -> None:
+    ctl(path, "debug", "igmp,rpf")
+    ctl(path, "debug")
+    assert daemon.asked[-2:] == [("debug", "igmp,rpf"), ("debug",)]
+    assert ctl(path, "help", "debug").startswith("Usage: pimctl debug")
+
+
+@pytest.mark.parametrize("what", ["neighbors", "interfaces", "igmp", "mld", "mroute"])
+def test_an_interface_that_is_not_there_is_a_mistake(path: str, what: str) -> None:
+    done = run("-u", path, "show", what, "a1", "nope")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pimctl: 'nope' is ") and "no interface has that name" in done.stderr
+
+
 def test_filters(path: str) -> None:
     assert len(ctl(path, "show", "mroute", "232.1.1.1", "10.0.1.10").splitlines()) == 2
     assert len(ctl(path, "show", "mroute", "10.0.1.10").splitlines()) == 3
     assert len(ctl(path, "show", "neighbors", "ipv6").splitlines()) == 2
     done = run("-u", path, "show", "mroute", "eth0")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "pimctl: 'eth0' is neither a group nor a source, and no interface has that name\n"
+    assert done.stderr == "pimctl: 'eth0' is no group or source, and no interface has that name\n"
     assert [line.split()[0] for line in ctl(path, "show", "mroute", "a1").splitlines()[1:]] == ["232.1.1.1"]
     assert len(ctl(path, "show", "mroute", "a2", "ipv6").splitlines()) == 2
     assert len(ctl(path, "show", "mroute", "232.0.0.0/8").splitlines()) == 3
@@ -499,6 +540,17 @@ def test_watch(path: str) -> None:
     assert process.wait(10) == 0
 
 
+def test_json_is_a_line_for_each_row_whatever_stands_in_it(tmp_path: Path) -> None:
+    """pimctl passes rows on unread; what a name holds between two of its words is no end of a row."""
+    names = ["a,\tb", 'x"},\t{"y', "plain"]
+    where = str(tmp_path / "p.sock")
+    with serving(where, FakeDaemon({"neighbors": [neighbor(name) for name in names]})):
+        first, *lines, last = ctl(where, "-j", "show", "neighbors").splitlines()
+        none = ctl(where, "-j", "show", "neighbors", "10.9.9.9")
+    assert (first, last, len(lines), none) == ("[", "]", len(names), "[]\n")
+    assert sorted(json.loads(line.rstrip(","))["interface"] for line in lines) == sorted(names)
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     daemon = FakeDaemon({"mroute": [mroute(group=f"232.1.{n >> 8}.{n & 255}") for n in range(5000)]})
     where = str(tmp_path / "p.sock")
@@ -532,26 +584,16 @@ def test_nobody_waits_for_it(path: str) -> None:
     assert cost("-u", path, "show", "neighbors") < 0.150
 
 
-class Routing(FakeDaemon):
-    """A daemon whose entries are those of a router with many members, made into rows each time."""
-
-    def __init__(self, entries: int) -> None:
-        super().__init__()
-        bench = Bench(IPV4)
-        records = [Record(RecordType.ALLOW_NEW_SOURCES, bench.group(n), (bench.source(1),)) for n in range(entries)]
-        bench.take([bench.report(1, records[at : at + 100]) for at in range(0, entries, 100)])
-        self.router = bench.router
-
-    def rows(self, kind: str) -> list[Row]:
-        return list(self.router.rows(kind)) if kind == "mroute" else super().rows(kind)
-
-
 @pytest.mark.parametrize("how", [["show", "mroute"], ["-j", "show", "mroute"]], ids=["text", "json"])
 def test_ten_thousand_rows_in_half_a_second(tmp_path: Path, how: list[str]) -> None:
     """From the router's state to the text, of 5,000 entries with an outgoing interface each: all processes together."""
     where, daemon = str(tmp_path / "p.sock"), Routing(5000)
     assert len(daemon.rows("mroute")) == 10_000
+    tuned = gc.get_threshold()
+    tune_collector()  # as the daemon does
     with serving(where, daemon):
         seconds = cost("-u", where, *how)
         print(f"{seconds:.3f} s")
-        assert seconds < 1, "half a second, and as much again where others compute beside it"
+    gc.unfreeze()
+    gc.set_threshold(*tuned)
+    assert seconds < 0.5

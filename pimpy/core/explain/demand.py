@@ -69,10 +69,27 @@ def _nobody(case: Case) -> None:
         remedy = "receivers must name the source (IGMPv3 or MLDv2), or `ssm-map` names it for them"
         case.say("members", "ssm_without_source", text, PROBLEM, remedy=remedy)
         return
+    if case.ssm and case.source is None:
+        _of_no_source(case)
+        return
     text = "nobody asks for it: no host on a link of this router, no router downstream"
     remedy = f"at a receiver: pimctl join {format_address(case.group)}; here: pimctl show igmp (or mld) groups"
     sends = case.sg is not None and case.sg.register is not None and case.sg.register.state is State.JOIN
     case.say("members", "no_member", text, INFO if sends else PROBLEM, remedy=remedy)
+
+
+def _of_no_source(case: Case) -> None:
+    """There is no shared tree in the SSM range: a stream is a source and its group."""
+    group = format_address(case.group)
+    wanted = {s for m in case.router.memberships.values() if (r := m.link.groups.get(case.group)) for s in r.sources}
+    joined = {sg.source for sg in case.router.pim.tib.sg.values() if sg.group == case.group}
+    sources = [format_address(source) for source in sorted(wanted | joined)]
+    text = f"{group} is in the SSM range, where nobody can ask for a group alone: each source is a stream of its own"
+    if sources:
+        more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+        text += f"; known here are {', '.join(sources[:3])}{more}"
+    remedy = f"name the source: pimctl explain {sources[0] if sources else 'SOURCE'} {group}"
+    case.say("members", "ssm_names_a_source", text, PROBLEM, remedy=remedy)
 
 
 def _ssm_without_source(case: Case) -> int:

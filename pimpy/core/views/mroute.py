@@ -29,10 +29,8 @@ def rpf_state(router: Router, path: Path | None, rpf_prime: Neighbor | None, gro
         return "pending"
     if route.ifindex is None:
         return "no_route"
-    if macros.rpf_interface(router.pim, path) is None:
-        return "no_interface"
     if macros.rpf_interface(router.pim, path, group) is None:
-        return "border"
+        return "no_interface" if macros.rpf_interface(router.pim, path) is None else "border"
     if route.local:
         return "local"
     if rpf_prime is not None:

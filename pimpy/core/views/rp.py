@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pimpy.core.engine.events import RouteResolved
 from pimpy.core.pim import macros
 from pimpy.core.pim.candidate_rp import HOLDTIME_FACTOR
+from pimpy.core.pim.embedded import is_embedded
 from pimpy.core.pim.rp_set import Choice, Learned, Static, hash_value
 from pimpy.core.rows import BsrRow, CandidateRpRow, OfferRow, RpChoiceRow, RpfRow, RpRow, RpSetRow
 from pimpy.core.rpf import Path
@@ -32,7 +33,7 @@ def rp(router: Router) -> Iterator[RpRow]:
     groups: dict[Address | None, int] = {}
     for tree in router.pim.tib.groups.values():
         groups[tree.rp] = groups.get(tree.rp, 0) + 1
-        if tree.rp is not None and rp_set.choose(tree.group).rule == "embedded":
+        if tree.rp is not None and is_embedded(tree.group) and rp_set.choose(tree.group).rule == "embedded":
             sources.setdefault(tree.rp, set()).add("embedded")
     for address in sorted(sources):
         yield _rp(router, address, " ".join(sorted(sources[address])), groups.get(address, 0))
