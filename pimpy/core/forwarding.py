@@ -320,6 +320,8 @@ class Forwarding:
 
     def flush(self) -> None:
         """Emit what changed since the last time."""
+        if not self._changed:
+            return
         changed, self._changed = self._changed, {}
         anew, self._anew = self._anew, set()
         before, self._before = self._before, {}

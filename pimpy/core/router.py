@@ -109,7 +109,8 @@ class Router:
 
     def drain(self) -> list[Effect]:
         """What has to be done, in order, since the last call. Call it once after each batch of events."""
-        self.proxies.flush()
+        if self.proxies.ports:
+            self.proxies.flush()
         self.forwarding.flush()
         self.pim.outbox.flush()
         if self.vifs.resting:

@@ -17,7 +17,7 @@ effects are applied to a fake kernel, which refuses misuse, and a second time, w
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from random import Random
 from typing import Any
@@ -89,8 +89,9 @@ class Link:
             for port in list(self.ports.values()):
                 if port.node is not sender:
                     port.node.receive(port, packet)
+            asks = packet.is_query  # nothing else is of interest to a host
             for other in list(self.others):
-                if other is not sender:
+                if other is not sender and (asks or not isinstance(other, Host)):
                     other.receive(packet)
 
     def _carry(self, deliver: Callable[..., object], to: object, packet: Packet) -> None:
@@ -158,6 +159,8 @@ class Net:
         self._dirty: dict[str, Node] = {}
         self._moved: dict[Node, None] = {}
         """Routers whose next deadline may be another one."""
+        self._due: list[tuple[float, str, Node]] = []
+        """When routers want to be woken, a heap: (deadline, name, router). What is not so any more may be in it."""
         self._distances: dict[str, dict[str, tuple[str, str | None]]] = {}
         self._subnets: dict[bytes, str] = {}
 
@@ -236,18 +239,24 @@ class Net:
     def run_until(self, end: float) -> None:
         """Let time pass until `end`; everything that is due at `end` has happened then."""
         self._settle()
-        deadlines = {node: node.deadline() for node in self.nodes.values()}
+        self._due = [(node.deadline(), node.name, node) for node in self.nodes.values()]
+        heapify(self._due)
         self._moved.clear()
-        while (when := min(self._queue[0][0] if self._queue else FOREVER, *deadlines.values(), FOREVER)) <= end:
+        while (when := min(self._queue[0][0] if self._queue else FOREVER, self._next_deadline())) <= end:
             self.now = max(self.now, when)
-            for node, deadline in deadlines.items():
-                if deadline <= self.now:
-                    node.advance()
+            while self._due and self._due[0][0] <= self.now:
+                heappop(self._due)[2].advance()
             self._settle()
-            for node in self._moved:
-                deadlines[node] = node.deadline()
-            self._moved.clear()
         self.now = end
+
+    def _next_deadline(self) -> float:
+        """When the first router wants to be woken."""
+        for node in self._moved:
+            heappush(self._due, (node.deadline(), node.name, node))
+        self._moved.clear()
+        while self._due and self._due[0][0] != self._due[0][2].deadline():
+            heappop(self._due)
+        return self._due[0][0] if self._due else FOREVER
 
     def _settle(self) -> None:
         """Let everything happen that is due now."""

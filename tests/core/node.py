@@ -270,6 +270,15 @@ class Node:
         if self.router is None:
             return
         effects = self.router.drain()
+        if effects:
+            self._carry_out(effects)
+        if any(isinstance(effect, ReadTable) for effect in effects):
+            self.handle(self.kernel.contents_read())  # what is put right is looked at then
+        else:
+            self.net.checker.check(self)
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        assert self.router is not None
         for effect in effects:
             self._apply(effect)
         lasting = [effect for effect in effects if not isinstance(effect, (SendPacket, ReadCounters, ReadTable))]
@@ -279,10 +288,6 @@ class Node:
             for effect in lasting:
                 self.kernel.apply(effect, strict=False)
             assert self.kernel.contents() == before, f"{self.name}: twice is not once: {effects}"
-        if any(isinstance(effect, ReadTable) for effect in effects):
-            self.handle(self.kernel.contents_read())  # what is put right is looked at then
-            return
-        self.net.checker.check(self)
 
     def _apply(self, effect: Effect) -> None:
         match effect:

@@ -38,6 +38,12 @@ class Packet:
     ttl: int = 1
     router_alert: bool = True
 
+    @property
+    def is_query(self) -> bool:
+        """Whether it asks who is a member."""
+        codec = CODECS.get(self.protocol)
+        return codec is not None and codec.type_name(self.data) == "query"
+
     def pim(self, family: Family) -> pim.Message:
         """The PIM message in it."""
         return pim.decode(family, self.source, self.destination, self.data)

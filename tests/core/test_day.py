@@ -44,7 +44,7 @@ class Day:
     random: Random = field(init=False)
     net: Net = field(init=False)
     hosts: list[Host] = field(factory=list)
-    wishes: dict[Host, set[tuple[Address, Address | None]]] = field(factory=dict)
+    wishes: dict[Host, dict[tuple[Address, Address | None], None]] = field(factory=dict)
     sources: list[Address] = field(factory=list)
     happened: Counter[str] = field(factory=Counter)
     checked: Counter[bool] = field(factory=Counter)
@@ -77,7 +77,7 @@ class Day:
         for number in range(HOSTS):
             host = net.host(f"lan-{names[number % ROUTERS]}", 100 + number // ROUTERS)
             self.hosts.append(host)
-            self.wishes[host] = set()
+            self.wishes[host] = {}
 
     def group(self, number: int, ssm: bool) -> Address:
         four = self.family.size == 4
@@ -125,13 +125,13 @@ class Day:
         host = self.random.choice(self.hosts)
         wishes = self.wishes[host]
         if wishes and self.random.random() < 0.6:
-            group, source = wishes.pop()
+            (group, source), _ = wishes.popitem()
             host.want_no_more(group) if source is None else host.leave(group, source)
             return
         ssm = self.random.random() < 0.5
         group = self.group(self.random.randrange(GROUPS // 2), ssm)
         source = self.random.choice(self.sources) if ssm else None
-        wishes.add((group, source))
+        wishes[group, source] = None
         host.join(group, source) if source is not None else host.want_any(group)
         if self.random.random() < 0.5:
             self.net.packet(source or self.random.choice(self.sources), group)

@@ -238,6 +238,8 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what was said, a Hello before it where one is due (N7), and nothing to who is gone meanwhile."""
+        if not self._boxes:
+            return
         boxes, self._boxes = self._boxes, {}
         for (interface, address), said in boxes.items():
             neighbor = interface.neighbors.get(address)

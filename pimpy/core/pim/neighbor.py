@@ -54,6 +54,8 @@ class Neighbor:
     """How many of its messages of each type may come yet."""
     paced_until: float = 0.0
     """Until when a further change of its GenID makes us send nothing."""
+    heard: tuple[bytes, Hello] | None = None
+    """The bytes of its last Hello, and what they say: most are the same as the one before."""
 
     def __attrs_post_init__(self) -> None:
         self.liveness = Timer(self.interface.pim.heap, self, _liveness_expired)
@@ -303,7 +305,7 @@ def _new_neighbor(interface: PimInterface, source: Address, hello: Hello) -> Nei
 def _refreshed(neighbor: Neighbor, hello: Hello) -> None:
     """A further Hello of a known neighbour: what it says replaces what it said before."""
     old, neighbor.hello = neighbor.hello, hello
-    if old != hello or not _has_its_addresses(neighbor):
+    if (old is not hello and old != hello) or not _has_its_addresses(neighbor):
         _hello_changed(neighbor, old.addresses or ())
     if old.generation_id != hello.generation_id:
         _restarted(neighbor)

@@ -26,7 +26,7 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
         pim.warn(interface.name, "rate_limit", f"too many {kind} messages, some are dropped")
         return
     try:
-        message = wire.decode(pim.family, packet.source, packet.destination, packet.data)
+        message = _read(interface, packet)
     except Malformed as bad:
         _refuse(interface, packet, kind, bad.reason)
         return
@@ -44,6 +44,20 @@ def receive(interface: PimInterface, packet: PacketReceived) -> None:
     for note in message.notes if isinstance(message, (wire.Hello, JoinPrune)) else ():
         pim.refuse(interface.name, kind, note)
     _act_on(interface, packet, message)
+
+
+def _read(interface: PimInterface, packet: PacketReceived) -> wire.Message:
+    """The message in a packet. A neighbour mostly says the same Hello again, which is not taken apart once more."""
+    family = interface.pim.family
+    known = interface.neighbors.get(packet.source)
+    if known is None or packet.destination != family.all_pim_routers:
+        return wire.decode(family, packet.source, packet.destination, packet.data)
+    if known.heard is not None and known.heard[0] == packet.data:
+        return known.heard[1]
+    message = wire.decode(family, packet.source, packet.destination, packet.data)
+    if isinstance(message, wire.Hello):
+        known.heard = packet.data, message
+    return message
 
 
 TOLD = {
