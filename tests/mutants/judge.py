@@ -28,7 +28,7 @@ from mutants.reach import Map, Reach, function, later, run, test_file
 
 MEMORY = 3 << 30
 """Bytes of address space for a judge: a change may fill memory for ever."""
-PATIENCE = 20.0
+PATIENCE = 8.0
 """Seconds of processor that a test has, whatever it takes without a change: a change may run for ever."""
 FILES = 16
 """Files of tests at most that a new Python imports: those that are mostly about the module."""
@@ -92,18 +92,10 @@ class Court:
         return Verdict(killer, len(asked), len(names))
 
     def in_order(self, names: set[str], module: str) -> list[str]:
-        """Those that killed others in this module first, then of each file in turn the quickest; for IPv6 last."""
-        files: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            files[test_file(name)].append(name)
-        place = {}
-        for found in files.values():
-            found.sort(key=self.seconds)
-            firsts = list(dict.fromkeys(function(name) for name in found))  # a case of each, and then the others
-            found.sort(key=lambda name: (self.cases[function(name)].index(name), firsts.index(function(name))))
-            place.update({name: number for number, name in enumerate(found)})
+        """Those that killed others in this module first, then the quickest, cases beyond a function's first later."""
         kills = self.kills[module]
-        return sorted(names, key=lambda n: (-kills[n], later(n), place[n], self.seconds(n)))
+        number = {case: place for cases in self.cases.values() for place, case in enumerate(cases, 1) if case in names}
+        return sorted(names, key=lambda n: (-kills[n], later(n), self.seconds(n) * number[n], n))
 
     def within(self, names: list[str]) -> Iterator[str]:
         """As many as there is time for."""

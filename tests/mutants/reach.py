@@ -1,12 +1,11 @@
 """Which tests reach which lines of the core, and how long each takes: found by running all of them once.
 
-What was found is kept, and only what may have changed is looked at anew: the tests of a file that changed, and those
-that reach a module that changed.
+What was found is kept, and only the tests of a file that changed are looked at anew; where a module changed, what
+reached the old lines is taken to reach the new ones in their place.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -86,42 +86,50 @@ def explore(items: Iterable[pytest.Item], file: Path) -> None:
             found.flush()
 
 
-def fingerprint(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 class Map:
-    """What every test reaches, kept in a file."""
+    """What tests reach, kept in a file with the texts that it was found with."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        self.prints: dict[str, str] = kept.get("prints", {})
+        self.texts: dict[str, str] = kept.get("texts", {})
         self.tests = {name: Reach(*what) for name, what in kept.get("tests", {}).items()}
-        self.imported: dict[str, list[int]] = {}
-        """Lines that run when their module is imported."""
 
     def update(self, items: list[pytest.Item], jobs: int) -> None:
-        """Run the tests of which nothing is known, or not what holds now: of each function its first and last case."""
+        """Run the tests of which nothing is known, or not what holds now: of each function some cases."""
         cases: dict[str, list[pytest.Item]] = defaultdict(list)
         for item in items:
             cases[function(item.nodeid)].append(item)
-        items = [item for found in cases.values() for item in first_and_last(found)]
-        prints = dict(all_prints())
-        changed = {name for name, now in prints.items() if self.prints.get(name) != now}
+        items = [item for found in cases.values() for item in samples(found)]
+        texts = dict(all_texts())
+        changed = {path for path, text in self.texts.items() if texts.get(path) != text}
+        self._follow(changed, texts)
         names = {item.nodeid for item in items}
-        self.tests = {
-            name: reach
-            for name, reach in self.tests.items()
-            if name in names and test_file(name) not in changed and changed.isdisjoint(reach.lines)
-        }
+        self.tests = {n: found for n, found in self.tests.items() if n in names and test_file(n) not in changed}
         missing = [item for item in items if item.nodeid not in self.tests]
         for chunk in in_turn(missing, jobs, self.file):
             for name, *what in chunk:
                 self.tests[name] = Reach(*what)
-        self.prints = prints
+        self.texts = texts
         tests = {name: [one.seconds, one.lines, one.judge] for name, one in self.tests.items()}
-        self.file.write_text(json.dumps({"prints": prints, "tests": tests}))
+        self.file.write_text(json.dumps({"texts": texts, "tests": tests}))
+
+    def _follow(self, changed: set[str], texts: dict[str, str]) -> None:
+        """Modules changed: what reached lines that were replaced is taken to reach those that replace them."""
+        for module in changed & {module for one in self.tests.values() for module in one.lines}:
+            moved = moves(self.texts[module], texts.get(module, ""))
+            for one in self.tests.values():
+                if module in one.lines:
+                    one.lines[module] = sorted({new for old in one.lines[module] for new in moved.get(old, ())})
+
+
+def moves(old: str, new: str) -> dict[int, range]:
+    """By line of an old text: its lines in the new one."""
+    found = {}
+    for _, a, b, c, d in SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False).get_opcodes():
+        for line in range(a, b):
+            found[line + 1] = range(line + 1 - a + c, line + 2 - a + c) if b - a == d - c else range(c + 1, d + 1)
+    return found
 
 
 def in_turn(items: list[pytest.Item], jobs: int, file: Path) -> Iterator[list[Any]]:
@@ -141,16 +149,17 @@ def in_turn(items: list[pytest.Item], jobs: int, file: Path) -> Iterator[list[An
         part.unlink()
 
 
-def all_prints() -> Iterator[tuple[str, str]]:
+def all_texts() -> Iterator[tuple[str, str]]:
     for room in (*ROOMS, "tests/core", "tests/wire"):
         for path in sorted((ROOT / room).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), fingerprint(path)
+            yield str(path.relative_to(ROOT)), path.read_text()
 
 
-def first_and_last(cases: list[pytest.Item]) -> list[pytest.Item]:
-    """Of the cases of a function, for IPv4 if it has both families: the code is the same."""
+def samples(cases: list[pytest.Item]) -> list[pytest.Item]:
+    """Of the cases of a function the first and the last for IPv4, and one for IPv6."""
+    again = [item for item in cases if later(item.nodeid)]
     found = [item for item in cases if not later(item.nodeid)] or cases
-    return list(dict.fromkeys((found[0], found[-1])))
+    return list(dict.fromkeys((found[0], found[-1], *again[-1:])))
 
 
 def later(nodeid: str) -> bool:
