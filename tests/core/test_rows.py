@@ -374,6 +374,24 @@ def test_an_rp_its_range_and_its_choice(family: Family) -> None:
     assert (nobody.rule, nobody.rp_address, nobody.hash_value, nobody.is_selected) == ("ssm", None, None, False)
 
 
+def test_P2_who_stood_for_choice_and_with_which_hash_value(family: Family) -> None:
+    four = {"10.0.0.1": 1679372561, "10.0.0.2": 694951000, "192.168.7.1": 1269164561}
+    six = {"2001:db8::1": 1119349325, "2001:db8::2": 134927764, "2001:db8:0:7::9": 254021448}
+    values = four if family.size == 4 else six
+    stand = AsmStand(family, rp="none")
+    for text in values:
+        stand.r1.static_route(parse_address(text), "up", stand.nine)
+    said = tuple(StaticRp(parse_address(text), family.multicast, priority=4) for text in values)
+    stand.r1.configure(rp_addresses=said)
+    stand.run(1)
+    group = parse_address(by(family, "239.1.1.1", "ff0e::1234"))
+    rows = {row.rp_address: row for row in rp_of(stand.router, group)}
+    assert {text: row.hash_value for text, row in rows.items()} == values
+    best = by(family, "10.0.0.1", "2001:db8::1")
+    assert {text for text, row in rows.items() if row.is_selected} == {best}
+    assert {(row.priority, row.hash_mask_length) for row in rows.values()} == {(4, family.bits - 2)}
+
+
 def test_the_way_to_an_address(family: Family) -> None:
     stand = AsmStand(family)
     stand.say("Join(*,G)")
