@@ -240,6 +240,24 @@ def test_a_group_its_sources_and_its_hosts(family: Family) -> None:
     assert not [row for row in group_rows(bench.m, "eth0", bench.now) if row.row == "reporter"]
 
 
+def test_groups_hosts_and_sources_of_all_interfaces(family: Family) -> None:
+    stand = Stand(family, config=Config(phyints=(Phyint("down", immediate_leave="tracked"),)))
+    source, group = stand.channel()
+    stand.host("down").join(group, source)
+    stand.host("up").join(group, source)
+    stand.run(2)
+    kinds = {kind: [(row.interface, row.row) for row in stand.rows(kind)] for kind in ("gmp_groups", "gmp_sources")}
+    assert kinds["gmp_groups"] == [(name, row) for name in ("down", "up") for row in ("group", "source")]
+    assert kinds["gmp_sources"] == [("down", "source"), ("up", "source")]
+    hosts = [(row.interface, row.reporter_address) for row in stand.rows("gmp_hosts") if row.row == "reporter"]
+    assert hosts == [("down", format_address(stand.host("down").address))], "tracked where the leave is immediate"
+    rows = {row.interface: row for row in stand.rows("gmp_interfaces")}
+    assert sorted(rows) == ["down", "up"]
+    assert (rows["down"].groups_count, rows["down"].queries_sent >= 2, rows["down"].refused) == (1, True, 0)
+    received = rows["down"].reports_v3_received if family.size == 4 else rows["down"].reports_v2_received
+    assert received >= 2
+
+
 def test_static_routes_joins_and_their_entries(family: Family) -> None:
     stand = StaticStand(family)
     s, g = stand.source(), stand.group()

@@ -18,6 +18,8 @@ import pytest
 from mutants.judge import failure, quiet
 from mutants.options import OPTIONS, ordered
 
+IMPORT = "the import"
+
 
 class Judge:
     """A plugin of pytest: runs what it is told to, in that order."""
@@ -27,7 +29,7 @@ class Judge:
         self.told = told
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        killer = failure(ordered(session.items, self.names), self.told)
+        killer = IMPORT if session.testsfailed else failure(ordered(session.items, self.names), self.told)
         os.write(self.told, b"\n" + killer.encode())
         os._exit(0)
 
@@ -54,7 +56,7 @@ def main() -> None:
     signal.setitimer(signal.ITIMER_PROF, 60)
     import_changed(said["path"], said["source"])
     files = dict.fromkeys(name.partition("::")[0].removeprefix("tests/core/") for name in said["names"])
-    os.write(told, b"\nwhen imported")
+    os.write(told, b"\n" + IMPORT.encode())
     pytest.main([*OPTIONS, *(file.replace("tests/", "../") for file in files)], plugins=[Judge(said["names"], told)])
     os._exit(1)
 

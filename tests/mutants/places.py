@@ -1,9 +1,10 @@
 """What can be changed: Cosmic Ray's changes of the kinds in OPERATORS, at places where one can change behaviour.
 
 A comparison moved by one or turned round, `and` for `or`, a number more or less, a condition negated, a bit operation
-swapped, a loop left out. Three things are not changed, as no behaviour that anybody was promised hangs on them:
+swapped, a loop left out. Some things are not changed, as no behaviour that anybody was promised hangs on them:
 
-- annotations, and what is there for the type checker only: nobody runs them;
+- annotations, names of types (`Event = A | B`), and what is there for the type checker only: nobody uses them;
+- the words of an exception: who meets them reads the code, or has its reason word;
 - how attrs builds a class (`eq=False` of a decorator, `init=False` of a field; defaults are changed): it is about what
   mistakes of ours Python notices, and most changes would fail all tests at once and embellish the figure;
 - `strict=` of `zip`, for the same reason.
@@ -99,10 +100,26 @@ def silent_parts(node: ast.AST) -> Iterator[Any]:
                 yield returns
         case ast.AnnAssign(annotation=annotation):
             yield annotation
+        case ast.Assign(value=ast.BinOp(op=ast.BitOr()) as value) if is_type(value):
+            yield value
+        case ast.Raise(exc=ast.Call(args=words)):
+            yield from (word for word in words if isinstance(word, ast.JoinedStr))
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             yield node
         case ast.Call(func=ast.Name(id=name), keywords=keywords) if name in BUILDERS:
             yield from (keyword for keyword in keywords if keyword.arg in OPTIONS)
+
+
+def is_type(node: ast.expr) -> bool:
+    """Whether an expression is a union of types: names of classes, `None`, and `|` only."""
+    match node:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return is_type(left) and is_type(right)
+        case ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)):
+            return name[0].isupper() and not name.isupper()
+        case ast.Constant(value=None):
+            return True
+    return False
 
 
 @cache
