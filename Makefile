@@ -86,7 +86,7 @@ fuzz: build
 	@cd tests/core && PYTHONPATH=.:.. ../../$(PYTHON) -m fuzzing --messages 1000000 $(FUZZ)
 
 mutants: build
-	@$(PIP) install 'cosmic-ray>=8.3'
+	@$(PIP) install 'cosmic-ray>=8.3' 'coverage>=7'
 	@cd tests && ../$(PYTHON) -m mutants $(MUTANTS)
 
 install uninstall:

@@ -23,8 +23,7 @@ from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF, USABLE_VIFS
 from pimpy.core.pim import data, macros, trees
 from pimpy.core.pim.instance import HOLDTIME_FACTOR, HOLDTIME_FOREVER
 from pimpy.wire.family import Address
-from pimpy.wire.join_prune import SG as SG_FLAGS
-from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune
+from pimpy.wire.join_prune import STAR_G, GroupSet, JoinPrune
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
@@ -81,12 +80,9 @@ class Adoption:
 
     def _prune(self, interface: PimInterface, group_set: GroupSet, when: float) -> None:
         held = self.router.forwarding.held
-        joined = {address for address, flags in group_set.joins if flags == SG_FLAGS}
         for address, flags in group_set.prunes:
             if flags == STAR_G:
                 entries = held.of_group(group_set.group)
-            elif flags == SG_RPT and address in joined:
-                continue
             else:
                 found = held.get(address + group_set.group)
                 entries = [] if found is None else [found]

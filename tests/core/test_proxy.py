@@ -90,6 +90,17 @@ def test_x3_only_the_querier_forwards_downstream(family: Family) -> None:
     assert stand.data(s, g) == {"d1", "d2"}, "it is gone: we query again"
 
 
+def test_x3_a_proxy_with_one_link_follows_its_querier(family: Family) -> None:
+    stand = ProxyStand(family, downs=("d1",))
+    g, s = stand.group(), stand.source()
+    stand.host("d1").want_any(g)
+    stand.run(1)
+    assert stand.data(s, g) == {"d1"}
+    stand.asker("d1", 1).query()
+    stand.run(0.1)
+    assert stand.data(s, g) == set()
+
+
 def test_x3_unless_told_to_forward_always(family: Family) -> None:
     stand = ProxyStand(family, {"always_forward": True})
     g = stand.group()

@@ -263,7 +263,7 @@ class BsrZone:
     def rp_set_changed(self) -> None:
         """Our C-RP-Set is another one: a message soon, BS_Min_Interval after the last at the earliest (3.3)."""
         if self.elected:
-            self.bst.no_later_than(max(self.now, (self.sent or 0.0) + self.routing.times.min_interval))
+            self.bst.no_later_than(self._soonest())
 
     def close(self) -> None:
         """The zone is no more."""
@@ -320,11 +320,15 @@ class BsrZone:
 
     def assert_election(self) -> None:
         """Originate BSM, but BS_Min_Interval after the last one at the earliest (3.3; conformance B7)."""
-        due = (self.sent or 0.0) + self.routing.times.min_interval
+        due = self._soonest()
         if due <= self.now:
             self.become_elected()
         else:
             self.bst.no_later_than(due)
+
+    def _soonest(self) -> float:
+        """When another BSM may be originated: BS_Min_Interval after the last one (3.3)."""
+        return self.now if self.sent is None else max(self.now, self.sent + self.routing.times.min_interval)
 
     def refresh(self) -> None:
         """Refresh RP-Set: as if the last message had just been received."""

@@ -161,14 +161,14 @@ class PimInterface:
         settings = self.pim.settings
         if not self.lan_delay_enabled:
             return 0.5  # Propagation_delay_default
-        return max(settings.propagation_delay, *(d.propagation_delay / 1000 for d in self._delays()), 0.0)
+        return max((settings.propagation_delay, *(d.propagation_delay / 1000 for d in self._delays())))
 
     def effective_override_interval(self) -> float:
         """Effective_Override_Interval(I) of 4.3.3, seconds."""
         settings = self.pim.settings
         if not self.lan_delay_enabled:
             return 2.5  # t_override_default
-        return max(settings.override_interval, *(d.override_interval / 1000 for d in self._delays()), 0.0)
+        return max((settings.override_interval, *(d.override_interval / 1000 for d in self._delays())))
 
     def suppression_enabled(self) -> bool:
         """Suppression_Enabled(I) of 4.3.3; off only if all neighbours set the T bit, and we do (N14)."""
