@@ -1,6 +1,6 @@
 """The command line.
 
-    python -m mutants [--sample 150] [--seed 1] [--seconds 60] [--minutes 60] [--map FILE] [pimpy/core/pim]
+python -m mutants [--sample 150] [--seed 1] [--seconds 60] [--minutes 60] [--map FILE] [pimpy/core/pim]
 """
 
 from __future__ import annotations
