@@ -61,8 +61,8 @@ class Forwarding:
         self._emit = emit
         self._wanted: dict[bytes, tuple[int, int]] = {}
         """(incoming vif, mask of outgoing vifs) by `source + group`, as PIM wants it."""
-        self._claims: dict[bytes, dict[int, tuple[int, int]]] = {}
-        """The same as others want it, by STATIC or PROXY: these hold before what PIM wants."""
+        self._claims: tuple[dict[bytes, tuple[int, int]], dict[bytes, tuple[int, int]]] = ({}, {})
+        """The same as others want it, of STATIC and of PROXY: these hold before what PIM wants."""
         self._changed: dict[bytes, tuple[Address, Address]] = {}
         """What has to be told to the kernel: (source, group) by key."""
         self._negatives: dict[bytes, Negative] = {}
@@ -83,11 +83,12 @@ class Forwarding:
         """As `set`, for STATIC or PROXY."""
         key = source + group
         wanted = (iif, oifs & ~(1 << iif))
-        claims = self._claims.setdefault(key, {})
-        if claims.get(owner) != wanted:
-            claims[owner] = wanted
+        claims = self._claims[owner]
+        if claims.get(key) != wanted:
+            claims[key] = wanted
             self._changed[key] = source, group
-            self._drop_negative(key)
+            if self._negatives:
+                self._drop_negative(key)
             if owner == STATIC and (held := self.held.get(key)) is not None:
                 self.held.drop(held)
             elif owner == PROXY:  # members that have not answered yet may want the rest
@@ -96,23 +97,23 @@ class Forwarding:
     def release(self, owner: int, source: Address, group: Address) -> None:
         """`owner` does not want to route (source, group) any more; the next one's wish holds."""
         key = source + group
-        claims = self._claims.get(key)
-        if claims is not None and claims.pop(owner, None) is not None:
+        if self._claims[owner].pop(key, None) is not None:
             self._changed[key] = source, group
-            if not claims:
-                del self._claims[key]
 
     def owner(self, source: Address, group: Address) -> int | None:
         """Who of STATIC and PROXY has the entry, None if neither."""
-        claims = self._claims.get(source + group)
-        return min(claims) if claims else None
+        key = source + group
+        return next((owner for owner, claims in enumerate(self._claims) if key in claims), None)
 
     def claimed(self) -> list[tuple[Address, Address, int, int, int]]:
         """(source, group, owner, iif, oifs) of all entries that are not PIM's."""
+        static, _ = self._claims
         found = []
-        for key, claims in self._claims.items():
-            owner, half = min(claims), len(key) // 2
-            found.append((key[:half], key[half:], owner, *claims[owner]))
+        for owner, claims in enumerate(self._claims):
+            for key, wanted in claims.items():
+                if claims is static or key not in static:
+                    half = len(key) // 2
+                    found.append((key[:half], key[half:], owner, *wanted))
         return found
 
     def standing(self, source: Address, group: Address) -> tuple[int, int] | None:
@@ -136,8 +137,11 @@ class Forwarding:
         return None if entry is None else (entry[0], key not in self._negatives)
 
     def _standing(self, key: bytes) -> tuple[int, int] | None:
-        claims = self._claims.get(key) if self._claims else None
-        return claims[min(claims)] if claims else self._wanted.get(key)
+        return self._claimed(key) or self._wanted.get(key)
+
+    def _claimed(self, key: bytes) -> tuple[int, int] | None:
+        static, proxy = self._claims
+        return static.get(key) or proxy.get(key)
 
     def set(self, source: Address, group: Address, iif: int, oifs: int, behind_registers: bool = False) -> None:
         """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2).
@@ -283,7 +287,8 @@ class Forwarding:
         self.rewrite()
         self._wanted.clear()
         self._behind.clear()
-        self._claims.clear()
+        for claims in self._claims:
+            claims.clear()
         for key in list(self._negatives):
             self._drop_negative(key)
         for held in self.held.all():
@@ -292,7 +297,7 @@ class Forwarding:
     def _ours(self) -> dict[bytes, None]:
         held = [held.key for held in self.held.all() if held.iif is not None]
         negatives = [key for key, negative in self._negatives.items() if negative.told]
-        return dict.fromkeys((*self._wanted, *self._claims, *held, *negatives))
+        return dict.fromkeys((*self._wanted, *self._claims[STATIC], *self._claims[PROXY], *held, *negatives))
 
     def differences(self, found: dict[bytes, tuple[int | None, int]]) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Where the kernel's table, `found`, is not as it should be: what it lacks, what is other, what is too much.
@@ -306,7 +311,7 @@ class Forwarding:
         return lacking, others, [key for key in known if key not in ours]
 
     def _leaves_behind(self, key: bytes) -> bool:
-        return key in self._behind and key not in self._claims
+        return key in self._behind and self._claimed(key) is None
 
     def _in_kernel(self, key: bytes) -> tuple[int, int] | None:
         """The entry as the kernel itself has it."""
@@ -325,15 +330,20 @@ class Forwarding:
         changed, self._changed = self._changed, {}
         anew, self._anew = self._anew, set()
         before, self._before = self._before, {}
-        for key in changed.keys() & self.refused.keys():
-            del self.refused[key]
+        if self.refused:
+            for key in changed.keys() & self.refused.keys():
+                del self.refused[key]
+        behind = self._behind
         for key, (source, group) in changed.items():
             entry = self.installed(key)
             if entry is None:
                 self._told_wrong.pop(key, None)
                 self._emit(DelMfc(source, group))
+            elif anew or behind or before:
+                leaves_behind = self._leaves_behind(key)
+                self._emit(SetMfc(source, group, *entry, key in anew, leaves_behind, before.get(key)))
             else:
-                self._emit(SetMfc(source, group, *entry, key in anew, self._leaves_behind(key), before.get(key)))
+                self._emit(SetMfc(source, group, *entry))
 
     def _held_changed(self, held: Held) -> None:
         self._changed[held.key] = held.source, held.group

@@ -39,7 +39,7 @@ class Rule:
     flows: dict[bytes, Flow] = field(factory=dict)
 
 
-@define(eq=False, repr=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Flow:
     """A stream that has an entry."""
 
@@ -245,11 +245,12 @@ class StaticRoutes:
 
     def no_cache(self, vif: int, source: Address, group: Address) -> bool:
         """The kernel asks for a stream that came in by `vif`; whether a rule answers."""
-        flow = self.flows.get(source + group)
-        if flow is not None:
+        if not self.rules:
+            return False  # nor is there any stream of one
+        if source + group in self.flows:
             self.forwarding.tell_again(source, group)
             return True
-        rule = self._find(vif, source, group) if self.rules else None
+        rule = self._find(vif, source, group)
         if rule is None or not self.family.is_unicast(source):
             return False
         if len(self.flows) >= MAX_FLOWS:
@@ -307,10 +308,11 @@ class StaticRoutes:
             self._give(flow, rule, vif)
 
     def _begin(self, rule: Rule, source: Address, group: Address, vif: int) -> None:
-        flow = Flow(rule, source, group, vif)
-        self.flows[source + group] = rule.flows[source + group] = flow
-        self._claim(flow)
-        self._arm()
+        key = source + group
+        self.flows[key] = rule.flows[key] = Flow(rule, source, group, vif)
+        self.forwarding.claim(STATIC, source, group, vif, rule.oifs)
+        if not self._flush_timer.running:
+            self._arm()
 
     def _give(self, flow: Flow, rule: Rule, vif: int) -> None:
         """The stream belongs to `rule` from now on, and comes in by `vif`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pimpy.core.engine import events
+from pimpy.core.engine.counters import CounterKey
 from pimpy.core.engine.effects import ForwardPacket
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
 from pimpy.core.pim import asserts, data, macros, trees
@@ -18,8 +19,11 @@ REGISTER_PATIENCE = 1.0
 """Seconds that the kernel holds a packet out of a Register until the Register itself is read and judged."""
 
 
+_NOCACHE: CounterKey = ("-", "kernel", "rx", "nocache", "")
+
+
 def no_cache(router: Router, event: events.NoCache) -> None:
-    router.counters.add("-", "kernel", "rx", "nocache")
+    router.counters.count(_NOCACHE)
     tunnel = event.vif == REGISTER_VIF and router.pim.register_vif
     known = tunnel or router.vifs.owner(event.vif) is not None
     if not known or not router.ssm.usable(event.group):

@@ -140,12 +140,15 @@ class Driver:
             asyncio.get_running_loop().call_soon(self._follow)
 
     def _without_notices(self, drained: list[Effect]) -> list[Effect]:
+        rest: list[Effect] = []
         for effect in drained:
-            if isinstance(effect, Notice):
+            if type(effect) is Notice:
                 self._notice(effect)
-            elif isinstance(effect, Installed) and self.installed is not None:
+            elif type(effect) is not Installed:
+                rest.append(effect)
+            elif self.installed is not None:
                 self.installed(effect)
-        return [effect for effect in drained if not isinstance(effect, (Notice, Installed))]
+        return rest
 
     def _arm(self) -> None:
         """Come back at the router's next deadline."""

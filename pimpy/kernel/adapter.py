@@ -141,6 +141,13 @@ def _changes(effects: Sequence[SetMfc | DelMfc]) -> tuple[list[SetMfc | DelMfc],
     return anew, [*((gone.source, gone.group) for gone in anew), *changes] if anew else changes
 
 
+def _any_behind(effects: Sequence[SetMfc | DelMfc]) -> bool:
+    for effect in effects:  # noqa: SIM110  (asked of every entry: an any() would cost as much again)
+        if type(effect) is SetMfc and effect.behind_registers:
+            return True
+    return False
+
+
 def _answer(effect: SetMfc | DelMfc) -> Change:
     """What becomes of packets of a stream that had no entry."""
     if type(effect) is not SetMfc:
@@ -231,6 +238,8 @@ class Adapter:
         name them and removed after, the register table written before entries lead to the register tunnel, packets
         sent when all that stands.
         """
+        if len(effects) == 1 and type(effects[0]) in (SetMfc, DelMfc):
+            return self._write(effects)  # type: ignore[arg-type]  # a stream that came by itself needs no plan
         plan = _Plan()
         plan.sort(effects)
         events = self._join(plan, JoinGroup) if plan.joins else []
@@ -393,8 +402,9 @@ class Adapter:
         before = self._behind.copy() if self._behind else self._behind
         holding = self.registers.holding()
         errors = self.table.change(self._lead_behind(effects, changes))
-        for source, group in before - self._behind if before else ():
-            self.registers.follow(source, group, 0)  # after the write: the copies of what came before are still ours
+        if before:
+            for source, group in before - self._behind:
+                self.registers.follow(source, group, 0)  # after the write: copies of what came before are still ours
         if holding:
             self.registers.release([_answer(effect) for effect in effects[len(anew) :]])
         if not any(errors):
@@ -407,7 +417,7 @@ class Adapter:
 
     def _lead_behind(self, effects: Sequence[SetMfc | DelMfc], changes: list[Change]) -> list[Change]:
         """The changes as the kernel is to have them: what leaves behind its Registers leads to the tunnel alone."""
-        if not self._behind and not any(type(effect) is SetMfc and effect.behind_registers for effect in effects):
+        if not self._behind and not _any_behind(effects):
             return changes
         written, tunnel = changes.copy(), 0 if self._tunnel is None else 1 << self._tunnel
         for at, effect in enumerate(effects):

@@ -64,7 +64,7 @@ class Table:
         self._fd = sockets.mroute
         self._family = sockets.family.number
         self._number = sockets.kernel_table
-        self._thresholds = bytearray(b"\x01" * VIFS)
+        self._thresholds = b"\x01" * VIFS
         self._netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, _NETLINK_ROUTE)
         with suppress(OSError):  # then the kernel itself leaves out other tables; older ones send all
             self._netlink.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
@@ -73,7 +73,7 @@ class Table:
     @property
     def thresholds(self) -> bytes:
         """The TTL that packets must have, at least, as they leave by each virtual interface; IPv6 heeds none."""
-        return bytes(self._thresholds) if self._family == AF_INET else b"\x01" * VIFS
+        return self._thresholds if self._family == AF_INET else b"\x01" * VIFS
 
     def add_vif(self, vif: int, ifindex: int, threshold: int) -> None:
         """Make `ifindex` the virtual interface `vif`, in place of what was there; nothing if it is.
@@ -86,7 +86,7 @@ class Table:
                 self.del_vif(vif)
             _mroute.add_vif(self._fd, self._family, vif, ifindex, threshold, False)
         self.vifs[vif] = wanted
-        self._thresholds[vif] = threshold
+        self._thresholds = b"".join((self._thresholds[:vif], bytes((threshold,)), self._thresholds[vif + 1 :]))
 
     def add_register_vif(self, vif: int) -> None:
         """Make the register tunnel (`pimreg`) the virtual interface `vif`; nothing if it is."""
@@ -110,13 +110,12 @@ class Table:
             del self.vifs[vif]
         return gone
 
-    def change(self, changes: Iterable[Change]) -> list[int]:
+    def change(self, changes: list[Change]) -> list[int]:
         """Write entries in one call; an errno for each change, 0 where it was made.
 
         To delete what is not there is no error.
         """
-        changes = list(changes)
-        errors = _mroute.change_mfc(self._fd, self._family, changes, bytes(self._thresholds))
+        errors = _mroute.change_mfc(self._fd, self._family, changes, self._thresholds)
         if errno.ENOENT in errors:
             for i, change in enumerate(changes):
                 if errors[i] == errno.ENOENT and len(change) == 2:

@@ -11,7 +11,7 @@ from static_stand import StaticStand
 
 from pimpy.config.model import Config
 from pimpy.config.routes import Static, StaticJoin, StaticRoute
-from pimpy.core.engine.events import FlushIdle
+from pimpy.core.engine.events import FlushIdle, NoCache
 from pimpy.core.prefixes import PrefixTree
 from pimpy.wire.family import IPV4, IPV6, Family, Prefix
 
@@ -332,7 +332,7 @@ def test_prefix_tree() -> None:
 
 
 def test_ten_thousand_rules_cost_no_more_than_100_us_an_upcall(family: Family) -> None:
-    """Only the look-up is timed; the best of many is taken, since the machine is shared."""
+    """From the kernel's question to the effect that answers it; the best of many, since the machine is shared."""
     stand = StaticStand(family)
     stand.net.checker.on = False
     lengths = range(24, 33) if family is IPV4 else range(112, 129)
@@ -342,15 +342,19 @@ def test_ten_thousand_rules_cost_no_more_than_100_us_an_upcall(family: Family) -
         mask = (1 << family.bits) - (1 << family.bits - length)
         base = int.from_bytes(stand.group(number * 5 % 65536), "big") & mask
         routes.append(StaticRoute("a", None, Prefix(base.to_bytes(family.size, "big"), length), ("b",)))
-    stand.router.static.configure(Static(tuple({route.key: route for route in routes}.values())))
-    stand.net.run(0)
-    vif = 0
-    best = 1.0
-    for start in range(0, 60_000, 3000):
-        began = time.perf_counter()
-        for number in range(start, start + 100):
-            stand.router.static._find(vif, stand.source(), stand.group(number))
-        best = min(best, (time.perf_counter() - began) / 100)
+    stand.follow(*{route.key: route for route in routes}.values())
+    router, best = stand.router, 1.0
+    vif = next(interface.vif for interface in router.interfaces.values() if interface.name == "a")
+    assert vif is not None
+    for start in range(0, 48_000, 2400):
+        questions = [NoCache(vif, stand.source(), stand.group(number)) for number in range(start, start + 100)]
+        answered = 0
+        began = time.thread_time()
+        for question in questions:
+            router.handle(question, stand.net.now)
+            answered += len(router.drain())
+        best = min(best, (time.thread_time() - began) / 100)
+        assert answered == 2 * len(questions), "an entry, and the word of it for a script"
     assert best < 100e-6, f"{best * 1e6:.1f} us"
 
 

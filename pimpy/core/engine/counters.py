@@ -19,6 +19,10 @@ class Counters:
         key = (interface, protocol, direction, kind, reason)
         self.values[key] = self.values.get(key, 0) + amount
 
+    def count(self, key: CounterKey) -> None:
+        """Count one, by a key that stands ready."""
+        self.values[key] = self.values.get(key, 0) + 1
+
     def total(self, protocol: str, direction: str, kind: str, reason: str = "") -> int:
         """The sum over all interfaces."""
         return sum(

@@ -89,9 +89,12 @@ static void lead(const struct registers *registers, const struct held *held, int
 
 void hold_stream(struct registers *registers, const struct message *message, uint64_t now)
 {
-    struct held *held = calloc(1, sizeof *held), *before = NULL, copy, **place;
+    struct held *held, *before = NULL, copy, **place;
     int tunnel = -1;
 
+    if (__atomic_load_n(&registers->tunnel, __ATOMIC_RELAXED) < 0)
+        return;
+    held = calloc(1, sizeof *held);
     /* The owner may have been faster: it does not wait for the kernel's question where it knows the stream. */
     if (held == NULL || has_mfc(registers->mroute, registers->family, message->source, message->destination)) {
         free(held);

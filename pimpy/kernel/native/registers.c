@@ -243,7 +243,7 @@ static PyObject *registers_hold(PyObject *self, PyObject *args)
         to_number(vif_object, "vif", -1, VIFS - 1, &vif) < 0)
         return NULL;
     pthread_mutex_lock(&registers->lock);
-    registers->tunnel = (int)vif;
+    __atomic_store_n(&registers->tunnel, (int)vif, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&registers->lock);
     Py_RETURN_NONE;
 }
