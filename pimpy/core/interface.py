@@ -33,7 +33,10 @@ class Interface:
     """The proxy that it belongs to: PIM does not run on it (conformance X6)."""
     mask: int = field(init=False, default=0)
     """1 << vif, or 0 without a vif."""
+    routable: Address | None = field(init=False, default=None)
+    """The first of its addresses that routers elsewhere can answer to."""
     _primary: Address | None = field(init=False, default=None)
+    _subnets: tuple[Prefix, ...] = field(init=False, default=())
 
     @property
     def name(self) -> str:
@@ -49,14 +52,17 @@ class Interface:
         """These are its addresses now. The primary one stays as long as it is among them: IPv6 puts new ones first."""
         usable = [a for a, _ in addresses if self.family.size == 4 or self.family.is_link_local(a)]
         self.addresses = addresses
+        self.routable = next((a for a, _ in addresses if not self.family.is_link_local(a)), None)
+        self._subnets = tuple(Prefix(own, length) for own, length in addresses)
         if self._primary not in usable:
             self._primary = usable[0] if usable else None
 
     def holds(self, address: Address) -> bool:
         """Whether `address` lies in a subnet of the link, one of `altnet` included."""
-        if any(Prefix(own, length).covers(address) for own, length in self.addresses):
-            return True
-        return any(subnet.covers(address) for subnet in self.phyint.altnets)
+        for subnet in self._subnets:
+            if subnet.covers(address):
+                return True
+        return bool(self.phyint.altnets) and any(subnet.covers(address) for subnet in self.phyint.altnets)
 
     def address(self) -> Address | None:
         """The address that our messages carry, in IPv6 a link-local one (RFC 7761 4.3.1)."""
