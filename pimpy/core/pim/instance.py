@@ -204,12 +204,11 @@ class Pim:
         is one (4.4.1), unless the configuration names another."""
         if self.register_source is not None:
             return self.register_source
-        interfaces = sorted(self.interfaces.values(), key=lambda i: (i.ifindex != sg.path.ifindex, i.ifindex))
-        for interface in interfaces:
-            for address, _ in interface.link.addresses:
-                if not self.family.is_link_local(address):
-                    return address
-        return None
+        on_link = self.interfaces.get(sg.path.ifindex) if sg.path.ifindex is not None else None
+        if on_link is not None and on_link.link.routable is not None:
+            return on_link.link.routable
+        others = (self.interfaces[ifindex].link.routable for ifindex in sorted(self.interfaces))
+        return next((address for address in others if address is not None), None)
 
     def need_register_vif(self) -> None:
         """The register tunnel is wanted: this router is a DR with a source, or an RP (4.4)."""

@@ -92,8 +92,7 @@ def _join_of_tree(interface: PimInterface, group: Address, source: Address, flag
         if (sg := pim.tib.sg.get(source + group)) is not None:
             downstream_rpt.receive(interface, sg, downstream_rpt.Event.RECEIVE_JOIN_RPT)
         return
-    tree = pim.tib.groups.get(group)
-    if source != (pim.rp_set.rp(group) if tree is None else tree.rp):
+    if source != trees.rp(pim, group):
         pim.refuse(interface.name, "join_prune", "jp_wrong_rp")  # silently dropped, the rest is used (J8)
         return
     star = trees.obtain_star_limited(pim, group, _asker(interface))

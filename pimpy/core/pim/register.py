@@ -138,10 +138,10 @@ def _write_table(registering: Registering) -> None:
     if address is None:
         _forget_in_table(registering)
         return
-    wanted = SetRegister(sg.source, sg.group, address, registering.rp, registering.state is not State.JOIN)
-    if wanted != told:
-        registering.told = wanted
-        sg.pim.emit(wanted)
+    stopped = registering.state is not State.JOIN
+    if told is None or (told.address, told.rp, told.stopped) != (address, registering.rp, stopped):
+        registering.told = SetRegister(sg.source, sg.group, address, registering.rp, stopped)
+        sg.pim.emit(registering.told)
 
 
 def source_changed(pim: Pim) -> None:
@@ -198,7 +198,7 @@ def receive(interface: PimInterface, outer: PacketReceived, message: wire.Regist
         pim.refuse(interface.name, "register", "reg_ssm")
         _send_stop(interface, destination, source, group, inner_source)
         return
-    rp = pim.rp_set.rp(group)
+    rp = trees.rp(pim, group)
     from_member = pim.anycast.takes(rp, source, destination)
     if (rp != destination and not from_member) or not pim.is_mine(destination):
         if pim.anycast.is_stray(rp, destination):

@@ -112,6 +112,12 @@ def obtain_tree(pim: Pim, group: Address) -> Group:
     return tree
 
 
+def rp(pim: Pim, group: Address) -> Address | None:
+    """RP(G), None if there is none: that of the group's tree, if it has one."""
+    tree = pim.tib.groups.get(group)
+    return pim.rp_set.rp(group) if tree is None else tree.rp
+
+
 def _map(pim: Pim, tree: Group) -> None:
     """RP(G), and the way there; the kernel's tunnel where it is ourselves.
 
@@ -234,6 +240,7 @@ def _settle_star(star: StarG) -> None:
 
 
 def _settle_sg(sg: SG) -> None:
+    sg.touched = True  # what is touched by what begins here, the rest of it looks at anyway
     unread = sg.flow is not None and sg.flow.unread and sg.path.route is not None
     if sg.tree is not None:
         data.look_at_found(sg)
@@ -242,6 +249,7 @@ def _settle_sg(sg: SG) -> None:
         sg.pim.anycast.end_unwanted(sg)
         register.settle(sg)
         sg.pim.anycast.settle(sg)
+    sg.touched = False
     was_joined = sg.joined
     upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
     if sg.joined and not was_joined:

@@ -57,7 +57,8 @@ def _look_at_rpf_prime(sg: SG) -> None:
     if rpt is None:
         return
     rpt.rpf = macros.rpf_prime_rpt(sg)
-    diverged, rpt.diverged = rpt.diverged, star is not None and rpt.rpf is not macros.rpf_prime_star(star)
+    differs = bool(sg.asserts) and star is not None and rpt.rpf is not macros.rpf_prime_star(star)
+    diverged, rpt.diverged = rpt.diverged, differs  # only the winner of an Assert of (S,G) makes a difference
     if diverged and not rpt.diverged and rpt.rpf is not None:
         step(sg, Event.RPF_PRIME_IS_STARS)
 
