@@ -218,9 +218,9 @@ class Forwarding:
         """(incoming vif, mask of outgoing vifs) as PIM wants it, None if it wants nothing."""
         return self._wanted.get(source + group)
 
-    def others(self) -> Collection[bytes]:
+    def others(self) -> set[bytes]:
         """The entries that are not PIM's, as `source + group`."""
-        return self._claims.keys()
+        return set().union(*self._claims)
 
     def unwanted(self) -> Collection[bytes]:
         """The entries for streams that nobody wants, as `source + group`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from attrs import define, field
 
-from pimpy.config.model import Config, Phyint
+from pimpy.config.model import Altnet, Config, Phyint
 from pimpy.core.engine.events import LinkChanged
-from pimpy.wire.family import Address, Family, Prefix, format_address
+from pimpy.wire.family import Address, Family, Prefix, format_address, parse_address, subnet_of
 
 MAXVIFS = 32
 """Vifs of one kernel table."""
@@ -64,7 +66,33 @@ class Interface:
         for subnet in self._subnets:
             if subnet.covers(address):
                 return True
-        return bool(self.phyint.altnets) and any(subnet.covers(address) for subnet in self.phyint.altnets)
+        return any(subnet.covers(address) for subnet in self.altnets)
+
+    def find_altnets(self, others: Iterable[Interface]) -> None:
+        """The further subnets that the file says are on the link, as the addresses of all interfaces are now."""
+        named = {other.name: other for other in others}
+        found = [each if isinstance(each, Prefix) else self._altnet(each, named) for each in self.phyint.altnets]
+        self.altnets = tuple(each for each in found if each is not None)
+
+    def _altnet(self, said: Altnet, named: Mapping[str, Interface]) -> Prefix | None:
+        """The subnet that is meant; None in another family, and as long as the addresses that it follows from lack."""
+        own, other = self._subnet(), named.get(said.of)
+        if other is not None:
+            where = other._subnet()
+        else:
+            try:
+                address = parse_address(said.of)
+            except ValueError:
+                return None  # an interface that is not there
+            where = (address, 0) if len(address) == self.family.size else None
+        length = said.length if said.length is not None or own is None else own[1]
+        if where is None or length is None or length > self.family.bits:
+            return None
+        return subnet_of(where[0], length)
+
+    def _subnet(self) -> tuple[Address, int] | None:
+        """The first address that is not of the link alone, and the length of its prefix."""
+        return next((each for each in self.addresses if not self.family.is_link_local(each[0])), None)
 
     def address(self) -> Address | None:
         """The address that our messages carry, in IPv6 a link-local one (RFC 7761 4.3.1)."""
