@@ -77,6 +77,10 @@ def test_an_interface_that_the_kernel_does_not_route() -> None:
 
 def test_all_packets_from_a_wrong_interface() -> None:
     assert checks(case(mroute=[mroute(packets=9, wrong_if=9)])) == {"wrong_interface"}
+    unwanted_before = {"packets": 99, "wrong_if": 60, "packet_rate": 0.0}
+    assert checks(case(mroute=[mroute(**unwanted_before, last_packet=0.1)])) == {"wrong_interface"}
+    assert checks(case(mroute=[mroute(**unwanted_before, last_packet=60.0)])) == set(), "all of it is over"
+    assert checks(case(mroute=[mroute(packets=99, wrong_if=60, packet_rate=7.0, last_packet=0.1)])) == set()
     assert checks(case(mroute=[mroute(packets=9, wrong_if=8)])) == set()
 
 

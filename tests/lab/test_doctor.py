@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+from pimpy.cli.doctor import firewall_checks
 
 from .helpers import Ended, run_to_end
 from .paths import PIMCTL
@@ -22,13 +25,20 @@ QUERY = Path(__file__).parent / "tools" / "query.py"
 FAR = "10.99.0.1"
 """Behind a next hop without PIM."""
 NOWHERE = "10.98.0.1"
+WANDERER = "10.97.0.1"
+"""A source that sends from another link than the route to it leads to."""
 STRANGER = "172.31.9.9"
 """A source to which there is no route, at a host that sends from it."""
 SICK = (
     *("ttl_1", "link_scope_group", "no_rp", "no_route", "route_without_pim", "querier_address", "register_mtu"),
     *("forwarding_off", "rp_filter", "rp_filter_drops", "force_igmp_version", "membership_limit", "config"),
     *("no_multicast_flag", "duplicate_subnet", "snooping_without_querier", "bridge_port", "vif_limit", "other_daemon"),
+    *("discovery", "wrong_interface", "force_mld_version", "snooping"),
 )
+BLOCKED = ("igmp_blocked", "mld_blocked", "pim_blocked", "data_blocked", "send_refused", "wifi")
+"""What a firewall does, and a link table with Wi-Fi in it."""
+ELSEWHERE = ("mc_forwarding", "daemon")
+"""What is found where the kernel, or the daemon, is not the one that is asked."""
 CONFIG = QUICK + f"rp-address {FAR} 239.7.0.0/16\n"
 
 
@@ -82,6 +92,7 @@ def test_a_healthy_host_is_found_healthy_and_a_sick_one_by_every_symptom(lab: La
     broken.write_text(daemon.config.read_text())
     daemon.config.write_text(CONFIG + "phyint\nnonsense here\n")
     assert hospital.ctl("reload").code == 1
+    daemon.wait_for(lambda one: any(row.get("bridge_warning") for row in one.show("igmp")), 30, "a look at bridges")
     found = hospital.doctor()
     assert_found(found, SICK)
     assert "TTL" not in found["link_scope_group"]
@@ -92,11 +103,33 @@ def test_a_healthy_host_is_found_healthy_and_a_sick_one_by_every_symptom(lab: La
     links = tmp_path / "links.json"
     links.write_text(json.dumps([{"name": "src", "wireless": True, "addresses": ["10.0.1.2/24"]}]))
     found = hospital.doctor("--links", str(links))
-    assert_found(found, ("igmp_blocked", "mld_blocked", "pim_blocked", "data_blocked", "send_refused", "wifi"))
+    assert_found(found, BLOCKED)
     text = hospital.ctl("doctor").out
     assert "do:   nft insert rule inet bad inbound ip protocol igmp accept" in text
-    daemon.stop()
+    _elsewhere(hospital)
+    assert {*SICK, *BLOCKED, *ELSEWHERE} == _checks(), "each check there is, and no other"
+
+
+def _elsewhere(hospital: Hospital) -> None:
+    """Asked in a namespace whose kernel routes nothing on an interface of that name; and of a daemon that is not."""
+    hospital.r2.ip("link", "add", "name", hospital.r1.port(hospital.h).name, "type", "bridge")
+    done = hospital.ctl("doctor", "--json", "--seconds", "0.1", node=hospital.r2)
+    assert "mc_forwarding" in {one["check"] for one in json.loads(done.out)}
+    hospital.daemon.stop()
     assert "daemon" in hospital.doctor("--seconds", "0.1")
+
+
+def _checks() -> set[str]:
+    """The words that findings may have, read in the code."""
+    found = {*firewall_checks.BLOCKED.values(), "force_igmp_version", "force_mld_version"}
+    for path in Path(firewall_checks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                word = node.args[0]
+                assert isinstance(word, ast.Constant) or (isinstance(word, ast.Name) and word.id in ("check", "key"))
+                if isinstance(word, ast.Constant):
+                    found.add(str(word.value))
+    return found
 
 
 def _streams(hospital: Hospital) -> None:
@@ -108,13 +141,23 @@ def _streams(hospital: Hospital) -> None:
     Sender(port, ["224.0.0.99"], rate=20, ttl=1)
     Sender(port, ["239.7.0.1"], rate=20, size=1470)
     Sender(port, ["239.1.1.3"], rate=20, source=STRANGER)
-    Receiver(h.port(r1), [(NOWHERE, ssm_group(4, 2)), (FAR, ssm_group(4, 3)), (None, "239.5.5.5")])
+    Sender(port, ["239.255.255.250"], rate=20)
+    src.ip("address", "add", f"{WANDERER}/32", "dev", port.name)
+    h.ip("address", "add", f"{WANDERER}/32", "dev", h.port(r1).name)
+    r1.ip("route", "add", f"{WANDERER}/32", "dev", r1.port(src).name)
+    Sender(h.port(r1), [ssm_group(4, 4)], rate=20, source=WANDERER)
+    Receiver(
+        h.port(r1),
+        [(NOWHERE, ssm_group(4, 2)), (FAR, ssm_group(4, 3)), (WANDERER, ssm_group(4, 4)), (None, "239.5.5.5")],
+    )
     h.run(sys.executable, str(QUERY), h.port(r1).name, "0.0.0.0")
     h.run(sys.executable, str(QUERY), h.port(r1).name, "1.2.3.4")
     daemon = hospital.daemon
     daemon.wait_for(lambda one: one.entry(FAR, ssm_group(4, 3)), 20)
     daemon.wait_for(lambda one: one.entry("*", "239.5.5.5"), 20)
     daemon.wait_for(lambda one: (one.entry(port.ipv4, "239.7.0.1") or {}).get("packets"), 20)
+    daemon.wait_for(lambda one: (one.entry(WANDERER, ssm_group(4, 4)) or {}).get("packet_rate") == 0, 30)
+    daemon.wait_for(lambda one: (one.entry(port.ipv4, "239.255.255.250") or {}).get("mode") == "negative", 20)
 
 
 def _settings(hospital: Hospital) -> None:
@@ -125,6 +168,7 @@ def _settings(hospital: Hospital) -> None:
             "ipv4/igmp_max_memberships": 5,
             f"ipv4/conf/{name}/rp_filter": 1,
             f"ipv4/conf/{name}/force_igmp_version": 2,
+            f"ipv6/conf/{name}/force_mld_version": 1,
         }
     )
 
@@ -132,6 +176,8 @@ def _settings(hospital: Hospital) -> None:
 def _links(hospital: Hospital) -> None:
     """26 more interfaces, two of them in one subnet; a bridge that snoops with one of them; a tunnel."""
     lines = ["link add br9 type bridge mcast_snooping 1", "link set br9 up"]
+    lines += ["link add br8 type bridge mcast_snooping 1 mcast_router 0", "address add 10.48.0.1/24 dev br8"]
+    lines += ["link set br8 up"]
     for n in range(1, 14):
         lines.append(f"link add v{n} type veth peer name w{n}")
         for k, name in ((1, f"v{n}"), (2, f"w{n}")):

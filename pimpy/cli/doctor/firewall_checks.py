@@ -16,6 +16,9 @@ ALLOW = {
 _DATA = {"ip": "239.1.1.1", "ip6": "ff3e::8000:1"}
 _RANGE = {"ip": "ip daddr 224.0.0.0/4", "ip6": "ip6 daddr ff00::/8"}
 
+BLOCKED = {"IGMP": "igmp_blocked", "MLD": "mld_blocked", "PIM": "pim_blocked", "streams": "data_blocked"}
+"""The finding for each kind of packet that is dropped."""
+
 
 def probes(case: Case) -> Iterator[tuple[str, Probe]]:
     """The packets that have to pass on each interface that takes part."""
@@ -43,7 +46,7 @@ def firewall(case: Case) -> Iterator[Finding]:
         text = f"the firewall drops {probe.name} {way} {probe.interface}"
         evidence = f"chain {verdict.where}: {verdict.text}"
         remedy = ALLOW[kind].format(where=verdict.where, daddr=_RANGE[probe.family])
-        check = {"IGMP": "igmp_blocked", "MLD": "mld_blocked", "PIM": "pim_blocked", "streams": "data_blocked"}[kind]
+        check = BLOCKED[kind]
         yield Finding(check, "error", probe.interface, text, evidence, remedy)
 
 

@@ -48,6 +48,8 @@ def link_scope(case: Case) -> Iterator[Finding]:
 
 
 SSDP = "239.255.255.250"
+LATELY = 5.0
+"""Seconds within which a stream that flows has had a packet, whatever became of it."""
 
 
 def discovery(case: Case) -> Iterator[Finding]:
@@ -106,7 +108,9 @@ def routes(case: Case) -> Iterator[Finding]:
 def wrong_interface(case: Case) -> Iterator[Finding]:
     """Streams that come in where the route to their source does not lead."""
     for row in case.entries():
-        if row["wrong_if"] and row["packets"] == row["wrong_if"] and row["incoming_interface"]:
+        wrong, all_packets = row["wrong_if"] or 0, row["packets"] or 0
+        now = row["packet_rate"] == 0 and (row["last_packet"] or 0) < LATELY and 2 * wrong > all_packets
+        if wrong and (wrong == all_packets or now) and row["incoming_interface"]:
             subject = f"({row['source_address']},{row['group']})"
             text = f"all packets come in by another interface than {row['incoming_interface']}"
             remedy = f"ip route get {row['source_address']}: the route must lead where the stream comes from"
