@@ -34,6 +34,34 @@ spt-threshold packets 0 interval 10
 """
 
 
+TABLES_OF_3_0 = {
+    "show interface": [
+        "PIM Interface Table_",
+        "Interface         State     Address            Priority  Hello  Nbr  DR Address      DR Priority =",
+    ],
+    "show neighbor": [
+        "PIM Neighbor Table_",
+        "Interface         Address            Priority  Mode  Uptime/Expires               =",
+    ],
+    "show igmp": [
+        "IGMP Interface Table_",
+        "Interface         State     Querier          Timeout Version  Groups=",
+        "IGMP Group Membership Table_",
+        "Interface         Group            Source           Last Reported    Timeout=",
+    ],
+    "show crp": [
+        "PIM Candidate Rendez-Vous Point Table_",
+        "Group Address     RP Address       Prio  Holdtime  Expires =",
+    ],
+    "show rp": [
+        "PIM Rendez-Vous Point Set Table_",
+        "Group Address     RP Address       Prio  Holdtime  Type=",
+    ],
+    "show status": ["PIM Daemon Status="],
+}
+"""Titles and headings as pimd 3.0 sends them."""
+
+
 @dataclass
 class Network:
     """Who is where; `last` is the router whose tables are compared."""
@@ -131,6 +159,10 @@ def test_the_same_files_give_the_same_streams_and_tables(lab: Lab, name: str) ->
     assert _shape(found) == _shape(expected)
     assert _entries(found) >= {entry for entry in _entries(expected) if entry == (port.ipv4, GROUP)}
     _assert_3_0(_said(daemon, "show mrt"), port.ipv4, network.rp)
+    for command, lines in TABLES_OF_3_0.items():
+        said = _said(daemon, command).splitlines()
+        assert [line for line in said if line.endswith(("_", "="))] == lines, command
+    assert len(_said(daemon, "show interface").splitlines()) == 2 + len(network.last.ports)
     print(f"{name}: pimd {their_time:.1f} s, pimpyd {our_time:.1f} s")
     assert our_time < their_time, "some 10 s against 20 to 40: pimd takes no Join in its first 20 s"
 
