@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 from bsr_stand import BsrStand
 from digest import digest
+from network import START
 
 from pimpy.config.model import Config, Phyint
 from pimpy.core.pim.bsr import BsrTimes, rand_override
@@ -41,6 +42,15 @@ def test_B1_B2_TH50_not_from_the_rpf_neighbour_towards_the_bsr(family: Family) -
     stand.mark()
     dropped(stand, "bsm_rpf", by=2, link="down")
     assert stand.rp_of() == stand.behind(20)
+
+
+def test_the_state_of_a_zone_is_as_old_as_the_router_at_most(family: Family) -> None:
+    """`show bsr`: the global zone is there before the clock is known."""
+    stand = BsrStand(family, started=100.0)
+    assert stand.row("bsr", row="zone", zone="global").up_time == stand.net.now - START
+    stand.hear(stand.behind(9), stand.listed(stand.everything, stand.behind(20)))
+    stand.run(5.0)
+    assert 4.5 < stand.row("bsr", row="zone", zone="global").up_time <= 5.0
 
 
 def test_B1_my_own_message_that_comes_back_is_dropped(family: Family) -> None:

@@ -129,6 +129,7 @@ def bsr(router: Router) -> Iterator[BsrRow | CandidateRpRow | OfferRow]:
 
 def _bsr(router: Router, zone: BsrZone) -> BsrRow:
     current, mine, now = zone.current, zone.mine, router.heap.now
+    started = zone.routing.started
     return BsrRow(
         row="zone",
         address_family=router.family.name,
@@ -138,7 +139,7 @@ def _bsr(router: Router, zone: BsrZone) -> BsrRow:
         bsr_priority=None if current is None else current[0],
         hash_mask_length=None if current is None else zone.hash_mask,
         bootstrap_expiration=zone.bst.left(now),
-        up_time=now - zone.since,
+        up_time=now - max(zone.since, now if started is None else started),
         candidate_address=_text(None if mine is None else mine.address),
         candidate_priority=None if mine is None else mine.priority,
     )
