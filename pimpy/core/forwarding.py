@@ -218,9 +218,9 @@ class Forwarding:
         """(incoming vif, mask of outgoing vifs) as PIM wants it, None if it wants nothing."""
         return self._wanted.get(source + group)
 
-    def others(self) -> set[bytes]:
+    def others(self) -> frozenset[bytes]:
         """The entries that are not PIM's, as `source + group`."""
-        return set().union(*self._claims)
+        return frozenset().union(*self._claims)
 
     def unwanted(self) -> Collection[bytes]:
         """The entries for streams that nobody wants, as `source + group`."""
