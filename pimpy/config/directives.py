@@ -20,6 +20,8 @@ MAX_HELLO = 18724
 """The holdtime, 3.5 times as long, has to stay below 65535 (RFC 7761 4.9.2)."""
 MAX_QUERY = 31744
 """The longest interval that a query can tell (RFC 9776 4.1.7)."""
+MAX_RESPONSE = 3174400
+"""Milliseconds, the longest time to answer in that an IGMPv3 query can tell (RFC 9776 4.1.1)."""
 MAX_METRIC = 2**32 - 1
 MAX_DISTANCE = 2**31 - 2
 """One below the preference that stands for no route at all (RFC 7761 4.6.3)."""
@@ -179,6 +181,10 @@ NUMBERS: dict[str, tuple[str, int, int]] = {
     "oldest-mld": ("oldest_mld", 1, 2),
     "max-groups": ("max_groups", 1, MAX_RECORDS),
     "max-sources": ("max_sources", 1, MAX_RECORDS),
+    "query-interval": ("query_interval", 1, MAX_QUERY),
+    "robustness": ("robustness", 1, 7),
+    "query-response-interval": ("query_response_interval", 1, MAX_RESPONSE),
+    "last-member-interval": ("last_member_interval", 1, MAX_RESPONSE),
 }
 """Words of a phyint line with a number behind them: the field and its range."""
 

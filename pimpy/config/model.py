@@ -46,7 +46,9 @@ class Phyint(Value):
     `dr_priority` 0 to 4294967295; `ttl_threshold` 1 to 255; `hello_interval` in seconds, 1 to 18724.
     `max_groups` and `max_sources` (of a group) 1 to 1000000. `immediate_leave` `tracked` or `forced`. `groups`: those
     that hosts may ask for, all if none. `oldest_igmp`, `oldest_mld`: reports of older versions are ignored.
-    `querier_addresses`: what our queries carry, at most one of a family counts.
+    `querier_addresses`: what our queries carry, at most one of a family counts. `query_interval` in seconds,
+    1 to 31744, `robustness` 1 to 7, both of IGMP and MLD, before what `Config` says of all interfaces;
+    `query_response_interval` and `last_member_interval` in milliseconds, 1 to 3174400, else 10000 and 1000.
     """
 
     name: str
@@ -65,6 +67,10 @@ class Phyint(Value):
     oldest_mld: int | None = None
     max_groups: int | None = None
     max_sources: int | None = None
+    query_interval: int | None = None
+    robustness: int | None = None
+    query_response_interval: int | None = None
+    last_member_interval: int | None = None
     immediate_leave: str | None = None
     explicit_tracking: bool = False
     on_link_reports_only: bool = False
@@ -101,6 +107,10 @@ VALUES = (
     "oldest_mld",
     "max_groups",
     "max_sources",
+    "query_interval",
+    "robustness",
+    "query_response_interval",
+    "last_member_interval",
     "immediate_leave",
 )
 """Fields of Phyint of which a later line's value replaces an earlier one's."""
@@ -237,6 +247,10 @@ class Config(Value):
     """Packets, bytes, or kbit/s; 1 to 4294967295 with these, else 0."""
     spt_threshold_interval: int = 100
     """Seconds, 5 to 86400."""
+    rp_spt_threshold: str | None = None
+    """The same of the RP, apart from the last hop; None: as with the last hop."""
+    rp_spt_threshold_number: int = 0
+    rp_spt_threshold_interval: int = 100
     route_distance: int | None = None
     """`Phyint.distance` of all interfaces; without either the kernel's routes are asked."""
     route_metric: int | None = None

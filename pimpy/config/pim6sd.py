@@ -37,14 +37,13 @@ _WITHOUT_EFFECT = {
     "register_suppression_timeout": "the RFC's 60 s hold",
     "probe_time": "the RFC's 5 s hold",
     "assert_timeout": "the RFC's 180 s hold",
-    "switch_register_threshold": "switch_data_threshold holds for the RP too",
     "source_outgoing_interface": "run pimpyd in the VRF instead",
 }
 """Statements that are read and have no effect, and why."""
 _ROUTES = {"default_source_preference": ("route_distance", 255), "default_source_metric": ("route_metric", 2**32 - 1)}
 _MANY = ("phyint", "static_rp", "static", "group_prefix")
 """Statements that may stand several times."""
-_ONCE = ("cand_rp", "cand_bootstrap_router", "switch_data_threshold")
+_ONCE = ("cand_rp", "cand_bootstrap_router", "switch_data_threshold", "switch_register_threshold")
 _KNOWN = (*_INTERVALS, *_WITHOUT_EFFECT, *_ROUTES, *_MANY, *_ONCE, "default_phyint_status")
 _ATTRIBUTES = {
     "preference": (1, 255),
@@ -52,9 +51,16 @@ _ATTRIBUTES = {
     "priority": (0, 2**32 - 1),
     "robustness": (1, 7),
     "query_interval": (1, 31744),
-    "query_rsp_interval": (1, 8387584),
-    "llqi": (1, 8387584),
+    "query_rsp_interval": (1, 3174400),
+    "llqi": (1, 3174400),
 }
+_FIELDS = {
+    "preference": "distance",
+    "priority": "dr_priority",
+    "query_rsp_interval": "query_response_interval",
+    "llqi": "last_member_interval",
+}
+"""The model's fields that have another name than the attributes."""
 
 
 @define
@@ -157,19 +163,8 @@ class _Reader:
         if not words:
             raise self.tokens.fail(word, f"syntax error: {word.text} needs a number")
         value = self.number(words.pop(0), word.text, *_ATTRIBUTES[word.text])
-        if word.text == "priority" and value is not None:
-            return evolve(phyint, dr_priority=value)
-        if word.text in ("query_interval", "robustness") and value is not None:
-            key = {"query_interval": "mld_query_interval", "robustness": "mld_robustness"}[word.text]
-            if self.values.get(key, value) != value:
-                self.tokens.note(word, f"{word.text} holds on all interfaces: the last one counts")
-            self.values[key] = value
-        elif word.text in ("preference", "metric") and value is not None:
-            change: dict[str, Any] = {"distance" if word.text == "preference" else "metric": value}
-            return evolve(phyint, **change)
-        elif value is not None:
-            self.tokens.note(word, f"{word.text} has no effect")
-        return phyint
+        change: dict[str, Any] = {} if value is None else {_FIELDS.get(word.text, word.text): value}
+        return evolve(phyint, **change)
 
     def options(self, token: Token, words: list[Token], known: dict[str, int]) -> tuple[str | None, dict[str, int]]:
         """`[IF] [WORD N]...`: the interface, and the numbers that are in range."""
@@ -218,14 +213,30 @@ class _Reader:
     def switch_data_threshold(self, token: Token, words: list[Token]) -> None:
         """`switch_data_threshold [rate BPS] [interval S]`"""
         _, said = self.options(token, words, {"rate": 10**9, "interval": 86400})
-        self.threshold(**said)
+        self.threshold("spt_threshold", **said)
 
-    def threshold(self, rate: int = 50000, interval: int = 20) -> None:
+    def switch_register_threshold(self, token: Token, words: list[Token]) -> None:
+        """`switch_register_threshold [rate BPS] [interval S]`: the same at the RP."""
+        _, said = self.options(token, words, {"rate": 10**9, "interval": 86400})
+        self.threshold("rp_spt_threshold", **said)
+
+    def threshold(self, name: str, rate: int = 50000, interval: int = 20) -> None:
         """From so many bytes in an interval on; pim6sd looks every 5 s at the most often."""
         count = min(rate * interval // 10, 2**32 - 1)
-        self.values["spt_threshold"] = "bytes" if count else "immediate"
-        self.values["spt_threshold_number"] = count
-        self.values["spt_threshold_interval"] = max(5, interval) if count else 100
+        self.values[name] = "bytes" if count else "immediate"
+        self.values[f"{name}_number"] = count
+        self.values[f"{name}_interval"] = max(5, interval) if count else 100
+
+    def thresholds(self) -> None:
+        """Each has its default if it is not said; that of the RP goes unsaid where both are one."""
+        said = []
+        for name in ("spt_threshold", "rp_spt_threshold"):
+            if name not in self.values:
+                self.threshold(name)
+            said.append([self.values[name + what] for what in ("", "_number", "_interval")])
+        if said[0] == said[1]:
+            for what in ("", "_number", "_interval"):
+                del self.values["rp_spt_threshold" + what]
 
     def static_rp(self, token: Token, words: list[Token]) -> None:
         """`static_rp GRP/LEN RP [priority N]`"""
@@ -286,8 +297,7 @@ class _Reader:
         return Prefix((int.from_bytes(address, "big") & mask).to_bytes(16, "big"), int(length))
 
     def model(self) -> Config:
-        if "spt_threshold" not in self.values:
-            self.threshold()
+        self.thresholds()
         return Config(
             phyints=tuple(self.phyints.values()),
             phyints_enabled=self.enabled,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pimpy.config.builder import Builder, Line
 from pimpy.config.cursor import Words
@@ -17,8 +18,12 @@ MIN_SPT_INTERVAL = 5
 MAX_SPT_INTERVAL = 86400
 
 
-def _spt_threshold(builder: Builder, line: Line) -> None:
-    """`spt-threshold infinity | packets N | bytes N | rate KBPS [interval S]`; 0 means with the first packet."""
+def _spt_threshold(name: str) -> Callable[[Builder, Line], None]:
+    """`infinity | packets N | bytes N | rate KBPS [interval S]`; 0 means with the first packet."""
+    return partial(_read_threshold, name)
+
+
+def _read_threshold(name: str, builder: Builder, line: Line) -> None:
     words = Words(builder, line)
     word = words.take()
     if word is None:
@@ -43,9 +48,9 @@ def _spt_threshold(builder: Builder, line: Line) -> None:
         interval = max(seconds, MIN_SPT_INTERVAL)
     if words.ended():
         immediate = kind != "infinity" and number == 0
-        builder.set(line, "spt_threshold", "immediate" if immediate else kind)
-        builder.values["spt_threshold_number"] = number
-        builder.values["spt_threshold_interval"] = interval if number else SPT_INTERVAL
+        builder.set(line, name, "immediate" if immediate else kind)
+        builder.values[f"{name}_number"] = number
+        builder.values[f"{name}_interval"] = interval if number else SPT_INTERVAL
 
 
 def _number(name: str, low: int, high: int) -> Callable[[Builder, Line], None]:
@@ -154,8 +159,9 @@ POLICY: dict[str, Callable[[Builder, Line], None]] = {
     "register-limit": _number("register_limit", 0, MAX_RATE),
     "state-limit": _limit("state_limits", STATE_LIMITS, 1),
     "message-limit": _limit("message_limits", dict.fromkeys(MESSAGES, MAX_RATE), 0),
-    "spt-threshold": _spt_threshold,
-    "spt_threshold": _spt_threshold,
+    "spt-threshold": _spt_threshold("spt_threshold"),
+    "spt_threshold": _spt_threshold("spt_threshold"),
+    "rp-spt-threshold": _spt_threshold("rp_spt_threshold"),
     "default-route-distance": _distance,
     "default-source-preference": _distance,
     "default_source_preference": _distance,

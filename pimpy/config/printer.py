@@ -17,6 +17,10 @@ _NUMBERS = (
     "oldest_mld",
     "max_groups",
     "max_sources",
+    "query_interval",
+    "robustness",
+    "query_response_interval",
+    "last_member_interval",
 )
 
 _PLAIN = (
@@ -52,11 +56,7 @@ def print_config(config: Config) -> str:
         override = " override" if static.override else ""
         lines.append(f"rp-address {format_address(static.rp)} {static.prefix} priority {static.priority}{override}")
     lines += _rps(config, defaults)
-    if config.spt_threshold in ("packets", "bytes", "rate"):
-        number, interval = config.spt_threshold_number, config.spt_threshold_interval
-        lines.append(f"spt-threshold {config.spt_threshold} {number} interval {interval}")
-    elif config.spt_threshold != defaults.spt_threshold:
-        lines.append(f"spt-threshold {config.spt_threshold}")
+    lines += _threshold(config, "spt_threshold", defaults) + _threshold(config, "rp_spt_threshold", defaults)
     lines += _policy(config, defaults)
     for word, value in (("distance", config.route_distance), ("metric", config.route_metric)):
         if value is not None:
@@ -97,6 +97,16 @@ def _place(candidate: BsrCandidate | RpCandidate) -> list[str]:
     if candidate.address is not None:
         return [format_address(candidate.address)]
     return [] if candidate.interface is None else [candidate.interface]
+
+
+def _threshold(config: Config, name: str, defaults: Config) -> list[str]:
+    """When a source's own tree is taken, by the last hop or the RP."""
+    kind, number, interval = (getattr(config, name + what) for what in ("", "_number", "_interval"))
+    if kind == getattr(defaults, name):
+        return []
+    if kind == "immediate":
+        return [f"{_word(name)} packets 0"]
+    return [f"{_word(name)} {kind}" if kind == "infinity" else f"{_word(name)} {kind} {number} interval {interval}"]
 
 
 def _policy(config: Config, defaults: Config) -> list[str]:

@@ -76,8 +76,11 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
     phyint, config = interface.phyint, router.config
     igmp = router.family.gmp == "igmp"
     version = (phyint.igmp_version or 3) if igmp else (phyint.mld_version or 2)
-    interval = float(config.igmp_query_interval if igmp else config.mld_query_interval or config.igmp_query_interval)
-    robustness = config.igmp_robustness if igmp else config.mld_robustness or config.igmp_robustness
+    everywhere = None if igmp else config.mld_query_interval
+    interval = float(phyint.query_interval or everywhere or config.igmp_query_interval)
+    everywhere = None if igmp else config.mld_robustness
+    robustness = phyint.robustness or everywhere or config.igmp_robustness
+    response = (phyint.query_response_interval or 10_000) / 1000
     names = {interface.name, *interface.texts()}
     proxy = router.proxies.names(interface.name)
     quick = phyint.immediate_leave == "tracked" or (proxy is not None and proxy.quick_leave)
@@ -85,8 +88,9 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
     return GmpSettings(
         version=version,
         query_interval=interval,
-        query_response_interval=10.0 if interval > 10 else interval / 2,  # shorter than T25, as RFC 9776 8.3 demands
+        query_response_interval=response if interval > response else interval / 2,  # as RFC 9776 8.3 demands
         robustness=robustness,
+        last_member_query_interval=(phyint.last_member_interval or 1000) / 1000,
         mtu=interface.link.mtu,
         max_groups=phyint.max_groups or MAX_GROUPS,
         max_sources=phyint.max_sources or MAX_SOURCES,

@@ -37,6 +37,12 @@ def follow(router: Router, config: Config) -> None:
     totals.max_hosts = limits.get("member-hosts", own.max_hosts)
     _limit_messages(router, {kind.replace("-", "_"): rate for kind, rate in config.message_limits})
     pim.spt_threshold = threshold(config.spt_threshold, config.spt_threshold_number, config.spt_threshold_interval)
+    at_rp = config.rp_spt_threshold
+    pim.rp_spt_threshold = (
+        pim.spt_threshold
+        if at_rp is None
+        else threshold(at_rp, config.rp_spt_threshold_number, config.rp_spt_threshold_interval)
+    )
     pim.registers.sources = filter_of(family, config.register_accept)
     pim.registers.routers = filter_of(family, config.register_accept_from)
     pim.registers.shares.set_rate(config.register_limit)

@@ -291,14 +291,13 @@ def test_pim6sd_example() -> None:
     result = pim6sd.parse(EXAMPLES["pim6sd.conf"])
     assert model(result) == Config(
         phyints=(
-            Phyint("eth0", enabled=True, mld_version=2, dr_priority=7),
+            Phyint("eth0", enabled=True, mld_version=2, dr_priority=7, query_interval=60),
             Phyint("eth1", enabled=False),
             Phyint("eth2", distance=5),
         ),
         phyints_enabled=False,
         hello_interval=10,
         join_prune_interval=30,
-        mld_query_interval=60,
         rp_candidates=(RpCandidate(interface="eth0", priority=3, interval=30),),
         bsr_candidates=(BsrCandidate(priority=9, hash_mask=120),),
         group_prefixes=(Prefix(parse_address("ff0e::"), 16),),
@@ -346,6 +345,35 @@ def test_pim6sd_thresholds_are_bytes_in_an_interval(text: str, expected: tuple[s
     """A tenth of the rate, times the seconds; by default 50000 bit/s and 20 s, without the statement too."""
     found = model(pim6sd.parse(text))
     assert (found.spt_threshold, found.spt_threshold_number, found.spt_threshold_interval) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "last_hop", "rp"),
+    [
+        ("switch_register_threshold;", ("bytes", 100_000, 20), (None, 0, 100)),
+        ("switch_register_threshold rate 8000 interval 7;", ("bytes", 100_000, 20), ("bytes", 5600, 7)),
+        ("switch_register_threshold rate 0;", ("bytes", 100_000, 20), ("immediate", 0, 100)),
+        ("switch_data_threshold rate 0;", ("immediate", 0, 100), ("bytes", 100_000, 20)),
+        ("switch_data_threshold rate 0; switch_register_threshold rate 0;", ("immediate", 0, 100), (None, 0, 100)),
+    ],
+)
+def test_pim6sd_the_rp_has_a_threshold_of_its_own(
+    text: str, last_hop: tuple[str, int, int], rp: tuple[str | None, int, int]
+) -> None:
+    found = model(pim6sd.parse(text))
+    assert (found.spt_threshold, found.spt_threshold_number, found.spt_threshold_interval) == last_hop
+    assert (found.rp_spt_threshold, found.rp_spt_threshold_number, found.rp_spt_threshold_interval) == rp
+
+
+def test_pim6sd_timers_of_mld_are_those_of_one_interface() -> None:
+    text = "phyint a query_interval 30 robustness 3; phyint b query_interval 60 query_rsp_interval 5000 llqi 500.5;"
+    result = pim6sd.parse(text)
+    assert model(result).phyints == (
+        Phyint("a", query_interval=30, robustness=3),
+        Phyint("b", query_interval=60, query_response_interval=5000, last_member_interval=500),
+    )
+    assert (model(result).mld_query_interval, model(result).mld_robustness) == (None, None)
+    assert said(result) == []
 
 
 @pytest.mark.parametrize(

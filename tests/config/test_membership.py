@@ -24,6 +24,11 @@ def model(text: str) -> Config:
         ("immediate-leave-forced", {"immediate_leave": "forced"}),
         ("explicit-tracking", {"explicit_tracking": True}),
         ("max-groups 20 max-sources 7", {"max_groups": 20, "max_sources": 7}),
+        ("query-interval 60 robustness 3", {"query_interval": 60, "robustness": 3}),
+        (
+            "query-response-interval 2500 last-member-interval 400",
+            {"query_response_interval": 2500, "last_member_interval": 400},
+        ),
         ("on-link-reports-only require-router-alert", {"on_link_reports_only": True, "require_router_alert": True}),
         ("oldest-igmp 2 oldest-mld 2", {"oldest_igmp": 2, "oldest_mld": 2}),
         ("mrdisc", {"mrdisc": True}),

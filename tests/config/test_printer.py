@@ -99,6 +99,10 @@ PHYINTS = st.builds(
     oldest_mld=maybe(st.integers(1, 2)),
     max_groups=maybe(st.integers(1, 1_000_000)),
     max_sources=maybe(st.integers(1, 1_000_000)),
+    query_interval=maybe(st.integers(1, 31744)),
+    robustness=maybe(st.integers(1, 7)),
+    query_response_interval=maybe(st.integers(1, 3174400)),
+    last_member_interval=maybe(st.integers(1, 3174400)),
     immediate_leave=st.sampled_from([None, "tracked", "forced"]),
     explicit_tracking=st.booleans(),
     on_link_reports_only=st.booleans(),
@@ -188,9 +192,11 @@ THRESHOLDS = st.one_of(
 )
 
 
-def configured(threshold: tuple[str, int, int], **values: Any) -> Config:
-    word, number, interval = threshold
-    return Config(spt_threshold=word, spt_threshold_number=number, spt_threshold_interval=interval, **values)
+def configured(threshold: tuple[str, int, int], at_rp: tuple[str | None, int, int], **values: Any) -> Config:
+    names = ("", "_number", "_interval")
+    values |= {f"spt_threshold{name}": value for name, value in zip(names, threshold, strict=True)}
+    values |= {f"rp_spt_threshold{name}": value for name, value in zip(names, at_rp, strict=True)}
+    return Config(**values)
 
 
 def limits(kinds: dict[str, int], least: int) -> st.SearchStrategy[tuple[tuple[str, int], ...]]:
@@ -232,6 +238,7 @@ CONFIGS = st.builds(
     ssm_ranges6=range_lists(FAMILIES[1]),
     rp_addresses=st.lists(st.one_of(*map(static_rps, FAMILIES)), max_size=4, unique=True).map(tuple),
     threshold=THRESHOLDS,
+    at_rp=st.just((None, 0, 100)) | THRESHOLDS,
     route_distance=st.none() | st.integers(0, 2**31 - 2),
     route_metric=st.none() | st.integers(0, 2**32 - 1),
     neighbor_filter=filters(of_hosts=True),

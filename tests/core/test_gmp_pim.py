@@ -24,6 +24,38 @@ def report(stand: Stand, link: str, source: Address, *records: Record) -> None:
     stand.run(0)
 
 
+def test_I2_each_interface_asks_by_its_own_timers(family: Family) -> None:
+    own = Phyint("down", query_interval=20, robustness=3, query_response_interval=2000, last_member_interval=400)
+    stand = AsmStand(family, down=(2,), config=Config(phyints=(own,), igmp_query_interval=60, igmp_robustness=2))
+    counters, gmp = stand.router.counters.values, family.gmp
+
+    def asked(link: str) -> int:
+        return counters.get((link, gmp, "tx", "query", ""), 0)
+
+    stand.run(600)
+    before = asked("down"), asked("src")
+    stand.run(600)
+    assert (asked("down") - before[0], asked("src") - before[1]) == (30, 10)
+    host = stand.member("down")
+    stand.run(25)
+    left = stand.now
+    host.want_no_more(stand.group())
+    while stand.now < left + 5 and any(stand.group() in m.link.groups for m in stand.router.memberships.values()):
+        stand.run(0.1)
+    assert stand.now - left == pytest.approx(3 * 0.4, abs=0.2), "robustness times the interval (I26)"
+    found = {stand.router.interfaces[index].name: one for index, one in stand.router.memberships.items()}
+    assert found["down"].link.variables.group_membership_interval == 3 * 20 + 2 * 2
+    assert found["src"].link.variables.group_membership_interval == 2 * 60 + 2 * 10
+    stand.configure(phyints=())
+    assert found["down"].link.variables.group_membership_interval == 2 * 60 + 2 * 10
+
+
+def test_I2_a_time_to_answer_is_shorter_than_the_query_interval(family: Family) -> None:
+    stand = AsmStand(family, config=Config(phyints=(Phyint("down", query_interval=4, query_response_interval=9000),)))
+    found = {stand.router.interfaces[index].name: one for index, one in stand.router.memberships.items()}
+    assert found["down"].link.settings.query_response_interval == 2
+
+
 @pytest.mark.parametrize("spt", [False, True], ids=["shared_tree", "own_tree"])
 def test_F19_an_exclude_list_counts_for_its_own_link_only(family: Family, spt: bool) -> None:
     stand = AsmStand(family, down=(2,))

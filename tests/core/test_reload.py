@@ -70,6 +70,7 @@ def changes(family: Family, base: Config) -> dict[str, dict[str, Any]]:
         "embedded_rp": False,
         "unicast_bsm": True,
         "spt_threshold": "infinity",
+        "rp_spt_threshold": "infinity",
         "route_distance": 90,
         "route_metric": 7,
         "neighbor_filter": (everybody,),
@@ -92,6 +93,8 @@ def changes(family: Family, base: Config) -> dict[str, dict[str, Any]]:
     found = {name: {name: value} for name, value in single.items()}
     packets = {"spt_threshold": "packets", "spt_threshold_number": 2, "spt_threshold_interval": 10}
     found["spt_threshold_number"] = found["spt_threshold_interval"] = packets
+    of_rp = {f"rp_{name}": value for name, value in packets.items()}
+    found["rp_spt_threshold_number"] = found["rp_spt_threshold_interval"] = of_rp
     found["phyints"] = {"phyints": (Phyint("side", enabled=False),)}
     named = tuple(Phyint(name, enabled=True) for name in ("up", "down", "rpt", "src"))
     found["phyints_enabled"] = {"phyints_enabled": False, "phyints": named}
@@ -114,6 +117,10 @@ def phyints(family: Family) -> dict[str, Phyint]:
         "oldest_mld": 2,
         "max_groups": 100,
         "max_sources": 100,
+        "query_interval": 60,
+        "robustness": 3,
+        "query_response_interval": 5000,
+        "last_member_interval": 500,
         "immediate_leave": "tracked",
         "explicit_tracking": True,
         "on_link_reports_only": True,

@@ -19,6 +19,11 @@ def config(word: str, number: int = 0, interval: int = 10) -> Config:
     return Config(spt_threshold=word, spt_threshold_number=number, spt_threshold_interval=interval)
 
 
+def at_rp(said: Config, word: str, number: int = 0, interval: int = 10) -> Config:
+    """The same, and this of the RP."""
+    return evolve(said, rp_spt_threshold=word, rp_spt_threshold_number=number, rp_spt_threshold_interval=interval)
+
+
 def last_hop(family: Family, wanted: Config) -> tuple[AsmStand, Channel]:
     """A last hop whose member hears the group by the shared tree."""
     stand = AsmStand(family, down=(), config=wanted)
@@ -195,6 +200,47 @@ def test_R12_null_registers_do_not_reach_a_threshold(family: Family) -> None:
         stand.register(source, null=True)
         stand.run(0.5)
     assert stand.stops() == [] and stand.keepalive(source) is None
+
+
+def test_R12_the_threshold_of_the_rp_is_not_that_of_the_last_hop(family: Family) -> None:
+    stand, source = last_hop(family, at_rp(config("immediate"), "infinity"))
+    stand.data(source, "rpt")
+    assert joined_at(stand) == [0.0], "the RP is another router"
+    stand, source = rp(family, at_rp(config("immediate"), "infinity"))
+    stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.mark()
+    tunnel(stand, source, 20, 60)
+    assert joined_at(stand) == [] and stand.stops() == []
+    stand, source = rp(family, at_rp(config("infinity"), "packets", 50))
+    stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.mark()
+    tunnel(stand, source, 4, 60)
+    assert joined_at(stand) == []
+    tunnel(stand, source, 6, 20)
+    assert len(joined_at(stand)) == 1 and 60 < joined_at(stand)[0] <= 80
+
+
+def test_R12_the_threshold_of_the_rp_may_change_under_registers(family: Family) -> None:
+    stand, source = rp(family, at_rp(config("immediate"), "infinity"))
+    stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.mark()
+    tunnel(stand, source, 10, 20)
+    assert joined_at(stand) == []
+    stand.r1.configure(rp_spt_threshold=None)
+    tunnel(stand, source, 10, 1)
+    assert len(joined_at(stand)) == 1, "as at the last hop"
+
+
+def test_the_shorter_interval_is_kept_where_the_rp_has_another(family: Family) -> None:
+    """A router that is the last hop of one source and the RP's interval is longer: each is judged by its own."""
+    stand, source = last_hop(family, at_rp(config("packets", 50, 10), "packets", 50, 100))
+    stream(stand, source, 5, 10)
+    assert joined_at(stand) == [10.0]
+    stand, source = rp(family, at_rp(config("packets", 1, 1000), "packets", 50, 10))
+    stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.mark()
+    tunnel(stand, source, 6, 20)
+    assert len(joined_at(stand)) == 1 and joined_at(stand)[0] <= 20
 
 
 # What is asked of the kernel.

@@ -108,6 +108,8 @@ class Pim:
     tib: Tib = field(factory=Tib)
     rp_set: RpSet = field(init=False)
     spt_threshold: SptThreshold = field(factory=SptThreshold)
+    rp_spt_threshold: SptThreshold = field(factory=SptThreshold)
+    """The same where this router is the RP."""
     message_rates: dict[str, int] = field(factory=dict)
     """How many messages of a type a second are taken, where the configuration says so; 0: any number."""
     registers: RegisterPolicy = field(factory=RegisterPolicy)

@@ -45,9 +45,14 @@ def threshold(word: str, number: int, interval: int) -> SptThreshold:
     return SptThreshold({"infinity": inf, "packets": number}.get(word, 0), interval)
 
 
+def threshold_of(sg: SG) -> SptThreshold:
+    """What holds for an entry: the RP may have a threshold of its own."""
+    return sg.pim.rp_spt_threshold if sg.tree is not None and sg.tree.i_am_rp else sg.pim.spt_threshold
+
+
 def switch_to_spt_desired(sg: SG) -> bool:
     """SwitchToSptDesired(S,G): whether data of S should come by its own tree (4.2.1)."""
-    wanted = sg.pim.spt_threshold
+    wanted = threshold_of(sg)
     if wanted.measured:
         return sg.flow is not None and sg.flow.window.full
     return wanted.quota == 0
@@ -55,7 +60,7 @@ def switch_to_spt_desired(sg: SG) -> bool:
 
 def measure(sg: SG, packets: int, octets: int) -> None:
     """The kernel has forwarded so much of the flow in all: compare what was added with the threshold."""
-    wanted = sg.pim.spt_threshold
+    wanted = threshold_of(sg)
     if sg.flow is None or not wanted.measured:
         return
     window, now = sg.flow.window, sg.pim.now
@@ -69,16 +74,20 @@ def measure(sg: SG, packets: int, octets: int) -> None:
 
 def watch(sg: SG) -> None:
     """Have the flow measured, if something hangs on that."""
-    pim = sg.pim
-    if pim.spt_threshold.measured and not pim.measuring.running and _undecided(sg):
-        pim.measuring.at(pim.now + pim.spt_threshold.interval)
+    wanted = threshold_of(sg)
+    if wanted.measured and _undecided(sg):
+        sg.pim.measuring.no_later_than(sg.pim.now + wanted.interval)
 
 
 def interval_ends(pim: Pim) -> None:
     """Ask for the counters; their answer comes to `measure`."""
-    if pim.spt_threshold.measured and any(_undecided(sg) for sg in pim.tib.sg.values()):
+    if not (pim.spt_threshold.measured or pim.rp_spt_threshold.measured):
+        return
+    wanted = {threshold_of(sg) for sg in pim.tib.sg.values() if _undecided(sg)}
+    intervals = [one.interval for one in wanted if one.measured]
+    if intervals:
         pim.emit(ReadCounters())
-        pim.measuring.at(pim.now + pim.spt_threshold.interval)
+        pim.measuring.at(pim.now + min(intervals))
 
 
 def _undecided(sg: SG) -> bool:
