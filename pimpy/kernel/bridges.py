@@ -7,15 +7,14 @@ is a bridge that snoops. Which ports a bridge takes for a router's is in its mul
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from pimpy.core.engine.events import BridgeChanged
-from pimpy.kernel.rtnl import ATTRIBUTE, HEADER
+from pimpy.kernel.attributes import attributes, each
+from pimpy.kernel.rtnl import HEADER
 from pimpy.wire.family import Address, Family
 
 _LINK_BODY = 16
-_NESTED = 0x3FFF
-"""What of an attribute's type is its number."""
 _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 3, 5, 10, 18, 37
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BR_MCAST_ROUTER, _BR_MCAST_SNOOPING, _BR_MCAST_QUERIER, _BR_MCAST_QUERIER_STATE = 22, 23, 25, 47
@@ -30,22 +29,6 @@ _ROUTER_TIMER = {4: 3, 16: 4}
 """MDBA_ROUTER_PATTR_INET_TIMER and _INET6_TIMER: there where the port counts as a router's for that family."""
 _SET = {0: False, 2: True}
 """What multicast_router says that is not left to what the bridge hears: never, always."""
-
-
-def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes of a message or of a nest by number; what is malformed ends it."""
-    return dict(_each(data))
-
-
-def _each(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and value of each attribute; what is malformed ends it."""
-    offset = 0
-    while offset + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, offset)
-        if length < ATTRIBUTE.size or offset + length > len(data):
-            return
-        yield kind & _NESTED, data[offset + ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
 
 
 class _Link:
@@ -129,10 +112,10 @@ def router_ports(messages: Iterable[bytes], family: Family) -> set[int]:
     """
     found = set()
     for message in messages:
-        for kind, ports in _each(message[HEADER.size + _PORT_BODY :]):
+        for kind, ports in each(message[HEADER.size + _PORT_BODY :]):
             if kind != _MDBA_ROUTER:
                 continue
-            for inner, port in _each(ports):
+            for inner, port in each(ports):
                 timers = attributes(port[4:]).keys()
                 by_family = timers & set(_ROUTER_TIMER.values())
                 if inner == _MDBA_ROUTER_PORT and (_ROUTER_TIMER[family.size] in timers or not by_family):

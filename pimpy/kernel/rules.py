@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 
+from pimpy.kernel.attributes import attributes
+
 PRIORITY = 31_000
 """Before the rule that leads everything to the main table (32767)."""
 PROTOCOL = 112
@@ -74,7 +76,7 @@ def _ours(line: socket, family: int) -> list[Rule]:
     found = []
     for kind, data in _messages(line, until=_DONE):
         if kind == _NEW:
-            values = dict(_attributes(data[_RULE.size :]))
+            values = attributes(data, _RULE.size)
             if values.get(_PROTOCOL) == bytes((PROTOCOL,)) and _TABLE in values:
                 table = struct.unpack("=I", values[_TABLE])[0]
                 found += [(k, values[k].rstrip(b"\0").decode(), table) for k in (_IIF, _OIF) if k in values]
@@ -93,12 +95,3 @@ def _messages(line: socket, until: int = _ERROR) -> Iterator[tuple[int, bytes]]:
             if kind in (until, _ERROR, _DONE):
                 return
             data = data[(length + 3) & ~3 :]
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, data[4:length]
-        data = data[(length + 3) & ~3 :]

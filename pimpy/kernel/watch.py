@@ -10,6 +10,7 @@ from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET
 
 from pimpy.core.engine.events import EntryGone
 from pimpy.kernel import rtnl
+from pimpy.kernel.attributes import attributes
 from pimpy.kernel.sockets import enlarge
 from pimpy.wire.family import Family
 
@@ -66,25 +67,14 @@ class Watch:
         start = rtnl.HEADER.size
         if kind != rtnl.DELROUTE or len(message) < start + _RTMSG or message[start] != _KINDS[size]:
             return None
-        attributes = _attributes(message, start + _RTMSG)
-        table = attributes.get(_TABLE, b"")
-        source, group = attributes.get(_SRC, b""), attributes.get(_DST, b"")
+        told = attributes(message, start + _RTMSG)
+        table = told.get(_TABLE, b"")
+        source, group = told.get(_SRC, b""), told.get(_DST, b"")
         if len(source) != size or len(group) != size:
             return None
         if len(table) == 4 and int.from_bytes(table, sys.byteorder) != self._table:
             return None
         return EntryGone(source, group)
-
-
-def _attributes(message: bytes, offset: int) -> dict[int, bytes]:
-    found = {}
-    while offset + rtnl.ATTRIBUTE.size <= len(message):
-        length, kind = rtnl.ATTRIBUTE.unpack_from(message, offset)
-        if length < rtnl.ATTRIBUTE.size or offset + length > len(message):
-            break
-        found[kind & 0x3FFF] = message[offset + rtnl.ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
-    return found
 
 
 def _only_removals(opened: socket) -> None:
