@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from random import Random
 from typing import TYPE_CHECKING
 
 from pimpy import __version__
@@ -19,7 +18,7 @@ from pimpy.config.model import Config
 from pimpy.config.tables import further
 from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
-from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved, Shutdown
+from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved
 from pimpy.core.router import Router
 from pimpy.core.traffic import INTERVAL, Meter
 from pimpy.daemon import configfile, later, logs, memory
@@ -31,10 +30,10 @@ from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
+from pimpy.daemon.serving import Served, serve
 from pimpy.daemon.tables import Tables, fitting
 from pimpy.kernel.adapter import Adapter
-from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import EXIT_FAILED, Memberships, advice, kept_sockets
+from pimpy.kernel.sockets import EXIT_FAILED, advice
 from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_address, parse_address
 
 if TYPE_CHECKING:
@@ -104,6 +103,7 @@ class Daemon:
         self.given = given
         self.keeper = keeper
         self.drivers: dict[Family, Driver] = {}
+        self.served: dict[Family, Served] = {}
         self.adapters: dict[Family, Adapter] = {}
         self.meters: dict[Family, Meter] = {}
         self.monitor = Monitor()
@@ -126,7 +126,7 @@ class Daemon:
         for family in FAMILIES:
             if family.name in self.given.families and family.name in self.config.families:
                 self._start_family(family)
-        self.tables.start(self._notice_of)
+        self.tables.start(self._notice_of, self.recorder)
         if self.config.register_guard:
             self._guard_registers()
         self.control = self._control_server()
@@ -188,41 +188,16 @@ class Daemon:
             self.recorder = Recorder(open(self.given.kept["record"], "w", encoding="ascii"))  # noqa: SIM115
 
     def _start_family(self, family: Family) -> None:
-        kept = self.given.kept
-        sockets = kept_sockets(family, self.options.table, kept)
-        assert sockets is not None, "the keeper names the families whose sockets it gave"
-        seed = int.from_bytes(os.urandom(8), "big")
-        router = Router(family, Random(seed))
-        notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}"])
-        memberships = Memberships(family, self.options.table, kept, self.keeping.keep, self.keeping.drop)
-        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
-        driver = Driver(router, adapter, self._notice_of(family), self.recorder, watch=self.monitor.effects)
-        driver.broken = _end_as_a_crash
+        notice = self._notice_of(family)
+        given = (self.given, self.keeping, self.monitor, notice, self.recorder)
+        served = self.served[family] = serve(family, self.options.table, *given)
+        self.adapters[family], self.drivers[family], self.meters[family] = served.adapter, served.driver, served.meter
         if self.options.script is not None:
-            driver.installed = self._installed
-        self.monitor.routers.append(router)
-        self.adapters[family], self.drivers[family], self.meters[family] = adapter, driver, Meter()
-        if self.recorder is not None:
-            self.recorder.begins(router, seed)
-        began = time.monotonic()
-        adopted = adapter.adopt() if self.given.adopts else []
-        driver.feed([Configured(self.config), *adopted, *adapter.start()])
-        driver.catch_up()
-        adapter.begin()
-        if adopted:
-            took = (time.monotonic() - began) * 1000
-            text = "%s: %d entries of an earlier worker taken over in %.0f ms"
-            log.info(text, family.name, router.health.adopted, took, extra={"reason": "taken_over"})
-        for remark in advice(family, [i.name for i in router.interfaces.values() if i.vif is not None]):
+            served.driver.installed = self._installed
+        served.start(self.config, adopts=self.given.adopts)
+        interfaces = served.router.interfaces.values()
+        for remark in advice(family, [i.name for i in interfaces if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
-        loop = asyncio.get_running_loop()
-        for fd in adapter.filenos():
-            loop.add_reader(fd, self._readable, family, fd)
-
-    def _readable(self, family: Family, fd: int) -> None:
-        driver = self.drivers[family]
-        if events := self.adapters[family].receive(fd, driver.portion):
-            driver.feed(events)
 
     def _now_and_then(self, interval: float, look: Callable[[Family, Driver], None]) -> None:
         """Look at each family, and again after `interval` seconds; if it takes long, after 200 times as long."""
@@ -281,18 +256,9 @@ class Daemon:
                 self.recorder.close()
             return
         log.info("exiting", extra={"reason": "exit"})
-        loop = asyncio.get_running_loop()
         self.tables.stop()
-        for family, driver in self.drivers.items():
-            if self.recorder is not None:
-                self.recorder.state(driver.router)
-            driver.feed([Shutdown()])
-            driver.close()
-            for fd in self.adapters[family].filenos():
-                loop.remove_reader(fd)
-            if self.recorder is not None:
-                self.recorder.state(driver.router)
-            self.adapters[family].close()
+        for served in self.served.values():
+            served.stop()
         if self.recorder is not None:
             self.recorder.close()
         if self.metrics is not None:
@@ -483,12 +449,6 @@ class Daemon:
             log.info("%s", self.reload(), extra={"reason": "reload"})
         except RefusedError as refusal:
             log.error("%s", refusal.text, extra={"reason": "config"})
-
-
-def _end_as_a_crash() -> None:
-    """The core is not what it should be any more: the keeper starts another worker, and nothing is said or removed."""
-    logs.close()
-    os._exit(EXIT_FAILED)
 
 
 def _keeper_gone() -> None:

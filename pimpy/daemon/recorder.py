@@ -3,13 +3,15 @@
 A recording is JSON lines. The first names its format; each further one is of one family:
 `{"af", "t", "seed"}` a router begins, `{"af", "t", "event"}` an event, `{"af", "t"}` the timers up to then,
 `{"af", "effects"}` the check sum of a drain, and `{"af", "t", "state"}` that of all rows, before Shutdown and at
-the end. Replaying runs the stream through fresh routers and compares: a field problem is run again on a desk.
+the end. What is of a further table of the kernel has its number beside, `"table"`. Replaying runs the stream through
+fresh routers and compares: a field problem is run again on a desk.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from copy import copy
 from hashlib import blake2b
 from random import Random
 from typing import IO, Any
@@ -25,6 +27,9 @@ from pimpy.wire.family import FAMILIES, Prefix
 from pimpy.wire.value import Value
 
 FORMAT = 1
+
+_Key = tuple[str, int]
+"""The family's name, and the table; 0 for the main one."""
 
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
@@ -79,56 +84,73 @@ def _sum(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+@define(eq=False, repr=False)
+class _Stream:
+    """Where all of one recording is written."""
+
+    file: IO[str] | None
+
+
 class Recorder:
     """Writes a recording to `file`, a text stream. OSError of the stream ends the recording, not the daemon."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._file: IO[str] | None = file
+        self._stream = _Stream(file)
+        self._table: dict[str, int] = {}
         self._write({"pimpy": __version__, "format": FORMAT})
+
+    def of_table(self, table: int) -> Recorder:
+        """What is written by it goes to the same recording, and is of a further table."""
+        other = copy(self)
+        other._table = {"table": table}
+        return other
 
     def begins(self, router: Router, seed: int) -> None:
         """A router with random numbers from `seed`."""
-        self._write({"af": router.family.name, "seed": seed})
+        self._write({"af": router.family.name, **self._table, "seed": seed})
 
     def event(self, router: Router, event: events.Event, now: float) -> None:
         """`event` is about to be handled."""
-        if self._file is not None:
-            self._write({"af": router.family.name, "t": now, "event": to_plain(event)})
+        if self._stream.file is not None:
+            self._write({"af": router.family.name, **self._table, "t": now, "event": to_plain(event)})
 
     def advance(self, router: Router, now: float) -> None:
         """The timers up to `now` are about to fire."""
-        self._write({"af": router.family.name, "t": now})
+        self._write({"af": router.family.name, **self._table, "t": now})
 
     def drained(self, router: Router, drained: list[effects.Effect]) -> None:
         """This is what a drain brought."""
-        if self._file is not None:
-            self._write({"af": router.family.name, "effects": effects_sum(drained)})
+        if self._stream.file is not None:
+            self._write({"af": router.family.name, **self._table, "effects": effects_sum(drained)})
 
     def state(self, router: Router) -> None:
         """This is what the router can tell of itself now."""
-        if self._file is not None:
-            self._write({"af": router.family.name, "t": router.heap.now, "state": state_sum(router)})
+        if self._stream.file is not None:
+            now = router.heap.now
+            self._write({"af": router.family.name, **self._table, "t": now, "state": state_sum(router)})
 
     def close(self) -> None:
         """Write out what is left."""
-        if self._file is not None:
-            file, self._file = self._file, None
+        if self._stream.file is not None:
+            file, self._stream.file = self._stream.file, None
             file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        if self._file is None:
+        if self._stream.file is None:
             return
         try:
-            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._stream.file.write(json.dumps(line, separators=(",", ":")) + "\n")
         except OSError:
-            self._file = None
+            self._stream.file = None
 
 
 @frozen(eq=False, repr=False)
 class Replay(Value):
-    """What a replay found, for one family."""
+    """What a replay found, for one family and table."""
 
     family: str
+    table: int
+    """0 for the main table."""
     events: int
     drains: int
     differences: tuple[int, ...]
@@ -149,26 +171,27 @@ class _Run:
 
 def replay(lines: Iterable[str]) -> Iterator[Replay]:
     """Run a recording through fresh routers; BadRecordingError names the line that cannot be read."""
-    runs: dict[str, _Run] = {}
+    runs: dict[_Key, _Run] = {}
     for number, text in enumerate(lines, 1):
         try:
             _replay_line(runs, number, json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             raise BadRecordingError(f"line {number}: {problem!r}") from problem
-    for name, run in runs.items():
-        yield Replay(name, run.events, run.drains, tuple(run.differences or ()), run.complete, run.router)
+    for key, run in runs.items():
+        yield Replay(*key, run.events, run.drains, tuple(run.differences or ()), run.complete, run.router)
 
 
-def _replay_line(runs: dict[str, _Run], number: int, line: dict[str, Any]) -> None:
+def _replay_line(runs: dict[_Key, _Run], number: int, line: dict[str, Any]) -> None:
     if number == 1:
         if line["format"] != FORMAT:
             raise ValueError(f"format {line['format']}, only {FORMAT} is known")
         return
+    key = line["af"], line.get("table", 0)
     if "seed" in line:
         family = next(family for family in FAMILIES if family.name == line["af"])
-        runs[line["af"]] = _Run(Router(family, Random(line["seed"])), differences=[])
+        runs[key] = _Run(Router(family, Random(line["seed"])), differences=[])
         return
-    run = runs[line["af"]]
+    run = runs[key]
     assert run.differences is not None
     if "event" in line:
         run.events += 1

@@ -18,11 +18,12 @@ def replay_file(path: str) -> int:
         print(f"pimpyd: {path}: {problem}", file=sys.stderr)
         return EXIT_FAILED
     for result in results:
+        name = f"{result.family} table {result.table}" if result.table else result.family
         end = "" if result.complete else ", cut off before its end"
         same = "the same effects and state" if not result.differences else "DIFFERENT"
-        print(f"{result.family}: {result.events} events, {result.drains} drains{end}: {same}")
+        print(f"{name}: {result.events} events, {result.drains} drains{end}: {same}")
         for line in result.differences[:10]:
-            print(f"{result.family}: line {line} of the recording has another check sum")
+            print(f"{name}: line {line} of the recording has another check sum")
         for row in result.router.rows("neighbors") if not result.complete else ():
-            print(f"{result.family}: {row}")
+            print(f"{name}: {row}")
     return EXIT_FAILED if any(result.differences for result in results) else 0

@@ -6,38 +6,31 @@ The keeper takes the tables, and leads the interfaces to them by the kernel's mu
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import os
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from pimpy.config.model import Config
 from pimpy.config.routes import WILDCARD
 from pimpy.config.tables import of_table, without
 from pimpy.core.engine.effects import Notice
-from pimpy.core.engine.events import Configured, EntryGone, LinkChanged, LinkGone, Shutdown
-from pimpy.core.router import Router
-from pimpy.core.traffic import Meter
+from pimpy.core.engine.events import Configured, EntryGone, Event, LinkChanged, LinkGone
 from pimpy.daemon.backend import CounterKey
-from pimpy.daemon.driver import Driver
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
-from pimpy.kernel.adapter import Adapter
-from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.sockets import Memberships, kept_sockets
+from pimpy.daemon.serving import Served, serve
 from pimpy.wire.family import FAMILIES, Address, Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pimpy.core.rows import Row
+    from pimpy.daemon.recorder import Recorder
 
 log = logging.getLogger("pimpy")
 
@@ -50,24 +43,6 @@ def fitting(config: Config, given: Given) -> Config:
     return without(config, set(given.asked) - set(given.tables))
 
 
-@define(eq=False, repr=False)
-class Served:
-    """One further table."""
-
-    family: Family
-    table: int
-    adapter: Adapter
-    driver: Driver
-    meter: Meter = field(factory=Meter)
-    led: set[str] = field(factory=set)
-    """The interfaces that the kernel leads there."""
-
-    @property
-    def router(self) -> Router:
-        """Its core."""
-        return self.driver.router
-
-
 class Tables:
     """All of them."""
 
@@ -78,41 +53,24 @@ class Tables:
         self.config = config
         self.served: list[Served] = []
 
-    def start(self, notice_of: Callable[[Family], Callable[[Notice], None]]) -> None:
+    def start(self, notice_of: Callable[[Family], Callable[[Notice], None]], recorder: Recorder | None) -> None:
         """Serve the tables that the keeper gave."""
         for family in FAMILIES:
             for name, table in self.given.tables:
                 if name == family.name:
-                    self._start(family, table, notice_of(family))
+                    own = None if recorder is None else recorder.of_table(table)
+                    self._start(serve(family, table, self.given, self.keeping, self.monitor, notice_of(family), own))
 
-    def _start(self, family: Family, table: int, notice: Callable[[Notice], None]) -> None:
-        kept = self.given.kept
-        sockets = kept_sockets(family, table, kept)
-        assert sockets is not None, "the keeper names the tables whose sockets it gave"
-        router = Router(family, Random(int.from_bytes(os.urandom(8), "big")))
-        notices = socket.socket(fileno=kept[f"notices{4 if family.size == 4 else 6}-{table}"])
-        memberships = Memberships(family, table, kept, self.keeping.keep, self.keeping.drop)
-        adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
-        driver = Driver(router, adapter, notice, watch=self.monitor.effects)
-        served = Served(family, table, adapter, driver)
+    def _start(self, served: Served) -> None:
         self.served.append(served)
-        self.monitor.routers.append(router)
+        served.heard = partial(self._heard, served)
         self._lead(served)
-        adopted = adapter.adopt() if self.given.adopts else []
-        driver.feed([Configured(of_table(self.config, table)), *adopted, *adapter.start()])
-        driver.catch_up()
-        adapter.begin()
+        served.start(of_table(self.config, served.table), adopts=self.given.adopts)
         self._lead(served)
-        loop = asyncio.get_running_loop()
-        for fd in adapter.filenos():
-            loop.add_reader(fd, self._readable, served, fd)
 
-    def _readable(self, served: Served, fd: int) -> None:
-        events = served.adapter.receive(fd)
-        if events:
-            served.driver.feed(events)
-            if any(isinstance(event, (LinkChanged, LinkGone)) for event in events):
-                self._lead(served)
+    def _heard(self, served: Served, events: Sequence[Event]) -> None:
+        if any(isinstance(event, (LinkChanged, LinkGone)) for event in events):
+            self._lead(served)
 
     def _lead(self, served: Served) -> None:
         """Have the kernel lead to a table the interfaces of its proxies: those that are named, and those that are
@@ -150,13 +108,8 @@ class Tables:
 
     def stop(self) -> None:
         """Leave everything, and the tables as they were."""
-        loop = asyncio.get_running_loop()
         for served in self.served:
-            served.driver.feed([Shutdown()])
-            served.driver.close()
-            for fd in served.adapter.filenos():
-                loop.remove_reader(fd)
-            served.adapter.close()
+            served.stop()
 
     # What they tell.
 

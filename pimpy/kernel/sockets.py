@@ -108,7 +108,7 @@ class Sockets(Value):
 
     def names(self) -> dict[str, int]:
         """The descriptors by the names under which they are kept."""
-        end = _place(self.family, self.table)
+        end = place(self.family.name, self.table)
         return {f"mroute{end}": self.mroute, f"pim{end}": self.pim, f"raw{end}": self.raw}
 
     @property
@@ -126,14 +126,14 @@ class Sockets(Value):
             os.close(fd)
 
 
-def _place(family: Family, table: int) -> str:
-    """The end of the names of this family's and table's descriptors."""
-    return f"{4 if family.size == 4 else 6}-{table}"
+def place(family: str, table: int) -> str:
+    """The end of the names of a table's descriptors, `family` being `ipv4` or `ipv6`."""
+    return f"{family.removeprefix('ipv')}-{table}"
 
 
 def kept_sockets(family: Family, table: int, kept: Mapping[str, int]) -> Sockets | None:
     """The sockets of a family and table among the kept descriptors; None unless all are there."""
-    end = _place(family, table)
+    end = place(family.name, table)
     found = [kept.get(role + end) for role in ("mroute", "pim", "raw")]
     if None in found:
         return None
@@ -318,7 +318,7 @@ class Memberships:
         drop: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._family = family
-        self._prefix = f"member{_place(family, table)}."
+        self._prefix = f"member{place(family.name, table)}."
         self._keep = keep
         self._drop = drop
         self._sockets: dict[int, dict[str, socket]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -16,6 +17,7 @@ import pytest
 from .helpers import eventually, in_a_row
 from .kernel import mfc
 from .needs import missing
+from .paths import PIMPYD
 from .pimpyd import Pimpyd
 from .proxies import Program
 from .shell import LabError, wait_until
@@ -343,7 +345,8 @@ def test_two_providers_that_number_alike(lab: Lab, family: int) -> None:
         )
     r.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__east__rp_filter=0, ipv4__conf__west__rp_filter=0)
     text = QUICK + "proxy one upstream east downstream a table 11\nproxy two upstream west downstream b table 12\n"
-    daemon = Pimpyd(r, text).start()
+    record = r.folder / "record"
+    daemon = Pimpyd(r, text, args=("--record", str(record))).start()
     receivers = [Receiver(host.port("r"), [(None, group(family))]) for host in (a, b)]
     senders = [Sender(east.port("r"), [group(family)], rate=200, source=source)]
     receivers[0].wait_for(100)
@@ -370,6 +373,12 @@ def test_two_providers_that_number_alike(lab: Lab, family: int) -> None:
         sender.stop()
     assert daemon.stop() == 0
     assert "lookup 1" not in r.ip(*rules, "mrule", "show"), "all is taken back"
+    said = subprocess.run([PIMPYD, "--replay", f"{record}.1"], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said
+    table = f"ipv{family} table 12:"
+    assert any(
+        line.startswith(table) and line.endswith("the same effects and state") for line in said.stdout.splitlines()
+    )
 
 
 def _kill_worker(daemon: Pimpyd, text: str) -> None:

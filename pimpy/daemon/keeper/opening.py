@@ -18,6 +18,7 @@ from pimpy.kernel.sockets import (
     kept_sockets,
     open_notices,
     open_sockets,
+    place,
 )
 from pimpy.wire.family import FAMILIES, Family
 
@@ -132,8 +133,8 @@ class Opening:
     def _close_other_tables(self, further: list[tuple[str, int]]) -> None:
         """What was kept for another table (`-t`, or a proxy's) is of no use."""
         keeper = self.keeper
-        own = tuple(f"{number}-{keeper.asked['table']}" for number in (4, 6))
-        own += tuple(f"{4 if name == 'ipv4' else 6}-{table}" for name, table in further)
+        own = tuple(place(family.name, keeper.asked["table"]) for family in FAMILIES)
+        own += tuple(place(name, table) for name, table in further)
         for name in list(keeper.kept):
             if name != CONTROL and not name.partition(".")[0].endswith(own):
                 keeper.drop(name)
@@ -162,10 +163,10 @@ class Opening:
         for start in range(0, len(names), channel.MAX_DESCRIPTORS // 2):
             part = names[start : start + channel.MAX_DESCRIPTORS // 2]
             channel.send(worker.line, "kept", " ".join(part), [keeper.kept[name] for name in part])
-        ends = [f"{4 if name == 'ipv4' else 6}-{table}" for name, table in self.tables]
-        for end in ("4", "6", *ends):
+        mains = [(family.name, keeper.asked["table"]) for family in FAMILIES]
+        for name, table in (*mains, *self.tables):
             with open_notices() as notices:
-                channel.send(worker.line, "kept", f"notices{end}", [notices.fileno()])
+                channel.send(worker.line, "kept", f"notices{place(name, table)}", [notices.fileno()])
         record = self._record()
         if record is not None:
             channel.send(worker.line, "kept", "record", [record])

@@ -1,0 +1,121 @@
+"""One table of the kernel being served: opened, taken over, read and left, be it a family's main table or a further."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from pimpy.config.model import Config
+from pimpy.core.engine.effects import Notice
+from pimpy.core.engine.events import Configured, Event, Shutdown
+from pimpy.core.router import Router
+from pimpy.core.traffic import Meter
+from pimpy.daemon import logs
+from pimpy.daemon.driver import Driver
+from pimpy.daemon.keeping import Given, Keeping
+from pimpy.daemon.monitor import Monitor
+from pimpy.kernel.adapter import Adapter
+from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.sockets import EXIT_FAILED, Memberships, kept_sockets, place
+from pimpy.wire.family import Family
+
+if TYPE_CHECKING:
+    from pimpy.daemon.recorder import Recorder
+
+log = logging.getLogger("pimpy")
+
+
+@define(eq=False, repr=False)
+class Served:
+    """A table with its router, what reads it and what turns it."""
+
+    family: Family
+    table: int
+    adapter: Adapter
+    driver: Driver
+    recorder: Recorder | None
+    meter: Meter = field(factory=Meter)
+    led: set[str] = field(factory=set)
+    """Of a further table: the interfaces that the kernel leads there."""
+    heard: Callable[[Sequence[Event]], None] | None = None
+    """Told of what was read, once it is handled."""
+
+    @property
+    def router(self) -> Router:
+        """Its core."""
+        return self.driver.router
+
+    def start(self, config: Config, *, adopts: bool) -> None:
+        """Take over what an earlier worker left, if it `adopts`, follow `config`, and read from now on."""
+        began = time.monotonic()
+        adopted = self.adapter.adopt() if adopts else []
+        self.driver.feed([Configured(config), *adopted, *self.adapter.start()])
+        self.driver.catch_up()
+        self.adapter.begin()
+        if adopted:
+            took = (time.monotonic() - began) * 1000
+            text = "%s: %d entries of an earlier worker taken over in %.0f ms"
+            log.info(text, self.family.name, self.router.health.adopted, took, extra={"reason": "taken_over"})
+        loop = asyncio.get_running_loop()
+        for fd in self.adapter.filenos():
+            loop.add_reader(fd, self._readable, fd)
+
+    def _readable(self, fd: int) -> None:
+        if events := self.adapter.receive(fd, self.driver.portion):
+            self.driver.feed(events)
+            if self.heard is not None:
+                self.heard(events)
+
+    def stop(self) -> None:
+        """Say good-bye, and leave the table as it was."""
+        loop = asyncio.get_running_loop()
+        self._record_state()
+        self.driver.feed([Shutdown()])
+        self.driver.close()
+        for fd in self.adapter.filenos():
+            loop.remove_reader(fd)
+        self._record_state()
+        self.adapter.close()
+
+    def _record_state(self) -> None:
+        if self.recorder is not None:
+            self.recorder.state(self.router)
+
+
+def serve(
+    family: Family,
+    table: int,
+    given: Given,
+    keeping: Keeping,
+    monitor: Monitor,
+    notice: Callable[[Notice], None],
+    recorder: Recorder | None,
+) -> Served:
+    """A router for a table whose sockets the keeper gave; `start` is to come."""
+    sockets = kept_sockets(family, table, given.kept)
+    assert sockets is not None, "the keeper names the tables whose sockets it gave"
+    seed = int.from_bytes(os.urandom(8), "big")
+    router = Router(family, Random(seed))
+    notices = socket.socket(fileno=given.kept[f"notices{place(family.name, table)}"])
+    memberships = Memberships(family, table, given.kept, keeping.keep, keeping.drop)
+    adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
+    driver = Driver(router, adapter, notice, recorder, watch=monitor.effects)
+    driver.broken = _end_as_a_crash
+    monitor.routers.append(router)
+    if recorder is not None:
+        recorder.begins(router, seed)
+    return Served(family, table, adapter, driver, recorder)
+
+
+def _end_as_a_crash() -> None:
+    """The core is not what it should be any more: the keeper starts another worker, and nothing is said or removed."""
+    logs.close()
+    os._exit(EXIT_FAILED)
