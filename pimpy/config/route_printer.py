@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pimpy.config.model import RpfRoute
 from pimpy.config.proxies import AddressRange, Filter, Proxy, ProxyInterface
 from pimpy.config.route_lines import PROXY_WORDS
-from pimpy.config.routes import FLUSH_INTERVAL, Static
+from pimpy.config.routes import FLUSH_INTERVAL, Static, StaticRoute
 from pimpy.wire.family import Prefix, format_address
 
 
@@ -15,11 +15,15 @@ def print_static(static: Static) -> Iterator[str]:
     """The lines of static routes and joins."""
     if static.flush_interval != FLUSH_INTERVAL:
         yield f"static-flush-interval {static.flush_interval}"
-    for route in static.routes:
-        to = "".join(f" {name}" for name in route.outgoing)
-        yield f"mroute from {route.interface}{_source(route.source)} group {_range(route.group)} to{to}"
+    yield from map(print_route, static.routes)
     for join in static.joins:
         yield f"mgroup from {join.interface}{_source(join.source)} group {_range(join.group)}"
+
+
+def print_route(route: StaticRoute) -> str:
+    """The line of a static route."""
+    to = "".join(f" {name}" for name in route.outgoing)
+    return f"mroute from {route.interface}{_source(route.source)} group {_range(route.group)} to{to}"
 
 
 def print_rpf_route(route: RpfRoute) -> str:

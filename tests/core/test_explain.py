@@ -450,7 +450,8 @@ def test_static_rule_is_named(family: Family) -> None:
     stand.r1.configure(static=evolve(stand.r1.config.static, routes=(stand.exact(source, group, "b"),)))
     stand.net.run(0)
     told = ask(stand, (source, group))["static_rule"].text
-    assert "mroute from a source" in told and told.partition("`")[2].partition("`")[0].endswith("to b")
+    line = f"mroute from a source {format_address(source)} group {format_address(group)} to b"
+    assert told.partition("`")[2].partition("`")[0] == line, "as pimctl config shows it"
 
 
 def test_proxy_in_charge(family: Family) -> None:

@@ -358,6 +358,18 @@ def test_igmpproxys_sources_are_on_the_link_or_in_an_altnet(family: Family) -> N
     assert stand.data(stand.net.address("other", 77), g) == set()
 
 
+def test_further_subnets_of_a_link_hold_for_proxies_too(family: Family) -> None:
+    """`phyint IF altnet` says what is on a link, to whoever asks: PIM, the membership protocol, a proxy."""
+    plain = ProxyStand(family)
+    g, further = plain.group(), Prefix(plain.source(0), family.bits - 8)
+    proxy = Proxy("x", (ProxyInterface("up"),), (ProxyInterface("d1"),), check_sources=True, matching="all")
+    stand = ProxyStand(family, proxies=(proxy,), phyints=(Phyint("up", altnets=(further,)),))
+    stand.host("d1").want_any(g)
+    stand.run(1)
+    assert stand.data(plain.source(), g) == {"d1"}
+    assert stand.data(stand.net.address("other", 77), g) == set()
+
+
 def test_defaultdown_means_all_other_interfaces(family: Family) -> None:
     found = Proxy("x", (ProxyInterface("up"),), (ProxyInterface("+"),), excluded=("d2",))
     stand = ProxyStand(family, proxies=(found,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pimpy.config.routes import StaticRoute
+from pimpy.config.route_printer import print_route
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING, Case, seconds
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.pim import macros
@@ -17,13 +17,8 @@ def of_static(case: Case) -> None:
     """A static route is in charge."""
     assert case.source is not None, "a static route has streams, each with a source"
     flow = case.router.static.flows.get(case.source + case.group)
-    rule = "a static rule" if flow is None else f"the static rule `{_line(flow.rule.route)}`"
+    rule = "a static rule" if flow is None else f"the static rule `{print_route(flow.rule.route)}`"
     case.say("upstream", "static_rule", f"{rule} routes it; PIM and proxies have no say: see pimctl show static")
-
-
-def _line(route: StaticRoute) -> str:
-    source = "" if route.source is None else f"source {route.source} "
-    return f"mroute from {route.interface} {source}group {route.group} to {' '.join(route.outgoing)}".rstrip()
 
 
 def of_entry(case: Case) -> None:

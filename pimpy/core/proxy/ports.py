@@ -9,7 +9,7 @@ from attrs import define, field
 from pimpy.core.gmp.host import Host
 from pimpy.core.gmp.interface import Membership
 from pimpy.core.interface import Interface
-from pimpy.wire.family import Address, Prefix
+from pimpy.wire.family import Address
 from pimpy.wire.membership import Record
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Port:
         return vif
 
     def on_link(self, address: Address) -> bool:
-        """Whether an address lies in one of the link's subnets."""
-        return any(Prefix(own, length).covers(address) for own, length in self.interface.addresses)
+        """Whether an address lies in one of the link's subnets, those of `altnet` included."""
+        return self.interface.holds(address)
 
     def wants(self, group: Address, source: Address) -> bool:
         """Whether some member here wants a stream."""
