@@ -138,6 +138,30 @@ def test_A4_a_connected_source_and_the_rp_itself_keep_0_0_whatever_is_configured
 
 
 @pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
+def test_A4_what_counts_is_the_interface_towards_the_source_not_that_of_the_assert(family: Family, spt: bool) -> None:
+    stand, source = forwarding(family, spt)
+    for target in (source[0], stand.rp):
+        stand.r1.handle(evolve(stand.r1.route(target), protocol=188, metric=77))
+    stand.configure(
+        phyints=(Phyint("down", distance=3, metric=4), Phyint("up" if spt else "rpt", distance=5, metric=6))
+    )
+    stand.data(source, "down")
+    assert said(stand) == [(0.0, (not spt, 5, 6))]
+
+
+@pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
+def test_A4_A13_a_loser_whose_interface_is_configured_better_forgets(family: Family, spt: bool) -> None:
+    stand, source = forwarding(family, spt)
+    which, named = (source, source[0]) if spt else (None, family.any)
+    stand.hear_assert(named, (not spt, 50, 50))
+    towards = "up" if spt else "rpt"
+    stand.configure(phyints=(Phyint(towards, distance=51), Phyint("down", distance=1)))
+    assert stand.assert_state(which) == "loser"
+    stand.configure(phyints=(Phyint(towards, distance=49),))
+    assert stand.assert_state(which) == "no_info" and stand.forwards(source) == {"down"}
+
+
+@pytest.mark.parametrize("spt", [True, False], ids=["sg", "star"])
 def test_A4_A13_a_loser_whose_metric_is_configured_better_forgets(family: Family, spt: bool) -> None:
     stand, source = forwarding(family, spt)
     which, named = (source, source[0]) if spt else (None, family.any)
