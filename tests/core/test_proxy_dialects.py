@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from proxy_stand import ProxyStand
+from speakers import CODECS, Packet
 
 from pimpy.config import igmpproxy, mcproxy
 from pimpy.config.native import Result
 from pimpy.config.proxies import Proxy
 from pimpy.config.routes import Static, StaticRoute
 from pimpy.core.explain import explain
+from pimpy.wire.checksum import internet_checksum
 from pimpy.wire.family import IPV4, IPV6, Family, parse_address
+from pimpy.wire.membership import Record, RecordType, Report
 
 
 def stand_of(family: Family, result: Result) -> ProxyStand:
@@ -175,3 +178,46 @@ def test_an_interface_that_changes_its_master(family: Family) -> None:
 def test_the_families_of_the_files() -> None:
     assert igmpproxy.parse("phyint a upstream").model.families == ("ipv4",)  # type: ignore[union-attr]
     assert mcproxy.parse("protocol MLDv1; pinstance a: b ==> c;").model.families == (IPV6.name,)  # type: ignore[union-attr]
+
+
+# Reports that igmpproxy and mcproxy read beyond the end of.
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "whole"),
+    [
+        (6, b"\0\2", True),
+        (6, b"\xff\xff", True),
+        (10, b"\0\1", False),
+        (10, b"\xff\xff", False),
+        (9, b"\xff", False),
+        (None, b"", False),
+    ],
+    ids=["a_record_more", "65535_records", "a_source_more", "65535_sources", "auxiliary_data", "cut"],
+)
+@pytest.mark.parametrize("link", ["d1", "up"])
+def test_I17_a_report_that_names_more_than_it_holds_counts_as_far_as_it_goes(
+    family: Family, link: str, at: int | None, value: bytes, whole: bool
+) -> None:
+    """Who follows the lengths in it leaves the packet; here its whole records count, and upstream none."""
+    stand = ProxyStand(family)
+    host, group = stand.host(link), stand.group()
+    good = CODECS[family.gmp].encode(Report((Record(RecordType.CHANGE_TO_EXCLUDE_MODE, group, ()),)))
+    data = bytearray(good[:-2])
+    if at is not None:
+        data = bytearray(good)
+        data[at : at + len(value)] = value
+    if family is IPV4:
+        data[2:4] = bytes(2)
+        data[2:4] = internet_checksum(bytes(data)).to_bytes(2, "big")
+    before = dict(stand.router.counters.values)
+    host.link.transmit(host, Packet(family.gmp, host.address, family.all_reports, bytes(data)))
+    stand.run(1)
+    counted = {key for key, count in stand.router.counters.values.items() if count != before.get(key, 0)}
+    heard = whole and link == "d1"
+    assert asked(stand) == ({group} if heard else set())
+    assert stand.data(stand.source(), group) == ({"d1"} if heard else set())
+    assert any(key[0] == link and key[2] == "rx" and (key[4] or link == "up") for key in counted), counted
+    stand.host("d1").want_any(group)
+    stand.run(1)
+    assert asked(stand) == {group} and stand.data(stand.source(2), group) == {"d1"}
