@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pimpy.daemon import background
-from pimpy.daemon.keeper import workers
+from pimpy.daemon.keeper import service, workers
 
 EXIT_USAGE = 2
 
@@ -19,7 +19,8 @@ def run(asked: dict[str, Any]) -> int:
 
 
 def _keep(asked: dict[str, Any]) -> int:
+    kept = service.inherited()  # before a worker starts, which would have them too, and hold tables that are given up
     first = workers.start()
     from pimpy.daemon.keeper.keeper import Keeper
 
-    return Keeper(asked, first).run()
+    return Keeper(asked, kept, first).run()

@@ -46,13 +46,13 @@ class Ended(Exception):
 
 
 class Keeper:
-    """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it, `first` a
-    process that is to be the worker."""
+    """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it, `kept` what
+    was handed to this process, `first` a process that is to be the worker."""
 
-    def __init__(self, asked: dict[str, Any], first: Worker) -> None:
+    def __init__(self, asked: dict[str, Any], kept: dict[str, int], first: Worker) -> None:
         self.asked = asked
         self.manager = service.Manager()
-        self.kept = service.inherited()
+        self.kept = kept
         """The descriptors that outlive the worker, by name."""
         self.adopted = bool(self.kept)
         self.files = Files(asked["config"], asked["ident"])
