@@ -21,7 +21,7 @@ from pimpy.core.forwarding import Forwarding
 from pimpy.core.gmp import Membership, Totals
 from pimpy.core.gmp.bridge import Bridge
 from pimpy.core.interface import REGISTER_VIF, Interface, VifTable
-from pimpy.core.pim import joinprune, receipt, trees
+from pimpy.core.pim import joinprune, receipt, trees, unreachable
 from pimpy.core.pim.anycast import Anycast
 from pimpy.core.pim.bootstrap import BootstrapRouting
 from pimpy.core.pim.candidate_rp import CandidateRp
@@ -255,6 +255,10 @@ def _shutdown(router: Router, _: events.Shutdown) -> None:
     lifecycle.shutdown(router)
 
 
+def _register_unreachable(router: Router, event: events.RegisterUnreachable) -> None:
+    unreachable.receive(router.pim, event)
+
+
 _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.Configured: _configured,
     events.StaticEdited: _static_edited,
@@ -266,6 +270,7 @@ _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.NoCache: upcalls.no_cache,
     events.WrongVif: upcalls.wrong_vif,
     events.WholePacket: upcalls.whole_packet,
+    events.RegisterUnreachable: _register_unreachable,
     events.RouteResolved: _route_resolved,
     events.EffectFailed: _effect_failed,
     events.CountersRead: upcalls.counters_read,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pimpy.core.engine.effects import Effect, Installed, Notice
-from pimpy.core.engine.events import Event, NoCache, PacketReceived, WholePacket, WrongVif
+from pimpy.core.engine.events import Event, NoCache, PacketReceived, RegisterUnreachable, WholePacket, WrongVif
 from pimpy.core.router import Router
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SLICE = 0.1
 """Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""
 PORTIONS = (8, 256)
 """The least and the most that is read at once."""
-PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket)
+PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket, RegisterUnreachable)
 """Events of which any may be lost: all protocols bear that."""
 ROUNDS = 16
 """How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""

@@ -106,7 +106,9 @@ def serve(
     router = Router(family, Random(seed))
     notices = socket.socket(fileno=given.kept[f"notices{place(family.name, table)}"])
     memberships = Memberships(family, table, given.kept, keeping.keep, keeping.drop)
-    adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, paused=True)
+    errors = given.kept.get(f"errors{place(family.name, table)}")  # PIM routes by the main table alone
+    heard = None if errors is None else socket.socket(fileno=errors)
+    adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, heard, paused=True)
     driver = Driver(router, adapter, notice, recorder, watch=monitor.effects)
     driver.broken = _end_as_a_crash
     monitor.routers.append(router)

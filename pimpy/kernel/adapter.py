@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from socket import socket
 from struct import pack
 
 from attrs import define, field
@@ -40,6 +41,7 @@ from pimpy.core.engine.events import (
     LinkGone,
     NoCache,
     PacketReceived,
+    RegisterUnreachable,
     TableFound,
     TableRead,
     VifGone,
@@ -47,6 +49,7 @@ from pimpy.core.engine.events import (
     WrongVif,
 )
 from pimpy.kernel import _mroute
+from pimpy.kernel.icmp import read_errors
 from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
@@ -173,14 +176,16 @@ class Adapter:
         sockets: Sockets,
         netlink: Netlink,
         memberships: Memberships | None = None,
+        errors: socket | None = None,
         paused: bool = False,
     ) -> None:
-        """While `paused`, what waits in `sockets.mroute` waits until `begin`."""
+        """`errors` is from `open_errors`. While `paused`, what waits in `sockets.mroute` waits until `begin`."""
         self.family = family
         self.table = Table(sockets)
         self._dropped = {"truncated": 0, "malformed": 0}
         self._sockets = sockets
         self._netlink = netlink
+        self._errors = errors
         self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
@@ -196,7 +201,8 @@ class Adapter:
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
-        return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos())
+        errors = () if self._errors is None else (self._errors.fileno(),)
+        return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos(), *errors)
 
     def begin(self) -> None:
         """The core knows what there is: let what waits come up."""
@@ -225,6 +231,8 @@ class Adapter:
             return [_EVENTS[message[0]](message) for message in self.registers.receive(limit)]
         if fd == self._watch.fileno():
             return list(self._watch.receive())
+        if self._errors is not None and fd == self._errors.fileno():
+            return [RegisterUnreachable(*found) for found in read_errors(self._errors, self.family, limit)]
         return self._notices(fd)
 
     def look_at_bridges(self) -> list[Event]:
@@ -296,6 +304,8 @@ class Adapter:
         self._watch.close()
         self._memberships.close()
         self._static_joins.close()
+        if self._errors is not None:
+            self._errors.close()
 
     def _pim_messages(self, fd: int, limit: int) -> list[Event]:
         messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, limit)

@@ -74,7 +74,7 @@ _MEMINFO_DROPS = 8
 _IP_PKTINFO = 8
 _IP_TRANSPARENT = 19
 _IPV6_TRANSPARENT = 75
-_ICMP6_FILTER = 1
+ICMP6_FILTER = 1
 _INTERNETWORK_CONTROL = 0xC0
 _ROUTER_ALERT4 = bytes((148, 4, 0, 0))
 _ROUTER_ALERT6 = bytes((0, 0, 5, 2, 0, 0, 1, 0))
@@ -143,13 +143,13 @@ def kept_sockets(family: Family, table: int, kept: Mapping[str, int]) -> Sockets
 
 def open_sockets(family: Family, table: int = 0) -> Sockets:
     """Open the sockets of a family, take its table and turn on PIM; KernelRefusal if that cannot be."""
-    mroute = _open_raw(family, IPPROTO_IGMP if family.size == 4 else IPPROTO_ICMPV6)
+    mroute = open_raw(family, IPPROTO_IGMP if family.size == 4 else IPPROTO_ICMPV6)
     try:
-        pim = _open_raw(family, IPPROTO_PIM)
+        pim = open_raw(family, IPPROTO_PIM)
         try:
             _prepare(mroute, family, membership=True)
             _prepare(pim, family, membership=False)
-            raw = _open_raw(family, IPPROTO_RAW)
+            raw = open_raw(family, IPPROTO_RAW)
             try:
                 _turn_loop_off(raw, family)
                 _take_table(mroute, family, table)
@@ -167,12 +167,12 @@ def open_sockets(family: Family, table: int = 0) -> Sockets:
 
 def open_pim(family: Family) -> int:
     """A socket that only sends PIM messages; KernelRefusal if there can be none."""
-    pim = _open_raw(family, IPPROTO_PIM)
+    pim = open_raw(family, IPPROTO_PIM)
     _prepare(pim, family, membership=False)
     return pim.detach()
 
 
-def _open_raw(family: Family, protocol: int) -> socket:
+def open_raw(family: Family, protocol: int) -> socket:
     try:
         return socket(family.number, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)
     except OSError as error:
@@ -239,7 +239,7 @@ def _prepare(opened: socket, family: Family, membership: bool) -> None:
         transparent = (IPPROTO_IPV6, _IPV6_TRANSPARENT)
         if membership:
             opened.setsockopt(IPPROTO_IPV6, IPV6_HOPOPTS, _ROUTER_ALERT6)
-            opened.setsockopt(IPPROTO_ICMPV6, _ICMP6_FILTER, _filter(_MLD_TYPES))
+            opened.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, icmp6_filter(_MLD_TYPES))
     # So that a Hello that takes leave can still come from an address that has just been removed (RFC 7761 4.3.1).
     with suppress(OSError):
         opened.setsockopt(*transparent, 1)
@@ -274,7 +274,7 @@ def send_raw(fd: int, family: Family, ifindex: int, packet: bytes) -> None:
         borrowed.close()
 
 
-def _filter(types: tuple[int, ...]) -> bytes:
+def icmp6_filter(types: tuple[int, ...]) -> bytes:
     """A struct icmp6_filter that lets these types through: a bit that is set blocks."""
     blocked = (1 << 256) - 1
     for icmp_type in types:

@@ -146,7 +146,8 @@ def check_kernel(node: Node, router: Router, rules: Rules, wanted: Wanted) -> No
             assert entry.stopped or [entry.rp, *entry.others] == members, f"{node.name}: {entry}"
             continue
         machine = registered[channel]
-        assert (entry.rp, entry.stopped) == (machine.rp, machine.state.value != "join"), f"{node.name}: {entry}"
+        stopped = machine.state.value != "join" or machine.rp in router.pim.unreachable
+        assert (entry.rp, entry.stopped) == (machine.rp, stopped), f"{node.name}: {entry}"
     there = mask(set(kernel.vifs))
     for channel, (iif, oifs) in kernel.mfc.items():
         assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
@@ -349,6 +350,7 @@ def timers_of(router: Router) -> list[Timer | None]:
         timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
         timers += (sg.register.timer, sg.register.behind) if sg.register is not None else ()
         timers.append(sg.flow.timer if sg.flow is not None else None)
+    timers += [hold.timer for hold in router.pim.unreachable.values()]
     timers += [tree.star.join_timer for tree in router.pim.tib.groups.values() if tree.star is not None]
     for interface in router.pim.interfaces.values():
         timers += (interface.hello_timer, interface.triggered_hello)

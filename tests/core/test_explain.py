@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from asm_stand import AsmStand
 from attrs import evolve
+from datagrams import Datagram
 from proxy_stand import ProxyStand
 from speakers import Channel
 from stand import Stand
@@ -14,10 +15,11 @@ from static_stand import StaticStand
 
 from pimpy.config.model import Config, Phyint
 from pimpy.config.proxies import Filter, Proxy, ProxyInterface
-from pimpy.core.engine.events import EffectFailed, RouteResolved
+from pimpy.core.engine.events import EffectFailed, RegisterUnreachable, RouteResolved
 from pimpy.core.explain import ExplainRow, Facts, explain
 from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING
 from pimpy.core.traffic import Traffic
+from pimpy.wire import pim
 from pimpy.wire.family import Family, Prefix, format_address, parse_address, parse_prefix
 
 SEEN: set[str] = set()
@@ -326,6 +328,20 @@ def test_registering_and_stopped_and_probing(family: Family) -> None:
         if register is not None and register.state.value == "join_pending":
             break
     assert "register_probing" in ask(stand, channel)
+
+
+def test_the_rp_refuses(family: Family) -> None:
+    stand = AsmStand(family)
+    channel = stand.near()
+    stand.data(channel)
+    register = pim.Register(False, False, Datagram(*channel).to_bytes())
+    quoted = pim.encode(family, stand.net.address("src", 5), stand.rp, register)
+    for why, said in (("host", "ends before it"), ("protocol", "no PIM on it")):
+        stand.r1.handle(RegisterUnreachable(stand.rp, why, quoted))
+        told = ask(stand, channel)["rp_refuses"]
+        assert said in told.text and "tried again in 5.0 s" in told.text and told.state == PROBLEM
+        stand.run(5)
+    assert "registering" in ask(stand, channel)
 
 
 # Where it should go.

@@ -1,8 +1,8 @@
 """Threats to shared trees, Registers and Asserts (reliability.md, TH22, TH26, TH32 to TH47): dropped is unchanged.
 
 Each has its positive control; where a conformance row says the same, its test says more (A22, R6, R7, R10 to R18).
-TH39 is in test_filters.py, TH43 and TH48 in test_limits.py, TH40's packets in tests/lab/test_register_guard.py. TH46
-(ICMP errors for Registers) is not here: no event brings them to the core.
+TH39 is in test_filters.py, TH43 and TH48 in test_limits.py, TH46 in test_unreachable.py, TH40's packets in
+tests/lab/test_register_guard.py.
 """
 
 from __future__ import annotations

@@ -119,6 +119,18 @@ class WholePacket(Value):
 
 
 @frozen(eq=False, repr=False)
+class RegisterUnreachable(Value):
+    """ICMP says that a PIM message to `destination` did not arrive: `why` is `host` or `protocol`.
+
+    `quoted` is what came back of it, from the PIM header on, as long as the sender of the ICMP message made it.
+    """
+
+    destination: Address
+    why: str
+    quoted: bytes
+
+
+@frozen(eq=False, repr=False)
 class RouteResolved(Value):
     """The answer to ResolveRpf, and again whenever it changes: how unicast packets reach `address`.
 
@@ -235,6 +247,7 @@ Event = (
     | NoCache
     | WrongVif
     | WholePacket
+    | RegisterUnreachable
     | RouteResolved
     | EffectFailed
     | CountersRead

@@ -115,7 +115,13 @@ def of_register(case: Case) -> None:
         return
     rp = format_address(sg.register.rp)
     state = sg.register.state
-    if state is State.JOIN:
+    if hold := case.router.pim.unreachable.get(sg.register.rp):
+        what = "there is no PIM on it" if hold.why == "protocol" else "the way there ends before it"
+        left = seconds(hold.timer.left(case.router.heap.now))
+        text = f"ICMP says of the RP {rp} that {what}: our Registers to it wait, and are tried again in {left}"
+        remedy = f"see whether PIM runs on {rp}, and that it is what the routers agree on: pimctl show rp"
+        case.say("register", "rp_refuses", text, PROBLEM, remedy=remedy)
+    elif state is State.JOIN:
         text = f"its data goes to the RP {rp} in Registers; the RP has not told us to stop"
         case.say("register", "registering", text)
     elif state is State.PRUNE:

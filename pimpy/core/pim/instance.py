@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.candidate_rp import CandidateRp
     from pimpy.core.pim.joinprune import Outbox
     from pimpy.core.pim.neighbor import PimInterface
+    from pimpy.core.pim.unreachable import Hold
 
 
 class Takeover(Protocol):
@@ -143,6 +144,8 @@ class Pim:
     """Who is told of changes of state (`tell`), while somebody watches; it must not change anything."""
     register_vif: bool = False
     """Whether the register tunnel's vif exists."""
+    unreachable: dict[Address, Hold] = field(factory=dict)
+    """The RPs to which no data is registered for a while; each of them has been one of ours."""
     quiet: dict[tuple[str, str], float] = field(factory=dict)
     """Until when a warning is not repeated, by interface and reason."""
     register_retry: Timer = field(init=False)

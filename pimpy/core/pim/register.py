@@ -138,7 +138,7 @@ def _write_table(registering: Registering) -> None:
     if address is None:
         _forget_in_table(registering)
         return
-    stopped = registering.state is not State.JOIN
+    stopped = registering.state is not State.JOIN or registering.rp in sg.pim.unreachable
     if told is None or (told.address, told.rp, told.stopped) != (address, registering.rp, stopped):
         registering.told = SetRegister(sg.source, sg.group, address, registering.rp, stopped)
         sg.pim.emit(registering.told)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pimpy.daemon.keeper import channel, privileges
 from pimpy.daemon.keeper.listener import SocketHeldError, is_at, listen
+from pimpy.kernel.icmp import open_errors
 from pimpy.kernel.sockets import (
     EXIT_FAILED,
     EXIT_HELD,
@@ -167,6 +168,10 @@ class Opening:
         for name, table in (*mains, *self.tables):
             with open_notices() as notices:
                 channel.send(worker.line, "kept", f"notices{place(name, table)}", [notices.fileno()])
+        for family in (each for each in FAMILIES if each.name in self.families):
+            with open_errors(family) as errors:
+                name = f"errors{place(family.name, keeper.asked['table'])}"
+                channel.send(worker.line, "kept", name, [errors.fileno()])
         record = self._record()
         if record is not None:
             channel.send(worker.line, "kept", "record", [record])
