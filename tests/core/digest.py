@@ -2,7 +2,7 @@
 
 Everything that hangs on the router is walked, timers and the state of the random numbers included; left out are
 the counters, the effects not drained yet, what keeps notices from being repeated, what a message was counted for,
-and the time of the last event.
+a neighbour's last Hello in bytes, and the time of the last event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-NOT_STATE = frozenset({"counters", "_effects", "silenced", "quiet", "now", "notes", "rates", "shares", "__weakref__"})
+NOT_STATE = frozenset(
+    {"counters", "_effects", "silenced", "quiet", "now", "notes", "rates", "shares", "heard", "__weakref__"}
+)
 
 
 def digest(router: object) -> str:

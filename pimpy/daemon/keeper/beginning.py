@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from pimpy.daemon import background
-from pimpy.daemon.keeper import service, workers
+from pimpy.daemon.keeper import privileges, service, workers
 
+Remark = tuple[str, str, str]
+"""What a worker is to log for its keeper: level, reason, text."""
 EXIT_USAGE = 2
 
 
@@ -19,8 +22,16 @@ def run(asked: dict[str, Any]) -> int:
 
 
 def _keep(asked: dict[str, Any]) -> int:
-    kept = service.inherited()  # before a worker starts, which would have them too, and hold tables that are given up
+    remarks: list[Remark] = []
+    try:  # a worker starts as the user that it is to be
+        why = privileges.choose_user(asked.pop("user"))
+    except LookupError as missing:
+        print(f"pimpyd: {missing.args[0]}", file=sys.stderr)
+        return EXIT_USAGE
+    if why is not None:
+        remarks.append(("warning", "worker_user", f"the worker stays the user it is: {why}"))
+    kept = service.inherited()  # before a worker starts, which would have them too and hold tables that are given up
     first = workers.start()
     from pimpy.daemon.keeper.keeper import Keeper
 
-    return Keeper(asked, kept, first).run()
+    return Keeper(asked, kept, first, remarks).run()

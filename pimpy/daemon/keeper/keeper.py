@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pimpy.daemon import background
-from pimpy.daemon.keeper import channel, privileges, service
-from pimpy.daemon.keeper.beginning import EXIT_USAGE
+from pimpy.daemon.keeper import channel, service
+from pimpy.daemon.keeper.beginning import Remark
 from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.upgrade import Refused, next_program
@@ -47,9 +47,9 @@ class Ended(Exception):
 
 class Keeper:
     """Holds the descriptors, and the worker's life. `asked` is the command line as `daemon.options` has it, `kept` what
-    was handed to this process, `first` a process that is to be the worker."""
+    was handed to this process, `first` a process that is to be the worker, `remarks` what that is to log."""
 
-    def __init__(self, asked: dict[str, Any], kept: dict[str, int], first: Worker) -> None:
+    def __init__(self, asked: dict[str, Any], kept: dict[str, int], first: Worker, remarks: list[Remark]) -> None:
         self.asked = asked
         self.manager = service.Manager()
         self.kept = kept
@@ -59,8 +59,8 @@ class Keeper:
         self.scripts = Scripts(asked.get("script"))
         self.opening: Opening | None = None
         """What has been opened; None until the first worker asks for it."""
-        self.remarks: list[tuple[str, str, str]] = []
-        """What the next worker is to log for us: level, reason, text."""
+        self.remarks = remarks
+        """What the next worker is to log for us."""
         self.restarts = int(os.environ.pop("PIMPYD_RESTARTS", "0"))
         self.failures = 0
         self.was_ready = False
@@ -84,14 +84,6 @@ class Keeper:
 
     def run(self) -> int:
         """Keep a worker running until somebody ends the daemon; the exit code."""
-        try:
-            why = privileges.choose_user(self.asked.pop("user"))
-        except LookupError as missing:
-            print(f"pimpyd: {missing.args[0]}", file=sys.stderr)
-            self.spare.end()
-            return EXIT_USAGE
-        if why is not None:
-            self.remarks.append(("warning", "worker_user", f"the worker stays the user it is: {why}"))
         if self.adopted:
             self.restarts += 1
         self._start_worker()
