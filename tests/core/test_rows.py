@@ -253,7 +253,7 @@ def test_groups_hosts_and_sources_of_all_interfaces(family: Family) -> None:
     assert hosts == [("down", format_address(stand.host("down").address))], "tracked where the leave is immediate"
     rows = {row.interface: row for row in stand.rows("gmp_interfaces")}
     assert sorted(rows) == ["down", "up"]
-    assert (rows["down"].groups_count, rows["down"].queries_sent >= 2, rows["down"].refused) == (1, True, 0)
+    assert (rows["down"].groups_count, rows["down"].queries_sent >= 1, rows["down"].refused) == (1, True, 0)
     received = rows["down"].reports_v3_received if family.size == 4 else rows["down"].reports_v2_received
     assert received >= 2
 
