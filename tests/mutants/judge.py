@@ -92,10 +92,11 @@ class Court:
         return Verdict(killer, len(asked), len(names))
 
     def in_order(self, names: set[str], module: str) -> list[str]:
-        """Those that killed others in this module first, then the quickest, cases beyond a function's first later."""
+        """Those that killed others in this module first; then the quick ones, and those of files about the module."""
         kills = self.kills[module]
         number = {case: place for cases in self.cases.values() for place, case in enumerate(cases, 1) if case in names}
-        return sorted(names, key=lambda n: (-kills[n], later(n), self.seconds(n) * number[n], n))
+        cost = {n: self.seconds(n) * number[n] / (self.shares.get((module, test_file(n)), 0) + 1000) for n in names}
+        return sorted(names, key=lambda n: (-kills[n], later(n), cost[n], n))
 
     def within(self, names: list[str]) -> Iterator[str]:
         """As many as there is time for."""
