@@ -53,6 +53,18 @@ def test_the_state_of_a_zone_is_as_old_as_the_router_at_most(family: Family) -> 
     assert 4.5 < stand.row("bsr", row="zone", zone="global").up_time <= 5.0
 
 
+def test_B1_N20_a_route_that_names_only_a_point_to_point_interface_leads_to_the_far_end(family: Family) -> None:
+    stand = BsrStand(family, p2p=True)
+    beyond = stand.behind(1)
+    stand.r1.static_route(beyond, "up", None)
+    stand.hear(beyond, stand.listed(stand.everything, stand.behind(20)))
+    assert stand.bsr() == beyond
+    stand = BsrStand(family, p2p=True)
+    stranger = stand.net.address("up", 77)
+    stand.hear(stranger, stand.listed(stand.everything, stand.behind(20)))
+    assert stand.bsr() is None, "it is on the link itself, and the far end is not it"
+
+
 def test_B1_my_own_message_that_comes_back_is_dropped(family: Family) -> None:
     stand = BsrStand(family)
     stand.elected()
