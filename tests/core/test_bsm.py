@@ -285,7 +285,7 @@ def test_B12_each_range_is_kept_in_one_piece_if_it_can_be(family: Family) -> Non
 
 
 def test_B12_a_fragment_is_as_long_as_there_is_room_and_no_byte_longer(family: Family) -> None:
-    """RFC 5059 4.1: header, tag and BSR; of each range the group and counts; of each RP address, hold time, priority."""
+    """RFC 5059 4.1: header, tag, BSR; of each range the group and counts; of each RP address, hold time, priority."""
     head, of_range, of_rp = (4 + 4 + 6, 8 + 4, 6 + 4) if family.size == 4 else (4 + 4 + 18, 20 + 4, 18 + 4)
     rps = tuple(RpEntry(bytes(family.size - 1) + bytes((n + 1,)), 150, 0) for n in range(5))
     first = RpRange(family.multicast, False, False, 5, rps)
