@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 from bsr_stand import BsrStand
@@ -442,3 +444,24 @@ def test_T23_default_priority_and_hash_masks(family: Family) -> None:
     message = stand.bsms()[-1][1]
     assert message.hash_mask_length == (30 if family.size == 4 else 126)
     assert message.bsr == max(stand.net.address(link, 5) for link in stand.r1.ports), "the highest of ours"
+
+
+def test_B13_an_offer_that_is_repeated_causes_no_message_and_one_that_differs_does(family: Family) -> None:
+    stand = BsrStand(family)
+    stand.elected()
+    rp = stand.behind(20)
+    stand.offer(rp, stand.everything, priority=9)
+    stand.run(20)
+    changes: tuple[dict[str, Any], ...] = ({"priority": 8}, {"priority": 8, "holdtime": 200})
+    for change in changes:
+        before = {"priority": 9} if change == changes[0] else changes[0]
+        stand.mark()
+        stand.offer(rp, stand.everything, **before)
+        stand.run(1)
+        assert stand.bsms() == []
+        stand.offer(rp, stand.everything, **change)
+        stand.run(0)
+        ((_, message),) = stand.bsms()
+        (entry,) = message.ranges[0].rps
+        assert (entry.priority, entry.holdtime) == (8, change.get("holdtime", 150))
+        stand.run(20)
