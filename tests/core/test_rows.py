@@ -337,6 +337,75 @@ def test_static_routes_joins_and_their_entries(family: Family) -> None:
     }
 
 
+def test_a_shared_tree_and_a_source_of_ours_on_it(family: Family) -> None:
+    stand = AsmStand(family)
+    stand.say("Join(*,G)")
+    stand.run(2)
+    source = stand.near()
+    stand.data(source)
+    stand.run(5)
+    stand.router.advance(stand.net.now)
+    nothing = dict.fromkeys(("packets", "bytes", "wrong_if", "last_packet", "packet_rate", "bit_rate"))
+    same: dict[str, Any] = {"address_family": family.name, "group": format_address(source[1]), "table": 0} | nothing
+    assert whole(stand.row("mroute", row="entry", source_address="*")) == same | {
+        "row": "entry",
+        "source_address": "*",
+        "is_rpt": True,
+        "mode": "pim_asm",
+        "rp_address": format_address(stand.rp),
+        "upstream_state": "joined",
+        "is_spt": False,
+        "incoming_interface": "rpt",
+        "rpf_neighbor": format_address(stand.seven),
+        "rpf_state": "neighbor",
+        "join_expiration": 53.0,
+        "keepalive_expiration": None,
+        "register_state": None,
+        "registered_packets": None,
+        "registered_bytes": None,
+        "up_time": 7.0,
+        "outgoing_count": 1,
+    }
+    entry = whole(stand.row("mroute", row="entry", source_address=format_address(source[0])))
+    assert entry == same | {
+        "row": "entry",
+        "source_address": format_address(source[0]),
+        "is_rpt": False,
+        "mode": "pim_asm",
+        "rp_address": format_address(stand.rp),
+        "upstream_state": "joined",
+        "is_spt": True,  # F4, case (a)
+        "incoming_interface": "src",
+        "rpf_neighbor": None,
+        "rpf_state": "connected",
+        "join_expiration": entry["join_expiration"],
+        "keepalive_expiration": 205.0,
+        "register_state": "join",
+        "registered_packets": None,
+        "registered_bytes": None,
+        "up_time": 5.0,
+        "outgoing_count": 2,  # down, and the register tunnel
+    }
+    way = whole(stand.row("mroute", row="outgoing", source_address="*"))
+    assert way == {
+        "row": "outgoing",
+        "address_family": family.name,
+        "group": format_address(source[1]),
+        "source_address": "*",
+        "outgoing_interface": "down",
+        "jp_state": "join",
+        "member": False,
+        "inherited": False,
+        "rpt_pruned": False,
+        "assert_state": None,
+        "rpt_assert_state": None,
+        "forwarding": True,
+        "expiration": 203.0,
+        "up_time": 7.0,
+        "table": 0,
+    }
+
+
 def test_an_rp_its_range_and_its_choice(family: Family) -> None:
     stand = AsmStand(family)
     other, narrow = stand.net.address("down", 2), parse_prefix(by(family, "239.1.0.0/16", "ff1e::/16"))
