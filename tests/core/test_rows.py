@@ -406,6 +406,21 @@ def test_a_shared_tree_and_a_source_of_ours_on_it(family: Family) -> None:
     }
 
 
+def test_entries_are_those_of_mroute_without_their_interfaces(family: Family) -> None:
+    stand = AsmStand(family)
+    stand.say("Join(*,G)")
+    stand.data(stand.near())
+    stranger = stand.far(7)
+    stand.data((stranger[0], stand.group(9)))
+    stand.router.advance(stand.net.now)
+    wanted = [row for row in stand.rows("mroute") if row.row == "entry"]
+    assert {row.mode for row in wanted} == {"pim_asm", "negative"} and len(wanted) == 3
+    assert sorted(stand.rows("entries"), key=repr) == sorted(wanted, key=repr)
+    static = StaticStand(family)
+    static.follow(static.exact(static.source(), static.group(), "b"))
+    assert [row.mode for row in static.router.rows("entries")] == ["static"]
+
+
 def test_an_rp_its_range_and_its_choice(family: Family) -> None:
     stand = AsmStand(family)
     other, narrow = stand.net.address("down", 2), parse_prefix(by(family, "239.1.0.0/16", "ff1e::/16"))

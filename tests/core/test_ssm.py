@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from asm_stand import AsmStand
 from speakers import CODECS, Packet
 from stand import Stand, star_entries
 
@@ -181,6 +182,21 @@ def test_S8_groups_that_come_into_the_range_lose_their_wishes_for_any_source(fam
     assert not down.wants_any(group) and stand.router.ssm.holds(group)
     assert stand.forwards((source, group)) == {"down"}, "who asked for a source keeps it"
     assert not stand.router.pim.tib.groups
+
+
+def test_S8_asserts_of_groups_that_come_into_the_range_are_void(family: Family) -> None:
+    stand = AsmStand(family)
+    channel = stand.far()
+    stand.say("Join(S,G)")
+    stand.data(channel)
+    stand.hear_assert(channel[0], (False, 0, 0))
+    assert stand.assert_state(channel) == "loser" and stand.forwards(channel) == set()
+    stand.r1.configure(**ranges(family, "239.0.0.0/8" if family.size == 4 else "ff1e::/16"))
+    stand.run(0)
+    assert stand.assert_state(channel) == "no_info" and stand.entry(channel) is None
+    assert not stand.pim_interface("down").asserts
+    stand.say("Join(S,G)")
+    assert stand.forwards(channel) == {"down"}
 
 
 def test_S8_groups_that_leave_the_range_keep_their_sources_and_are_asked_for_more(family: Family) -> None:
