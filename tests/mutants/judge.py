@@ -66,6 +66,8 @@ class Court:
             self.cases[function(name)].append(name)
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         """By module: tests that killed a change of it, and so are asked first."""
+        self.innocent: dict[str, bool] = {}
+        """Whether a test that killed passes without the change."""
         self.by_line: dict[tuple[str, int], list[str]] = defaultdict(list)
         """Functions of tests that reach a line of a module."""
         for name in self.cases:
@@ -90,8 +92,12 @@ class Court:
         killer = ""
         if asked:
             killer = self.anew(mutant, asked) if early else self.in_child(mutant, asked)
-        if killer in self.items:
-            self.kills[mutant.module][killer] += 1
+        if (name := killer.partition(" (ended")[0]) in self.items:
+            if not self.passes(name):  # whatever the reason, it has nothing to say
+                self.cases[function(name)].remove(name)
+                del self.items[name]
+                return self.judge(mutant)
+            self.kills[mutant.module][name] += 1
         return Verdict(killer, len(asked), len(names))
 
     def in_order(self, names: set[str], module: str) -> list[str]:
@@ -111,6 +117,20 @@ class Court:
             if left < 0:
                 return
             yield name
+
+    def passes(self, name: str) -> bool:
+        """Whether a test passes without any change, here and now."""
+        if name not in self.innocent:
+            if (child := os.fork()) == 0:
+                status = 1
+                try:
+                    quiet()
+                    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+                    status = 0 if run(self.items[name]) else 1
+                finally:
+                    os._exit(status)
+            self.innocent[name] = os.waitpid(child, 0)[1] == 0
+        return self.innocent[name]
 
     def in_child(self, mutant: Mutant, names: list[str]) -> str:
         """Run tests with the functions changed in place: who fails, or ""."""
