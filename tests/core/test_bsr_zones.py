@@ -19,6 +19,14 @@ def head(stand: BsrStand, *rps: bytes) -> RpRange:
     return stand.listed(stand.scope, *rps, zone=True)
 
 
+def test_B18_the_ranges_of_a_zone() -> None:
+    """In IPv6 it is its scope ID, whatever the flags."""
+    six = Zone(parse_prefix("ff05::/16"))
+    assert [str(prefix) for prefix in six.ranges()] == [f"ff{flags:x}5::/16" for flags in range(16)]
+    four = Zone(parse_prefix("239.192.0.0/14"))
+    assert four.ranges() == (four.range,) and GLOBAL.ranges() == ()
+
+
 def test_B18_a_scoped_message_has_a_state_of_its_own(family: Family) -> None:
     stand = BsrStand(family)
     one, other, rps = stand.behind(9), stand.behind(10), [stand.behind(20 + n) for n in range(3)]

@@ -9,7 +9,8 @@ from stand import Stand, star_entries
 
 from pimpy.config.model import Config
 from pimpy.core.engine.events import NoCache
-from pimpy.wire.family import IPV4, Address, Family, Prefix, parse_address, parse_prefix
+from pimpy.core.ssm import SsmRanges
+from pimpy.wire.family import FAMILIES, IPV4, Address, Family, Prefix, parse_address, parse_prefix
 from pimpy.wire.join_prune import SG, SG_RPT, GroupSet, JoinPrune
 from pimpy.wire.membership import Leave, OldReport, Record, RecordType, Report
 
@@ -223,6 +224,30 @@ def reserved(family: Family) -> list[Address]:
     """The groups that RFC 4607 4.3 keeps."""
     texts = ["232.0.0.0"] if family.size == 4 else [f"ff3{scope}::4000:0" for scope in "358e"]
     return [parse_address(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        ("232.0.0.0", False),
+        ("232.0.0.1", True),
+        ("232.1.0.0", True),
+        ("231.0.0.0", True),
+        ("ff3e::4000:0", False),
+        ("ff35::4000:0", False),
+        ("ff3e::4000:1", True),
+        ("ff3e::4001:0", True),
+        ("ff3e::8000:0", True),
+        ("ff3e:1::4000:0", True),
+        ("ff3e::1:4000:0", True),
+        ("ff1e::4000:0", True),
+        ("ff2e::4000:0", True),
+        ("ff32::4000:1", False),
+    ],
+)
+def test_S9_F20_groups_beside_the_reserved_ones_are_good(text: str, usable: bool) -> None:
+    family = FAMILIES[":" in text]
+    assert SsmRanges(family, family.ssm_ranges).usable(parse_address(text)) is usable
 
 
 def test_S9_the_reserved_groups_are_refused(family: Family) -> None:
