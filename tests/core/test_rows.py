@@ -406,6 +406,17 @@ def test_a_shared_tree_and_a_source_of_ours_on_it(family: Family) -> None:
     }
 
 
+def test_an_entry_that_the_kernel_has_not_has_no_way_out(family: Family) -> None:
+    stand = AsmStand(family)
+    source = stand.far()
+    stand.say("Join(S,G)")
+    entry = stand.row("mroute", row="entry", source_address=format_address(source[0]))
+    assert (entry.outgoing_count, entry.is_spt, entry.keepalive_expiration) == (0, False, None), "no data came yet"
+    stand.data(source)
+    entry = stand.row("mroute", row="entry", source_address=format_address(source[0]))
+    assert (entry.outgoing_count, entry.is_spt) == (1, True)
+
+
 def test_entries_are_those_of_mroute_without_their_interfaces(family: Family) -> None:
     stand = AsmStand(family)
     stand.say("Join(*,G)")
