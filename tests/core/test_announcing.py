@@ -62,6 +62,12 @@ def test_RFC4286_4_a_solicitation_is_answered(family: Family) -> None:
     host.link.transmit(host, Packet(family.gmp, host.address, family.all_routers, b"\x31"))
     stand.net.run(3)
     assert len(discovery(stand)) == 1, "rubbish is not answered"
+    host.link.transmit(host, Packet(family.gmp, host.address, family.all_routers, data, 2))
+    query = Query(3 if family.size == 4 else 2, family.any, 10.0, False, 2, 125.0)
+    host.link.transmit(host, Packet(family.gmp, host.address, family.all_hosts, CODECS[family.gmp].encode(query)))
+    stand.net.run(3)
+    assert len(discovery(stand)) == 1, "nor what comes from afar (section 7), nor what is no solicitation"
+    assert stand.router.counters.total(family.gmp, "rx", "mrd_solicitation") == 1
 
 
 def test_RFC4286_5_a_termination_when_it_ends(family: Family) -> None:

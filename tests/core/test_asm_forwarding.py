@@ -443,3 +443,13 @@ def test_F2_no_event_but_data_restarts_the_keepalive_timer(family: Family) -> No
     stand.say("Join(S,G)")
     stand.say("Prune(S,G)")
     assert stand.keepalive(source) == left
+
+
+def test_F21_a_stream_that_nobody_wanted_flows_with_the_first_wish_after_a_prune(family: Family) -> None:
+    stand = AsmStand(family)
+    source = stand.far()
+    stand.data(source, "rpt")
+    stand.say("Prune(S,G,rpt)")
+    assert stand.forwards(source) == set()
+    stand.member("src")
+    assert stand.forwards(source) == {"src"}, "the kernel tells of no packet of a stream that it has an entry for"

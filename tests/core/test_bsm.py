@@ -284,6 +284,24 @@ def test_B12_each_range_is_kept_in_one_piece_if_it_can_be(family: Family) -> Non
     assert all(len(each.rps) == each.rp_count for part in parts for each in part.ranges)
 
 
+def test_B12_a_fragment_is_as_long_as_there_is_room_and_no_byte_longer(family: Family) -> None:
+    """RFC 5059 4.1: header, tag, BSR; of each range the group and counts; of each RP address, hold time, priority."""
+    head, of_range, of_rp = (4 + 4 + 6, 8 + 4, 6 + 4) if family.size == 4 else (4 + 4 + 18, 20 + 4, 18 + 4)
+    rps = tuple(RpEntry(bytes(family.size - 1) + bytes((n + 1,)), 150, 0) for n in range(5))
+    first = RpRange(family.multicast, False, False, 5, rps)
+    second = RpRange(Prefix(family.multicast.network, 20), False, False, 2, rps[:2])
+    one = Bootstrap(1, 30, 64, bytes(family.size - 1) + b"\1", False, (first,))
+    two = evolve(one, ranges=(first, second))
+    for message, ranges, count in ((one, 1, 5), (two, 2, 7)):
+        need = head + ranges * of_range + count * of_rp
+        (whole,) = bsm.fragments(family, GLOBAL, message, need)
+        assert whole == message and len(pim.encode(family, family.any, family.any, whole)) == need
+        assert len(bsm.fragments(family, GLOBAL, message, need - 1)) == 2
+    room = head + of_range + 3 * of_rp
+    assert [len(part.ranges[0].rps) for part in bsm.fragments(family, GLOBAL, one, room)] == [3, 2]
+    assert [len(part.ranges[0].rps) for part in bsm.fragments(family, GLOBAL, one, room - 1)] == [2, 2, 1]
+
+
 # B19, section 1.2 of reliability.md: bytes that are no good.
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 from bsr_stand import BsrStand
@@ -51,6 +53,18 @@ def test_the_state_of_a_zone_is_as_old_as_the_router_at_most(family: Family) -> 
     stand.hear(stand.behind(9), stand.listed(stand.everything, stand.behind(20)))
     stand.run(5.0)
     assert 4.5 < stand.row("bsr", row="zone", zone="global").up_time <= 5.0
+
+
+def test_B1_N20_a_route_that_names_only_a_point_to_point_interface_leads_to_the_far_end(family: Family) -> None:
+    stand = BsrStand(family, p2p=True)
+    beyond = stand.behind(1)
+    stand.r1.static_route(beyond, "up", None)
+    stand.hear(beyond, stand.listed(stand.everything, stand.behind(20)))
+    assert stand.bsr() == beyond
+    stand = BsrStand(family, p2p=True)
+    stranger = stand.net.address("up", 77)
+    stand.hear(stranger, stand.listed(stand.everything, stand.behind(20)))
+    assert stand.bsr() is None, "it is on the link itself, and the far end is not it"
 
 
 def test_B1_my_own_message_that_comes_back_is_dropped(family: Family) -> None:
@@ -430,3 +444,24 @@ def test_T23_default_priority_and_hash_masks(family: Family) -> None:
     message = stand.bsms()[-1][1]
     assert message.hash_mask_length == (30 if family.size == 4 else 126)
     assert message.bsr == max(stand.net.address(link, 5) for link in stand.r1.ports), "the highest of ours"
+
+
+def test_B13_an_offer_that_is_repeated_causes_no_message_and_one_that_differs_does(family: Family) -> None:
+    stand = BsrStand(family)
+    stand.elected()
+    rp = stand.behind(20)
+    stand.offer(rp, stand.everything, priority=9)
+    stand.run(20)
+    changes: tuple[dict[str, Any], ...] = ({"priority": 8}, {"priority": 8, "holdtime": 200})
+    for change in changes:
+        before = {"priority": 9} if change == changes[0] else changes[0]
+        stand.mark()
+        stand.offer(rp, stand.everything, **before)
+        stand.run(1)
+        assert stand.bsms() == []
+        stand.offer(rp, stand.everything, **change)
+        stand.run(0)
+        ((_, message),) = stand.bsms()
+        (entry,) = message.ranges[0].rps
+        assert (entry.priority, entry.holdtime) == (8, change.get("holdtime", 150))
+        stand.run(20)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bsr_stand import BsrStand
+from bsr_stand import ZONES, BsrStand
 from crafting import sealed
 from digest import digest
 
@@ -17,6 +17,14 @@ from pimpy.wire.family import IPV4, IPV6, Family, parse_address, parse_prefix
 def head(stand: BsrStand, *rps: bytes) -> RpRange:
     """The first range of a scoped message: the whole scope."""
     return stand.listed(stand.scope, *rps, zone=True)
+
+
+def test_B18_the_ranges_of_a_zone() -> None:
+    """In IPv6 it is its scope ID, whatever the flags."""
+    six = Zone(parse_prefix("ff05::/16"))
+    assert [str(prefix) for prefix in six.ranges()] == [f"ff{flags:x}5::/16" for flags in range(16)]
+    four = Zone(parse_prefix("239.192.0.0/14"))
+    assert four.ranges() == (four.range,) and GLOBAL.ranges() == ()
 
 
 def test_B18_a_scoped_message_has_a_state_of_its_own(family: Family) -> None:
@@ -96,6 +104,21 @@ def test_B18_a_message_in_time_keeps_the_zone(family: Family) -> None:
     stand.hear(stand.behind(11), head(stand, stand.behind(20)))
     stand.run(1400)
     assert stand.state(stand.scope) == "accept_any"
+
+
+def test_B18_lines_for_the_other_family_or_an_address_that_is_not_ours_stand_in_nobodys_way(family: Family) -> None:
+    stand = BsrStand(family)
+    elsewhere = parse_address("10.77.0.1" if family.size == 4 else "2001:db8:77::1")
+    other = parse_prefix(ZONES[20 - family.size])
+    lines = (
+        BsrCandidate(priority=3, scope=other),
+        BsrCandidate(address=elsewhere, priority=4),
+        BsrCandidate(address=stand.me, priority=5, scope=stand.scope),
+        BsrCandidate(address=stand.me, priority=6),
+    )
+    stand.configure(bsr_candidates=lines)
+    found = {row.zone: row.candidate_priority for row in stand.rows("bsr") if row.row == "zone"}
+    assert found == {"global": 6, str(stand.scope): 5}
 
 
 def test_T21_a_configured_zone_stays(family: Family) -> None:

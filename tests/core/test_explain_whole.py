@@ -247,6 +247,20 @@ def test_a_proxied_stream(family: Family) -> None:
     ]
 
 
+def test_the_sources_of_a_group_that_nobody_can_ask_for_alone(family: Family) -> None:
+    stand = Stand(family)
+    channels = [stand.channel(number, group=1) for number in range(1, 6)]
+    group: Any = (None, stand.group(1))
+    assert "known here" not in words(stand, group, "ssm_names_a_source")
+    stand.host().join(group[1], *(source for source, _ in channels[:3]))
+    stand.run(1)
+    three = ", ".join(format_address(source) for source, _ in channels[:3])
+    assert words(stand, group, "ssm_names_a_source").endswith(f"known here are {three}")
+    stand.host("up").join(group[1], *(source for source, _ in channels[3:]))
+    stand.run(1)
+    assert words(stand, group, "ssm_names_a_source").endswith(f"known here are {three} and 2 more")
+
+
 def test_times_in_words() -> None:
     assert [seconds(value) for value in (None, 0.04, 9.94, 10.0, 119.4, 120.0, 150.1)] == [
         "never",

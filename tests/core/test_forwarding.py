@@ -313,3 +313,12 @@ def test_an_entry_that_the_kernel_refused_is_known_until_it_is_told_again(family
     stand.run(0)
     stand.r1.handle(NoCache(vif(stand, "up"), *channel))
     assert refused == {}
+
+
+def test_what_the_kernel_refuses_of_others_is_counted_and_no_entrys(family: Family) -> None:
+    stand = Stand(family)
+    (channel,) = stand.joined(1)
+    stand.r1.handle(EffectFailed("JoinGroup", "ENOBUFS", group=channel[1]))
+    stand.r1.handle(EffectFailed("SendPacket", "ENETDOWN", source=channel[0], group=channel[1]))
+    assert stand.router.forwarding.refused == {}
+    assert stand.router.counters.total("kernel", "tx", "JoinGroup", "ENOBUFS") == 1

@@ -188,6 +188,19 @@ def test_immediate_leave_falls_back_where_hosts_could_not_be_remembered(family: 
 
 
 @both
+def test_immediate_leave_counts_without_hosts_that_were_not_heard_for_a_membership_interval(family: Family) -> None:
+    bench = Bench(family, GmpSettings(tracking=True, immediate_leave=True))
+    bench.record(TO_EX, by=bench.host(1))
+    bench.to(200)
+    bench.record(TO_EX, by=bench.host(2))
+    bench.to(269.9)
+    assert bench.m.link.totals.hosts == 2
+    bench.to(270)
+    bench.record(TO_IN, by=bench.host(2))
+    assert not bench.m.wants_any(bench.G), "the first was last heard 270 s ago"
+    assert bench.m.link.totals.hosts == 0
+
+
 def test_without_the_option_leaves_are_asked_about(family: Family) -> None:
     bench = Bench(family, GmpSettings(tracking=True))
     bench.record(IS_EX, by=bench.host(1))

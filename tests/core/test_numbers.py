@@ -35,7 +35,7 @@ from pimpy.core.pim import (
 from pimpy.core.proxy import merge, streams
 from pimpy.wire import address, igmp, join_prune, membership, mld, pim
 from pimpy.wire import bootstrap as wire_bootstrap
-from pimpy.wire.family import IPV4, IPV6
+from pimpy.wire.family import IPV4, IPV6, format_address
 
 
 def values(holder: object, *names: str) -> list[object]:
@@ -206,6 +206,17 @@ def test_F13_F21_what_the_kernel_is_asked_and_how_often() -> None:
 
 def test_TH19_how_often_others_make_us_speak_or_warn() -> None:
     assert (instance.GENID_PACE, instance.WARNING_PACE, link.NOTICE_INTERVAL) == (5, 60, 60)
+
+
+def test_N1_I1_M1_what_the_families_are_made_of() -> None:
+    fields = ("number", "pim_number", "size", "ip_header", "gmp", "bits", "name")
+    assert values(IPV4, *fields) == [2, 1, 4, 20, "igmp", 32, "ipv4"], "AF_INET; RFC 7761 4.9.1"
+    assert values(IPV6, *fields) == [10, 2, 16, 40, "mld", 128, "ipv6"], "AF_INET6"
+    groups = ("all_pim_routers", "all_hosts", "all_routers", "all_reports")
+    four, six = ([format_address(getattr(family, name)) for name in groups] for family in (IPV4, IPV6))
+    assert four == ["224.0.0.13", "224.0.0.1", "224.0.0.2", "224.0.0.22"]
+    assert six == ["ff02::d", "ff02::1", "ff02::2", "ff02::16"]
+    assert (str(IPV4.multicast), str(IPV6.multicast)) == ("224.0.0.0/4", "ff00::/8")
 
 
 def test_S1_S9_ranges_of_source_specific_multicast() -> None:

@@ -526,6 +526,22 @@ def test_a_new_run_takes_over_and_loses_nothing(family: Family) -> None:
     assert mfc.get((s, h), (0, 0))[1] == 0, "nobody has answered for it: given up"
 
 
+def test_a_member_that_answered_a_new_run_and_leaves_gets_nothing_more(family: Family) -> None:
+    stand = ProxyStand(family)
+    g, s = stand.group(), stand.source()
+    for link in ("d1", "d2"):
+        stand.host(link).want_any(g)
+    stand.run(5)
+    assert stand.data(s, g) == {"d1", "d2"}
+    stand.r1.die()
+    stand.r1.resume()
+    stand.run(12)
+    assert stand.data(s, g) == {"d1", "d2"}
+    stand.host("d1").want_no_more(g)
+    stand.run(5)
+    assert stand.data(s, g) == {"d2"}, "although what the run before left goes on for 45 s"
+
+
 def _apply(mfc: dict[tuple[bytes, bytes], tuple[int, int]], router: Router) -> None:
     for effect in router.drain():
         if isinstance(effect, SetMfc):

@@ -134,6 +134,9 @@ def test_R3_T15_a_null_register_probes_and_5_s_later_data_goes_again(family: Fam
     assert stand.registers() == []
     stand.run(0.01)
     assert [kind for _, kind in stand.registers()] == ["null"] and state(stand, source) == "join_pending"
+    ((_, null),) = stand.messages_of(pim.Register)
+    dummy = pim.dummy_header(family, *source)
+    assert null == pim.Register(border=False, null=True, packet=dummy), "R17, R19"
     stand.data(source)
     stand.run(4.99)
     assert len(stand.registers()) == 1

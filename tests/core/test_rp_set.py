@@ -181,6 +181,17 @@ def test_P4_of_several_static_rps_one_without_a_route_is_passed_over_and_comes_b
         assert told == mine, "the others are not touched"
 
 
+def test_P4_the_ways_to_static_rps_are_known_as_long_as_there_is_a_choice(family: Family) -> None:
+    stand = AsmStand(family, rp="none")
+    rps = several(stand, 1, 2)
+    stand.configure(rp_addresses=tuple(StaticRp(rp, family.multicast) for rp in rps))
+    assert set(stand.router.rpf.paths) == set(rps)
+    stand.configure(rp_addresses=())
+    assert not stand.router.rpf.paths
+    stand.configure(rp_addresses=(StaticRp(rps[0], family.multicast),))
+    assert not stand.router.rpf.paths, "one is taken whether it is reached or not"
+
+
 def test_P4_the_next_priority_stands_in_when_the_first_is_unreachable(family: Family) -> None:
     stand = AsmStand(family, rp="none")
     first, second = several(stand, 1, 2)

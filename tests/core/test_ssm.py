@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from asm_stand import AsmStand
 from speakers import CODECS, Packet
 from stand import Stand, star_entries
 
 from pimpy.config.model import Config
 from pimpy.core.engine.events import NoCache
-from pimpy.wire.family import IPV4, Address, Family, Prefix, parse_address, parse_prefix
+from pimpy.core.ssm import SsmRanges
+from pimpy.wire.family import FAMILIES, IPV4, Address, Family, Prefix, parse_address, parse_prefix
 from pimpy.wire.join_prune import SG, SG_RPT, GroupSet, JoinPrune
 from pimpy.wire.membership import Leave, OldReport, Record, RecordType, Report
 
@@ -183,6 +185,21 @@ def test_S8_groups_that_come_into_the_range_lose_their_wishes_for_any_source(fam
     assert not stand.router.pim.tib.groups
 
 
+def test_S8_asserts_of_groups_that_come_into_the_range_are_void(family: Family) -> None:
+    stand = AsmStand(family)
+    channel = stand.far()
+    stand.say("Join(S,G)")
+    stand.data(channel)
+    stand.hear_assert(channel[0], (False, 0, 0))
+    assert stand.assert_state(channel) == "loser" and stand.forwards(channel) == set()
+    stand.r1.configure(**ranges(family, "239.0.0.0/8" if family.size == 4 else "ff1e::/16"))
+    stand.run(0)
+    assert stand.assert_state(channel) == "no_info" and stand.entry(channel) is None
+    assert not stand.pim_interface("down").asserts
+    stand.say("Join(S,G)")
+    assert stand.forwards(channel) == {"down"}
+
+
 def test_S8_groups_that_leave_the_range_keep_their_sources_and_are_asked_for_more(family: Family) -> None:
     stand = Stand(family, config=Config(**ranges(family, WIDE[family.size])))  # type: ignore[arg-type]
     group = inside(family)
@@ -207,6 +224,30 @@ def reserved(family: Family) -> list[Address]:
     """The groups that RFC 4607 4.3 keeps."""
     texts = ["232.0.0.0"] if family.size == 4 else [f"ff3{scope}::4000:0" for scope in "358e"]
     return [parse_address(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        ("232.0.0.0", False),
+        ("232.0.0.1", True),
+        ("232.1.0.0", True),
+        ("231.0.0.0", True),
+        ("ff3e::4000:0", False),
+        ("ff35::4000:0", False),
+        ("ff3e::4000:1", True),
+        ("ff3e::4001:0", True),
+        ("ff3e::8000:0", True),
+        ("ff3e:1::4000:0", True),
+        ("ff3e::1:4000:0", True),
+        ("ff1e::4000:0", True),
+        ("ff2e::4000:0", True),
+        ("ff32::4000:1", False),
+    ],
+)
+def test_S9_F20_groups_beside_the_reserved_ones_are_good(text: str, usable: bool) -> None:
+    family = FAMILIES[":" in text]
+    assert SsmRanges(family, family.ssm_ranges).usable(parse_address(text)) is usable
 
 
 def test_S9_the_reserved_groups_are_refused(family: Family) -> None:

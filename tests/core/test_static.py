@@ -166,6 +166,18 @@ def test_flush_by_command_needs_two(family: Family) -> None:
     assert stand.entry(stand.source(), stand.group()) is None
 
 
+def test_flush_by_command_does_not_put_off_the_one_by_the_clock(family: Family) -> None:
+    stand = StaticStand(family)
+    stand.follow(stand.any(stand.groups(), "b"), flush_interval=60)
+    stand.send(stand.source(), stand.group())
+    stand.net.run(30)
+    stand.r1.handle(FlushIdle())
+    stand.net.run(29)
+    assert stand.entry(stand.source(), stand.group()) == ("a", {"b"})
+    stand.net.run(2)
+    assert stand.entry(stand.source(), stand.group()) is None
+
+
 def test_reload_touches_only_what_differs(family: Family) -> None:
     stand = StaticStand(family)
     s = stand.source()

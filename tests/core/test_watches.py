@@ -196,3 +196,17 @@ def test_nothing_is_watched_without_a_line(family: Family) -> None:
     stand = Stand(family, config=Config())
     stand.run(200.0)
     assert list(stand.router.rows("watches")) == [] and told(stand) == []
+
+
+def test_a_source_that_comes_later_counts_from_its_first_packet_on(family: Family) -> None:
+    stand, channel = watching(family)
+    flow(stand, channel, 4, 10.0)
+    stand.run(0)
+    other = stand.channel(2, group=1)
+    stand.host().join(other[1], other[0])
+    stand.run(5)
+    for _ in range(3):
+        stand.data(other)
+    stand.run(5)
+    row = watched(stand)
+    assert (row.packets, row.bytes, row.recent_packets) == (7, 7000, 3)

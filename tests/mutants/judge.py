@@ -7,6 +7,7 @@ code, and the tests that reach the statement are run until one fails. A change t
 
 from __future__ import annotations
 
+import ast
 import gc
 import json
 import os
@@ -17,7 +18,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -34,6 +35,10 @@ FILES = 16
 """Files of tests at most that a new Python imports: those that are mostly about the module."""
 
 
+NAMED = 200_000
+"""In millionths: what a file of tests that imports a module is taken to be about it, at least."""
+AGAIN = 4
+"""By so much the case for IPv6 counts as slower than the one for IPv4: most code is the same."""
 UNPATCHABLE = "?"
 """Functions that exist cannot take the change up."""
 
@@ -63,6 +68,8 @@ class Court:
             self.cases[function(name)].append(name)
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         """By module: tests that killed a change of it, and so are asked first."""
+        self.innocent: dict[str, bool] = {}
+        """Whether a test that killed passes without the change."""
         self.by_line: dict[tuple[str, int], list[str]] = defaultdict(list)
         """Functions of tests that reach a line of a module."""
         for name in self.cases:
@@ -87,15 +94,22 @@ class Court:
         killer = ""
         if asked:
             killer = self.anew(mutant, asked) if early else self.in_child(mutant, asked)
-        if killer in self.items:
-            self.kills[mutant.module][killer] += 1
+        if (name := killer.partition(" (ended")[0]) in self.items:
+            if not self.passes(name):  # whatever the reason, it has nothing to say
+                self.cases[function(name)].remove(name)
+                del self.items[name]
+                return self.judge(mutant)
+            self.kills[mutant.module][name] += 1
         return Verdict(killer, len(asked), len(names))
 
     def in_order(self, names: set[str], module: str) -> list[str]:
-        """Those that killed others in this module first, then the quickest, cases beyond a function's first later."""
+        """Those that killed others in this module first; then the quick ones, and those of files about the module."""
         kills = self.kills[module]
         number = {case: place for cases in self.cases.values() for place, case in enumerate(cases, 1) if case in names}
-        return sorted(names, key=lambda n: (-kills[n], later(n), self.seconds(n) * number[n], n))
+        shares = self.shares
+        about = {f: max(shares.get((module, f), 0), NAMED * names_module(f, module)) for f in self.files}
+        cost = {n: self.seconds(n) * number[n] / (about[test_file(n)] + 1000) for n in names}
+        return sorted(names, key=lambda n: (-kills[n], cost[n] * (AGAIN if later(n) else 1), n))
 
     def within(self, names: list[str]) -> Iterator[str]:
         """As many as there is time for."""
@@ -105,6 +119,20 @@ class Court:
             if left < 0:
                 return
             yield name
+
+    def passes(self, name: str) -> bool:
+        """Whether a test passes without any change, here and now."""
+        if name not in self.innocent:
+            if (child := os.fork()) == 0:
+                status = 1
+                try:
+                    quiet()
+                    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+                    status = 0 if run(self.items[name]) else 1
+                finally:
+                    os._exit(status)
+            self.innocent[name] = os.waitpid(child, 0)[1] == 0
+        return self.innocent[name]
 
     def in_child(self, mutant: Mutant, names: list[str]) -> str:
         """Run tests with the functions changed in place: who fails, or ""."""
@@ -144,13 +172,17 @@ class Court:
         return last if done.returncode == 0 else f"{last} (ended with {done.returncode})"
 
     def nearest(self, module: str) -> set[str]:
-        """The functions of tests that reach a module, of the files that are mostly about it."""
-        share: Counter[str] = Counter()
-        for file in {test_file(name) for name in self.items}:
-            share[file] = self.shares.get((module, file), 0)
-        files = {file for file, _ in share.most_common(FILES)}
+        """The functions of tests that may see a constant of a module: of files that import or mostly reach it."""
+        share: Counter[str] = Counter({file: self.shares.get((module, file), 0) for file in self.files})
+        importing = {file for file in self.files if names_module(file, module)}
+        files = importing | {file for file, _ in share.most_common(FILES)}
         near = [name for name in self.cases if test_file(name) in files]
-        return {name for name in near if any(module in reach.lines for reach in self.reach[name])}
+        return {n for n in near if test_file(n) in importing or any(module in reach.lines for reach in self.reach[n])}
+
+    @cached_property
+    def files(self) -> set[str]:
+        """All files of tests."""
+        return {test_file(name) for name in self.items}
 
     @cached_property
     def shares(self) -> dict[tuple[str, str], int]:
@@ -163,6 +195,21 @@ class Court:
                     here[module, test_file(name)] += len(lines)
                     every[test_file(name)] += len(lines)
         return {pair: count * 1_000_000 // max(1, every[pair[1]]) for pair, count in here.items()}
+
+
+@cache
+def imports(file: str) -> frozenset[str]:
+    """What a file of tests imports of pimpy: modules, and names in them."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def names_module(file: str, module: str) -> bool:
+    """Whether a file of tests imports a module."""
+    return module.removesuffix(".py").replace("/", ".") in imports(file)
 
 
 def quiet() -> None:

@@ -207,6 +207,7 @@ def test_U23_prune_of_the_tree_travels_apart_from_an_rpt_entry_of_the_source(fam
     ]
     assert one(family, (rpt,), (tree,)) == [GroupSet(group, (rpt,), ()), GroupSet(group, (), (tree,))]
     assert one(family, (tree,), (rpt,)) == [GroupSet(group, (tree,), (rpt,))]
+    assert one(family, (), (rpt, tree)) == [GroupSet(group, (), (rpt,)), GroupSet(group, (), (tree,))]
 
 
 def test_U23_one_star_join_only_and_the_last_rp_counts(family: Family) -> None:

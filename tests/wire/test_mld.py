@@ -10,7 +10,7 @@ from gmp_support import addresses, all_messages, ip_packet, newest_queries, repo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pimpy.wire import mld
+from pimpy.wire import igmp, mld
 from pimpy.wire.family import IPV6, parse_address
 from pimpy.wire.membership import (
     Leave,
@@ -234,3 +234,16 @@ def test_tshark_would_complain(tmp_path: Path) -> None:
     short = ip_packet(IPV6, parse_address("fe80::1"), GROUP, mld.encode(Query(2, GROUP, 1.0, sources=(S1,)))[:-1])
     wrong = good[:-1] + b"?"
     assert [bool(row[0]) for row in tshark(tmp_path, [good, short, wrong])] == [False, True, True]
+
+
+def test_RFC4286_3_2_numbers_that_do_not_fit_are_told_as_large_as_they_can_be() -> None:
+    for codec in (igmp, mld):
+        assert codec.encode_advertisement(20, 125, 2)[4:8] == b"\0\x7d\0\2"
+        assert codec.encode_advertisement(20, 0xFFFF, 0xFFFF)[4:8] == b"\xff" * 4
+        assert codec.encode_advertisement(20, 0x10000, 0x10000)[4:8] == b"\xff" * 4
+
+
+def test_M7_at_least_one_source_is_told_and_a_report_holds_one_less_than_a_byte_would_do() -> None:
+    """40 bytes of IPv6, 8 of Router Alert; 28 of a query; 8 and 20 of a report with one record; 16 of a source."""
+    assert [mld.query_capacity(mtu) for mtu in (76 + 31, 76 + 32, 100)] == [1, 2, 1]
+    assert [mld.report_capacity(mtu) for mtu in (76 + 31, 76 + 32, 60, 92)] == [1, 2, 1, 1]

@@ -300,7 +300,7 @@ def _end_at_once(group: GroupRecord, sources: set[SourceRecord], whole: bool) ->
 
 def _name_what_is_wanted(group: GroupRecord) -> None:
     """Sources that hosts in mode INCLUDE named get a record again: beside one in mode EXCLUDE they need none."""
-    step = Step(group, 0.0, 0.0)
+    step = Step(group, membership=NEVER, group_timer=NEVER)
     for address, until in tracking.named(group).items():
         source = group.sources.get(address) or step.create(address, until)
         if source is not None and not source.timer.running:

@@ -156,7 +156,7 @@ def named(group: GroupRecord) -> dict[Address, float]:
     if group.hosts is not None and not group.link.settings.forced_leave:
         for host in group.hosts.known.values():
             if not host.excludes:
-                found |= {source: max(host.until, found.get(source, 0.0)) for source in host.sources}
+                found |= {source: max(host.until, found.get(source, host.until)) for source in host.sources}
     return found
 
 

@@ -205,7 +205,7 @@ def _write_table(telling: Telling) -> None:
     if later:
         telling.data_timer.at(min(later))
     goes = [member for member in members.others if telling.until.get(member, now) <= now]
-    first, *rest = goes or members.others[:1]
+    first, *rest = goes or members.others
     wanted = SetRegister(sg.source, sg.group, members.mine, first, not goes, tuple(rest))
     if wanted != telling.told:
         telling.told = wanted

@@ -52,7 +52,7 @@ class Downstream:
         self.expiry = Timer(self.interface.pim.heap, self, _expiry_timer_expires)
 
 
-def receive(interface: PimInterface, entry: SG | StarG, event: Event, holdtime: float = 0.0) -> None:
+def receive(interface: PimInterface, entry: SG | StarG, event: Event, holdtime: float) -> None:
     """Let a Join or Prune of `entry` that was addressed to us on `interface` happen; `holdtime` in seconds."""
     downstream = interface.downstream.get(entry)
     if downstream is None:

@@ -67,7 +67,7 @@ def _to_me(interface: PimInterface, group_set: GroupSet, holdtime: float) -> boo
     for source, flags in group_set.prunes:
         if flags == SG_FLAGS:
             if (sg := pim.tib.sg.get(source + group)) is not None:
-                downstream.receive(interface, sg, downstream.Event.RECEIVE_PRUNE)
+                downstream.receive(interface, sg, downstream.Event.RECEIVE_PRUNE, holdtime)
         elif _has_tree(interface, group):
             _prune_of_tree(interface, group, source, flags, holdtime)
     return of_tree
@@ -109,7 +109,7 @@ def _prune_of_tree(interface: PimInterface, group: Address, source: Address, fla
     if flags == STAR_G:
         tree = pim.tib.groups.get(group)
         if tree is not None and tree.star is not None:
-            downstream.receive(interface, tree.star, downstream.Event.RECEIVE_PRUNE)
+            downstream.receive(interface, tree.star, downstream.Event.RECEIVE_PRUNE, holdtime)
         return
     sg = pim.tib.sg.get(source + group) or _new_entry(interface, source, group)
     if sg is not None:

@@ -175,9 +175,7 @@ class Proxies:
     def _stop_router_side(self, port: Port, *, reachable: bool) -> None:
         assert port.membership is not None
         membership, port.membership = port.membership, None
-        for group in membership.link.groups:
-            self._touched[group] = None
-        membership.stop(reachable=reachable)
+        membership.stop(reachable=reachable)  # which tells of every group that goes
         for group in (self.family.all_reports, self.family.all_routers):
             self.emit(LeaveGroup(port.interface.ifindex, group))
 

@@ -81,9 +81,7 @@ class Streams:
         stream = self.by_key.get(source + group)
         if stream is None:
             return False
-        if port is None or port is stream.port or stream.instance not in port.users:
-            return True
-        if stream.instance.forwards(source, group, port) is None:
+        if port is None or stream.instance.forwards(source, group, port) is None:
             return True
         if stream.instance.forwards(source, group, stream.port) is None:
             self._move(stream, port)
