@@ -86,8 +86,16 @@ def test_wrong_words_and_nobody_there(lab: Lab) -> None:
         "Error: no interface is called 'eth9'"
     )
     done = run_to_end(h, PIMCTL, "join", "239.1.1.1", "-I", "r1", "--seconds", "0.3")
-    assert (done.code, done.out) == (1, "nothing arrived from anybody to 239.1.1.1, port 4321\n")
-    assert run_to_end(h, PIMCTL, "ping").code == 2
+    assert (done.code, done.out) == (
+        1,
+        "nothing arrived from anybody to 239.1.1.1, port 4321; another port is heard by --port N\n",
+    )
+    assert done.said.count("joining (*,239.1.1.1) on r1, port 4321") == 1
+    assert (
+        "pimctl join 232.1.1.1 SOURCE"
+        in run_to_end(h, PIMCTL, "join", "232.1.1.1", "-I", "r1", "--seconds", "0.1").said
+    )
+    assert run_to_end(h, PIMCTL, "ping").code == run_to_end(h, PIMCTL, "ping", "--answer", "10.0.0.1").code == 2
     done = run_to_end(h, PIMCTL, "ping", r1.port(h).ipv4, "-c", "1", "--interval", "0.2")
     assert (done.code, done.out) == (1, "1 asked, 0 answers by unicast, 0 by multicast\n")
     receiver = Receiver(h.port(r1), [(None, "239.1.1.1")], udp_port=4321)
