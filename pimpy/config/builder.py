@@ -57,6 +57,8 @@ class Builder:
 
     read: Read
     expand: Expand | None
+    pimd: bool = False
+    """Whether the file is pimd's, so that errors say what pimd would do."""
     values: dict[str, Any] = field(factory=dict)
     said: dict[str, Line] = field(factory=dict)
     """Where a value was said, to tell of a second time."""
@@ -86,6 +88,10 @@ class Builder:
         """There will be no model."""
         self.errors += 1
         if self.errors <= MAX_ERRORS:
+            if self.pimd:
+                from pimpy.config import pimd_ways
+
+                text += pimd_ways.of_line(line.words, word)
             self.diagnostics.append(Diagnostic(line.path, line.number, ERROR, word, text))
         elif self.errors == MAX_ERRORS + 1:
             stop = f"more than {MAX_ERRORS} errors, the rest is not read: is this a configuration of pimpyd?"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.diagnostics import Diagnostic
+from pimpy.config.dialects import LOADERS
 from pimpy.config.model import Altnet, Config, Phyint, StaticRp
 from pimpy.config.native import KNOWN_WORDS, Result, load, parse
 from pimpy.wire.family import IPV4, IPV6, parse_address, parse_prefix
@@ -319,6 +320,28 @@ def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     assert result.model is not None
     known = ("not built yet", " replaces what ")
     assert all(any(text in remark.text for text in known) for remark in result.notes)
+
+
+WAYS = [
+    ("phyin eth0", "unknown word 'phyin'; did you mean 'phyint'? (pimd would end here, with exit code 255)"),
+    ("phyint eth0 bogus", "phyint: unknown word 'bogus' (pimd would leave that word out)"),
+    ("phyint eth0 threshold 256", "phyint threshold 256 is out of range: 1 to 255 (pimd would leave that word out)"),
+    ("hello-interval abc", "hello-interval takes a number from 1 to 18724, not 'abc' (pimd would take 30)"),
+    ("hello-interval 20 30", "hello-interval: '30' is too much (pimd would leave that word out)"),
+    ("hello_period x", "hello_period takes a number from 1 to 18724, not 'x' (pimd would take 30)"),
+    ("rp-address 10.0.0.1 10.0.0.0/8", "'10.0.0.0/8' is not inside 224.0.0.0/4, the multicast addresses"),
+    ("igmp-robustness 9", "igmp-robustness 9 is out of range: 1 to 7"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WAYS)
+def test_an_error_in_pimds_file_says_what_pimd_would_do(text: str, message: str) -> None:
+    """Of pimd's own directives; in a file of ours nobody asks."""
+    expected = message if " (pimd" in message or "robust" in message else f"{message} (pimd would leave the line out)"
+    for load_it, path in ((load, "/etc/pimd.conf"), (LOADERS["pimd2"], "/etc/x")):
+        remark = only(load_it(path, lambda _: text, None))
+        assert remark.text.removeprefix("rp-address: ") == expected
+    assert only(parse(text)).text.removeprefix("rp-address: ") == message.partition(" (pimd")[0]
 
 
 RPS = [
