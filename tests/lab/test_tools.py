@@ -8,6 +8,8 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from pimpy.cli import fields
+
 from .helpers import in_a_row, run_to_end
 from .paths import PIMCTL
 from .pimpyd import QUICK, Pimpyd
@@ -44,6 +46,7 @@ def test_streams_and_pings_with_our_tools_and_with_debians(lab: Lab) -> None:
             out, err = process.communicate(timeout=60)
             assert process.returncode == 0, err
             row = json.loads(out)
+            assert set(row) == set(json.loads(fields.read("join"))["properties"])
             assert (row["source_address"], row["group"], row["ttl"]) == (source, to, 15)
             assert row["packets"] >= least
             assert (row["lost"], row["duplicates"]) == (0, 0)
