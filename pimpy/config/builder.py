@@ -114,6 +114,12 @@ class Builder:
 
     def model(self) -> Config:
         """The model of what was read."""
+        timeout, interval = self.values.get("igmp_querier_timeout"), self.values.get("igmp_query_interval", 125)
+        if timeout is not None and timeout <= interval:
+            line = self.said["igmp_querier_timeout"]
+            text = f"{line.name} {timeout} is not longer than the query interval, {interval}: the default holds"
+            self.note(line, str(timeout), text)
+            del self.values["igmp_querier_timeout"]
         for family, name in ((IPV4, "ssm_ranges4"), (IPV6, "ssm_ranges6")):
             ranges = tuple(dict.fromkeys(r for r in self.ranges if len(r.network) == family.size))
             if ranges or self.no_ranges:
