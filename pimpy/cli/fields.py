@@ -41,7 +41,7 @@ def markdown() -> str:
         "Times are seconds, addresses are text, what does not apply is null.\n",
     ]
     for name in names():
-        command = name if name in ("monitor", "explain") else f"show {name}"
+        command = f"show {name}" if os.path.exists(os.path.join(FOLDER, f"show-{name}.json")) else name
         parts.append(f"## pimctl {command}\n")
         for row in _kinds(name):
             parts.append(f"{row['description']}\n\n| field | type | meaning |\n|---|---|---|")

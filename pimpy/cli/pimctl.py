@@ -308,7 +308,7 @@ def help_of(context: click.Context, words: tuple[str, ...]) -> None:
 @common
 @click.pass_obj
 def log(settings: Settings, level: str | None) -> None:
-    """Show the log level, or set it: none, err, notice, info, debug."""
+    """Show the log level, or set it: none, err, warning, notice, info, debug."""
     _simple(settings, f"log {level}" if level else "log")
 
 

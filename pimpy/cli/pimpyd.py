@@ -49,7 +49,7 @@ def _common(made: argparse.ArgumentParser) -> None:
     add("-i", "--ident", metavar="IDENT", default="pimpyd", type=_ident, help="name of the configuration, socket, ...")
     add("-p", "--pidfile", metavar="FILE", help="PID file (default /run/IDENT.pid)")
     add("-u", "--ipc", metavar="SOCK", help="control socket (default /run/IDENT.sock)")
-    add("-l", "--loglevel", metavar="LEVEL", default="notice", type=_level, help="none, err, notice, info or debug")
+    add("-l", "--loglevel", metavar="LEVEL", default="notice", type=_level, help="none err warning notice info debug")
     add("-d", "--debug", metavar="SYS[,SYS]", action="append", default=[], type=_systems, help="subsystems to debug")
     add("-s", "--syslog", action="store_true", help="log to syslog, in the foreground too")
 

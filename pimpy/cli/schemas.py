@@ -12,10 +12,11 @@ import os
 import sys
 import textwrap
 import types
-from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 from pimpy.cli import fields
+from pimpy.cli.doctor.case import Finding
+from pimpy.cli.traffic.rows import AnsweredRow, ArrivedRow, SentRow
 from pimpy.core import rows as core
 from pimpy.core.explain import ExplainRow
 from pimpy.daemon import rows
@@ -40,9 +41,16 @@ COMMANDS: dict[str, tuple[type, ...]] = {
     "status": (rows.StatusRow,),
     "counters": (rows.CounterRow,),
 }
-OTHERS: dict[str, Callable[[], dict[str, Any]]] = {}
-"""What has a schema and is no `show` command."""
 """The row classes that an array of each command holds."""
+OTHERS: dict[str, tuple[type, bool]] = {
+    "doctor": (Finding, True),
+    "explain": (ExplainRow, True),
+    "join": (ArrivedRow, False),
+    "monitor": (rows.EventRow, False),
+    "ping": (AnsweredRow, False),
+    "send": (SentRow, False),
+}
+"""What has a schema and is no `show` command: its row class, and whether it prints an array or an object a line."""
 
 _RPF_STATES = ["neighbor", "connected", "local", "no_route", "no_neighbor", "no_interface", "border", "pending"]
 
@@ -78,6 +86,7 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     core.ProxyGroupRow: {"row": ["group"], "filter_mode": ["include", "exclude"]},
     core.GmpReporterRow: {"row": ["reporter"], "filter_mode": ["include", "exclude"]},
     rows.EventRow: {},
+    Finding: {"severity": ["error", "warning"]},
     ExplainRow: {"state": ["ok", "info", "waiting", "problem"]},
     core.RpRow: {"rpf_state": _RPF_STATES},
     core.RpChoiceRow: {"row": ["choice"], "rule": ["embedded", "override", "bsr", "static", "ssm", "bidir", "none"]},
@@ -94,6 +103,9 @@ ENUMS: dict[type, dict[str, list[str]]] = {
     rows.CounterRow: {"protocol": ["pim", "igmp", "mld"], "direction": ["rx", "tx"]},
 }
 """The words that a field can hold."""
+
+SIGNED = {(ArrivedRow, "delay")}
+"""Numbers that may be negative: the clocks of two hosts differ."""
 
 _FAMILIES = ["ipv4", "ipv6"]
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -112,16 +124,11 @@ def schema(command: str) -> dict[str, Any]:
     }
 
 
-def explain_schema() -> dict[str, Any]:
-    """The schema of `pimctl --json explain`."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:explain"}
-    return {**head, "type": "array", "items": _row(ExplainRow)}
-
-
-def event_schema() -> dict[str, Any]:
-    """The schema of one line of `pimctl --json monitor`."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:pimpy:schema:monitor"}
-    return {**head, **_row(rows.EventRow)}
+def other_schema(command: str) -> dict[str, Any]:
+    """The schema of `pimctl --json COMMAND`: of an array, or of each line."""
+    cls, is_array = OTHERS[command]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:pimpy:schema:{command}"}
+    return {**head, "type": "array", "items": _row(cls)} if is_array else {**head, **_row(cls)}
 
 
 def _row(cls: type) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def _field(cls: type, name: str, hint: Any, note: str | None) -> dict[str, Any]:
     enum = _FAMILIES if name == "address_family" else ENUMS.get(cls, {}).get(name)
     if enum is not None:
         made["enum"] = [*enum, None] if types.NoneType in parts else enum
-    elif parts[0] in (int, float):
+    elif parts[0] in (int, float) and (cls, name) not in SIGNED:
         made["minimum"] = 0
     if note:
         made["description"] = note
@@ -179,16 +186,13 @@ def _words(text: str) -> str:
 
 def text(command: str) -> str:
     """The file of a command."""
-    made = OTHERS[command]() if command in OTHERS else schema(command)
+    made = other_schema(command) if command in OTHERS else schema(command)
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def path(command: str) -> str:
     """Where that is shipped."""
     return os.path.join(FOLDER, f"{command}.json" if command in OTHERS else f"show-{command}.json")
-
-
-OTHERS.update(monitor=event_schema, explain=explain_schema)
 
 
 def main() -> None:

@@ -57,6 +57,8 @@ class Builder:
 
     read: Read
     expand: Expand | None
+    pimd: bool = False
+    """Whether the file is pimd's, so that errors say what pimd would do."""
     values: dict[str, Any] = field(factory=dict)
     said: dict[str, Line] = field(factory=dict)
     """Where a value was said, to tell of a second time."""
@@ -86,6 +88,10 @@ class Builder:
         """There will be no model."""
         self.errors += 1
         if self.errors <= MAX_ERRORS:
+            if self.pimd:
+                from pimpy.config import pimd_ways
+
+                text += pimd_ways.of_line(line.words, word)
             self.diagnostics.append(Diagnostic(line.path, line.number, ERROR, word, text))
         elif self.errors == MAX_ERRORS + 1:
             stop = f"more than {MAX_ERRORS} errors, the rest is not read: is this a configuration of pimpyd?"
@@ -108,6 +114,12 @@ class Builder:
 
     def model(self) -> Config:
         """The model of what was read."""
+        timeout, interval = self.values.get("igmp_querier_timeout"), self.values.get("igmp_query_interval", 125)
+        if timeout is not None and timeout <= interval:
+            line = self.said["igmp_querier_timeout"]
+            text = f"{line.name} {timeout} is not longer than the query interval, {interval}: the default holds"
+            self.note(line, str(timeout), text)
+            del self.values["igmp_querier_timeout"]
         for family, name in ((IPV4, "ssm_ranges4"), (IPV6, "ssm_ranges6")):
             ranges = tuple(dict.fromkeys(r for r in self.ranges if len(r.network) == family.size))
             if ranges or self.no_ranges:

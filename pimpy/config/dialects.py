@@ -41,10 +41,14 @@ def _mcproxy(path: str, read: Read, expand: Expand | None) -> Result:
     return mcproxy.load(path, read, expand)
 
 
+def _pimd(path: str, read: Read, expand: Expand | None) -> Result:
+    return native.load(path, read, expand, pimd=True)
+
+
 LOADERS: dict[str, Load] = {
     "pimpyd": native.load,
-    "pimd": native.load,
-    "pimd2": native.load,
+    "pimd": _pimd,
+    "pimd2": _pimd,
     "pim6sd": _pim6sd,
     "smcroute": _smcroute,
     "igmpproxy": _igmpproxy,

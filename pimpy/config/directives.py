@@ -22,6 +22,8 @@ MAX_QUERY = 31744
 """The longest interval that a query can tell (RFC 9776 4.1.7)."""
 MAX_RESPONSE = 3174400
 """Milliseconds, the longest time to answer in that an IGMPv3 query can tell (RFC 9776 4.1.1)."""
+MAX_QUERIER_TIMEOUT = 255_000
+"""Seconds; about what the longest query interval and the highest robustness give."""
 MAX_METRIC = 2**32 - 1
 MAX_DISTANCE = 2**31 - 2
 """One below the preference that stands for no route at all (RFC 7761 4.6.3)."""
@@ -338,6 +340,8 @@ DIRECTIVES: dict[str, Directive] = {
     "join-prune-interval": _number("join_prune_interval", 1, MAX_HELLO),
     "igmp-query-interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "default_igmp_query_interval": _number("igmp_query_interval", 1, MAX_QUERY),
+    "igmp-querier-timeout": _number("igmp_querier_timeout", 1, MAX_QUERIER_TIMEOUT),
+    "default_igmp_querier_timeout": _number("igmp_querier_timeout", 1, MAX_QUERIER_TIMEOUT),
     "igmp-robustness": _number("igmp_robustness", 1, 7),
     "mld-query-interval": _number("mld_query_interval", 1, MAX_QUERY),
     "mld-robustness": _number("mld_robustness", 1, 7),
@@ -349,14 +353,5 @@ DIRECTIVES: dict[str, Directive] = {
 }
 """What has an effect."""
 
-UNBUILT = frozenset(
-    (
-        "igmp-querier-timeout",
-        "keepalive-timer",
-        # 2.3.2's spellings
-        "default_igmp_querier_timeout",
-        "switch_data_threshold",
-        "switch_register_threshold",
-    )
-)
+UNBUILT = frozenset(("keepalive-timer",))
 """Known directives, pimd's and ours, that have no effect yet: accepted with a note."""

@@ -215,6 +215,8 @@ class Config(Value):
     join_prune_interval: int = 60
     igmp_query_interval: int = 125
     igmp_robustness: int = 2
+    igmp_querier_timeout: int | None = None
+    """Seconds after which a querier that is silent is given up, longer than the query interval; None: RFC 9776 8.5."""
     mld_query_interval: int | None = None
     mld_robustness: int | None = None
     """None: as with IGMP."""
@@ -287,6 +289,11 @@ class Config(Value):
     def ssm_ranges(self, family: Family) -> tuple[Prefix, ...]:
         """The SSM ranges of one family."""
         return self.ssm_ranges4 if family is IPV4 else self.ssm_ranges6
+
+    def querier_timeout(self) -> float:
+        """Seconds after which a querier that is silent is given up, if it has our timers (RFC 9776 8.5)."""
+        response = 10.0 if self.igmp_query_interval > 10 else self.igmp_query_interval / 2
+        return self.igmp_querier_timeout or self.igmp_robustness * self.igmp_query_interval + response / 2
 
     def phyint(self, name: str, addresses: tuple[Address, ...] = ()) -> Phyint:
         """All that the file says of the interface `name` (or of one of its addresses); later lines win."""

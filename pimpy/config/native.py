@@ -51,12 +51,13 @@ class Result(Value):
         return tuple(remark for remark in self.diagnostics if not remark.is_error)
 
 
-def load(path: str, read: Read, expand: Expand | None = None) -> Result:
+def load(path: str, read: Read, expand: Expand | None = None, pimd: bool = False) -> Result:
     """The configuration in the file `path`.
 
     `read` gives the text of a file, `expand` the files of a pattern (without it `include` takes plain names only).
+    Errors in a file that is `pimd`'s, or named as its own is, say what pimd would do.
     """
-    builder = Builder(read, expand)
+    builder = Builder(read, expand, pimd or path.rpartition("/")[2] == "pimd.conf")
     try:
         text = read(path)
     except OSError as error:

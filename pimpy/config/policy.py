@@ -53,6 +53,27 @@ def _read_threshold(name: str, builder: Builder, line: Line) -> None:
         builder.values[f"{name}_interval"] = interval if number else SPT_INTERVAL
 
 
+def _switch_threshold(builder: Builder, line: Line) -> None:
+    """2.3.2's `switch_data_threshold [rate BPS] [interval S]`, and its like for Registers: one threshold, in bytes."""
+    words = Words(builder, line)
+    said = {"rate": 50_000, "interval": 20}
+    while (word := words.take()) is not None:
+        if word.lower() not in said:
+            words.error(word, f"{quote(word)} is neither rate nor interval")
+            return
+        found = words.integer(f"{line.name} {word}", 0, MAX_METRIC if word.lower() == "rate" else MAX_SPT_INTERVAL)
+        if found is None:
+            return
+        said[word.lower()] = found
+    interval = max(MIN_SPT_INTERVAL, said["interval"])
+    count = min(said["rate"] * interval // 10, MAX_METRIC)
+    same = f"spt-threshold bytes {count} interval {interval}" if count else "spt-threshold packets 0"
+    builder.note(line, line.words[0], f"{line.name} is an old name: {same} says the same")
+    builder.set(line, "spt_threshold", "bytes" if count else "immediate")
+    builder.values["spt_threshold_number"] = count
+    builder.values["spt_threshold_interval"] = interval if count else SPT_INTERVAL
+
+
 def _number(name: str, low: int, high: int) -> Callable[[Builder, Line], None]:
     """A directive with one whole number, `name` being the model's field."""
 
@@ -162,6 +183,8 @@ POLICY: dict[str, Callable[[Builder, Line], None]] = {
     "spt-threshold": _spt_threshold("spt_threshold"),
     "spt_threshold": _spt_threshold("spt_threshold"),
     "rp-spt-threshold": _spt_threshold("rp_spt_threshold"),
+    "switch_data_threshold": _switch_threshold,
+    "switch_register_threshold": _switch_threshold,
     "default-route-distance": _distance,
     "default-source-preference": _distance,
     "default_source_preference": _distance,

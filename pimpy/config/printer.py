@@ -29,6 +29,7 @@ _PLAIN = (
     "join_prune_interval",
     "igmp_query_interval",
     "igmp_robustness",
+    "igmp_querier_timeout",
     "mld_query_interval",
     "mld_robustness",
     "mrdisc_interval",

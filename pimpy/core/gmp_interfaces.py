@@ -91,6 +91,7 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
         query_response_interval=response if interval > response else interval / 2,  # as RFC 9776 8.3 demands
         robustness=robustness,
         last_member_query_interval=(phyint.last_member_interval or 1000) / 1000,
+        querier_timeout=None if config.igmp_querier_timeout is None else float(config.igmp_querier_timeout),
         mtu=interface.link.mtu,
         max_groups=phyint.max_groups or MAX_GROUPS,
         max_sources=phyint.max_sources or MAX_SOURCES,

@@ -351,6 +351,7 @@ class Daemon:
             join_prune_interval=float(self.config.join_prune_interval),
             igmp_query_interval=float(self.config.igmp_query_interval),
             igmp_robustness=self.config.igmp_robustness,
+            igmp_querier_timeout=float(self.config.querier_timeout()),
         )
 
     def counters(self) -> Mapping[str, Mapping[CounterKey, int]]:

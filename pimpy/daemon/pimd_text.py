@@ -284,7 +284,6 @@ def _bsr_status(backend: Backend, families: tuple[str, ...]) -> list[str]:
 
 def _status(backend: Backend, families: tuple[str, ...]) -> str:
     status = backend.status()
-    querier = status.igmp_robustness * status.igmp_query_interval + 10 / 2
     return _text(
         [
             "PIM Daemon Status=",
@@ -293,7 +292,7 @@ def _status(backend: Backend, families: tuple[str, ...]) -> str:
             f"Hello Interval       : {status.hello_interval:.0f} sec",
             f"Hello Holdtime       : {int(3.5 * status.hello_interval)} sec",
             f"IGMP query interval  : {status.igmp_query_interval:.0f} sec",
-            f"IGMP querier timeout : {querier:.0f} sec",
+            f"IGMP querier timeout : {status.igmp_querier_timeout:.0f} sec",
             "SPT Threshold        : Disabled",
         ]
     )

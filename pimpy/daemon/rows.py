@@ -79,6 +79,8 @@ class StatusRow(Value):
     join_prune_interval: float = 60.0
     igmp_query_interval: float = 125.0
     igmp_robustness: int = 2
+    igmp_querier_timeout: float = 255.0
+    """After which a querier that is silent is given up, if it has our timers."""
 
 
 @frozen(eq=False, repr=False)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.config.diagnostics import Diagnostic
+from pimpy.config.dialects import LOADERS
 from pimpy.config.model import Altnet, Config, Phyint, StaticRp
 from pimpy.config.native import KNOWN_WORDS, Result, load, parse
 from pimpy.wire.family import IPV4, IPV6, parse_address, parse_prefix
@@ -234,6 +235,14 @@ def test_rubbish_ends_after_a_hundred_errors() -> None:
 
 
 NOTES = [
+    (
+        "switch_data_threshold rate 50000 interval 20",
+        "switch_data_threshold is an old name: spt-threshold bytes 100000 interval 20 says the same",
+    ),
+    (
+        "igmp-querier-timeout 100",
+        "igmp-querier-timeout 100 is not longer than the query interval, 125: the default holds",
+    ),
     ("spt-threshold packets 5 interval 4", "spt-threshold interval 4: 5 is the least, and is used"),
     ("phyint eth0 altnet 10.9.0.5/24", "phyint: altnet: 10.9.0.5/24 has host bits set, and is taken as 10.9.0.0/24"),
     ("phyint eth0 scoped 239.1.1.1/8", "phyint scoped: 239.1.1.1/8 has host bits set, and is taken as 239.0.0.0/8"),
@@ -317,8 +326,43 @@ phyint eth1 disable threshold 1 preference 7
 def test_lines_of_pimd_load_with_notes_only(text: str) -> None:
     result = parse(text, "pimd.conf")
     assert result.model is not None
-    known = ("not built yet", " replaces what ")
+    known = (" is an old name: spt-threshold bytes 100000 interval 20 says the same", " replaces what ")
     assert all(any(text in remark.text for text in known) for remark in result.notes)
+
+
+def test_the_querier_timeout_and_2_3_2s_thresholds() -> None:
+    config = parse("igmp-querier-timeout 300\nswitch_register_threshold rate 80000 interval 10").model
+    assert config is not None
+    assert (config.igmp_querier_timeout, config.querier_timeout()) == (300, 300)
+    shape = (config.spt_threshold, config.spt_threshold_number, config.spt_threshold_interval)
+    assert shape == ("bytes", 80_000, 10)
+    assert model("default_igmp_query_interval 12\ndefault_igmp_querier_timeout 41").querier_timeout() == 41
+    assert model("igmp-query-interval 12").querier_timeout() == 2 * 12 + 5
+    at_once = parse("switch_data_threshold rate 0").model
+    assert at_once is not None and at_once.spt_threshold == "immediate"
+    assert only(parse("switch_data_threshold packets 3")).is_error
+
+
+WAYS = [
+    ("phyin eth0", "unknown word 'phyin'; did you mean 'phyint'? (pimd would end here, with exit code 255)"),
+    ("phyint eth0 bogus", "phyint: unknown word 'bogus' (pimd would leave that word out)"),
+    ("phyint eth0 threshold 256", "phyint threshold 256 is out of range: 1 to 255 (pimd would leave that word out)"),
+    ("hello-interval abc", "hello-interval takes a number from 1 to 18724, not 'abc' (pimd would take 30)"),
+    ("hello-interval 20 30", "hello-interval: '30' is too much (pimd would leave that word out)"),
+    ("hello_period x", "hello_period takes a number from 1 to 18724, not 'x' (pimd would take 30)"),
+    ("rp-address 10.0.0.1 10.0.0.0/8", "'10.0.0.0/8' is not inside 224.0.0.0/4, the multicast addresses"),
+    ("igmp-robustness 9", "igmp-robustness 9 is out of range: 1 to 7"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WAYS)
+def test_an_error_in_pimds_file_says_what_pimd_would_do(text: str, message: str) -> None:
+    """Of pimd's own directives; in a file of ours nobody asks."""
+    expected = message if " (pimd" in message or "robust" in message else f"{message} (pimd would leave the line out)"
+    for load_it, path in ((load, "/etc/pimd.conf"), (LOADERS["pimd2"], "/etc/x")):
+        remark = only(load_it(path, lambda _: text, None))
+        assert remark.text.removeprefix("rp-address: ") == expected
+    assert only(parse(text)).text.removeprefix("rp-address: ") == message.partition(" (pimd")[0]
 
 
 RPS = [

@@ -228,6 +228,7 @@ CONFIGS = st.builds(
     join_prune_interval=st.integers(1, 18724),
     igmp_query_interval=st.integers(1, 31744),
     igmp_robustness=st.integers(1, 7),
+    igmp_querier_timeout=st.none() | st.integers(31_745, 255_000),
     mld_query_interval=maybe(st.integers(1, 31744)),
     mld_robustness=maybe(st.integers(1, 7)),
     static_members=st.lists(st.one_of(*map(static_members, FAMILIES)), max_size=4, unique=True).map(tuple),

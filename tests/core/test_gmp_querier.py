@@ -9,6 +9,7 @@ import pytest
 from gmp_bench import ALLOW, IS_EX, Bench
 
 from pimpy.core.gmp import GmpSettings
+from pimpy.core.gmp.settings import Variables
 from pimpy.wire.family import FAMILIES, IPV4, IPV6, Family, parse_address
 from pimpy.wire.membership import Query
 
@@ -403,3 +404,11 @@ def test_T26_the_query_response_interval_is_told_and_shorter_than_the_query_inte
     assert bench.take_sent()[0].max_response == 7.0
     with pytest.raises(ValueError, match="shorter than the query interval"):
         GmpSettings(query_interval=10.0, query_response_interval=10.0)
+
+
+def test_the_configured_querier_timeout_holds_where_it_is_longer_than_the_interval() -> None:
+    """pimd's igmp-querier-timeout; without it, or against a querier that asks less often, RFC 9776 8.5."""
+    settings = GmpSettings(querier_timeout=300.0)
+    assert Variables.of(settings).other_querier_present_interval == 300.0
+    assert Variables.of(settings, robustness=3, query_interval=300.0).other_querier_present_interval == 905.0
+    assert Variables.of(GmpSettings()).other_querier_present_interval == 255.0

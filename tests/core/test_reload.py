@@ -52,6 +52,7 @@ def changes(family: Family, base: Config) -> dict[str, dict[str, Any]]:
         "join_prune_interval": 10,
         "igmp_query_interval": 20,
         "igmp_robustness": 3,
+        "igmp_querier_timeout": 300,
         "mld_query_interval": 30,
         "mld_robustness": 4,
         "mrdisc_interval": 30,

@@ -40,6 +40,16 @@ def test_every_flag_of_pimpyd() -> None:
             name = flag[1:]  # mdoc writes the first dash
             shown = re.search(rf"\.It Fl (?:\w , )?{re.escape(name)}\b", text)
             assert shown, f"{flag} is not in pimpyd.8"
+    items = re.findall(r"^\.It Fl .*", text, re.MULTILINE)
+    assert len(items) == len(set(items)), "each is described once"
+    synopsis = text.partition(".Sh SYNOPSIS")[2].partition(".Sh ")[0]
+    letters = "".join(re.findall(r"\.Op Fl (\w+)", synopsis))
+    for action in parser()._actions:
+        short = next((flag[1] for flag in action.option_strings if flag[1] != "-"), None)
+        if short is None:
+            assert any(f"Fl {flag[1:]}" in synopsis for flag in action.option_strings), action.option_strings
+        else:
+            assert short in letters, action.option_strings
 
 
 def test_every_command_and_option_of_pimctl() -> None:

@@ -11,6 +11,9 @@ import pytest
 from fake_daemon import FakeDaemon, gmp_group, gmp_interface, gmp_source, interface, mroute, neighbor, outgoing
 
 from pimpy.cli import fields, schemas
+from pimpy.cli.doctor.case import Finding
+from pimpy.cli.traffic import run
+from pimpy.cli.traffic.stream import Arrivals
 from pimpy.core import rows as core
 from pimpy.daemon import commands, rows
 
@@ -38,18 +41,34 @@ def test_every_show_command_and_every_row_has_a_schema() -> None:
     assert set(NAMES) == {name.partition(" ")[0] for name in commands.SHOW}
     covered = {cls for classes in schemas.COMMANDS.values() for cls in classes}
     assert covered == {*get_args(core.Row), rows.StatusRow, rows.CounterRow}
-    expected = {*(f"show-{name}.json" for name in NAMES), "monitor.json", "explain.json"}
+    expected = {*(f"show-{name}.json" for name in NAMES), *(f"{name}.json" for name in schemas.OTHERS)}
+    assert set(schemas.OTHERS) == {"doctor", "explain", "join", "monitor", "ping", "send"}, "all that print JSON rows"
     assert {path.name for path in Path(schemas.FOLDER).glob("*.json")} == expected
 
 
 def test_the_schema_of_events_and_the_page_of_all_fields_are_what_the_rows_say() -> None:
-    for name in ("monitor", "explain"):
+    for name in schemas.OTHERS:
         assert Path(schemas.path(name)).read_text() == schemas.text(name), "run: python -m pimpy.cli.schemas"
     assert Path(schemas.DOCUMENT).read_text() == fields.markdown(), "run: python -m pimpy.cli.schemas"
     for name in fields.names():
         said = fields.text(name)
         for row in json.loads(fields.read(name)).get("items", {}).get("oneOf", []):
             assert all(f"  {field} " in said for field in row["properties"])
+
+
+def test_what_the_tools_print_is_valid() -> None:
+    found = Arrivals()
+    found.take(b"no number", 1.0, 15)
+    finding = Finding("ttl_1", "error", "eth0", "text", "evidence", "remedy")
+    for name, said in (
+        ("join", run._row("10.0.0.1", "232.1.1.1", found)),
+        ("send", {"group": "232.1.1.1", "sent": 3}),
+        ("ping", {"sent": 3, "unicast": 2, "multicast": 1}),
+        ("doctor", [finding.as_dict()]),
+    ):
+        validator = jsonschema.Draft202012Validator(json.loads(fields.read(name)))
+        validator.validate(said)
+        assert not validator.is_valid([{}] if name == "doctor" else {**said, "more": 1})
 
 
 def test_events_are_valid() -> None:

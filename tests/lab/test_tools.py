@@ -8,6 +8,8 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from pimpy.cli import fields
+
 from .helpers import in_a_row, run_to_end
 from .paths import PIMCTL
 from .pimpyd import QUICK, Pimpyd
@@ -44,6 +46,7 @@ def test_streams_and_pings_with_our_tools_and_with_debians(lab: Lab) -> None:
             out, err = process.communicate(timeout=60)
             assert process.returncode == 0, err
             row = json.loads(out)
+            assert set(row) == set(json.loads(fields.read("join"))["properties"])
             assert (row["source_address"], row["group"], row["ttl"]) == (source, to, 15)
             assert row["packets"] >= least
             assert (row["lost"], row["duplicates"]) == (0, 0)
@@ -86,8 +89,16 @@ def test_wrong_words_and_nobody_there(lab: Lab) -> None:
         "Error: no interface is called 'eth9'"
     )
     done = run_to_end(h, PIMCTL, "join", "239.1.1.1", "-I", "r1", "--seconds", "0.3")
-    assert (done.code, done.out) == (1, "nothing arrived from anybody to 239.1.1.1, port 4321\n")
-    assert run_to_end(h, PIMCTL, "ping").code == 2
+    assert (done.code, done.out) == (
+        1,
+        "nothing arrived from anybody to 239.1.1.1, port 4321; another port is heard by --port N\n",
+    )
+    assert done.said.count("joining (*,239.1.1.1) on r1, port 4321") == 1
+    assert (
+        "pimctl join 232.1.1.1 SOURCE"
+        in run_to_end(h, PIMCTL, "join", "232.1.1.1", "-I", "r1", "--seconds", "0.1").said
+    )
+    assert run_to_end(h, PIMCTL, "ping").code == run_to_end(h, PIMCTL, "ping", "--answer", "10.0.0.1").code == 2
     done = run_to_end(h, PIMCTL, "ping", r1.port(h).ipv4, "-c", "1", "--interval", "0.2")
     assert (done.code, done.out) == (1, "1 asked, 0 answers by unicast, 0 by multicast\n")
     receiver = Receiver(h.port(r1), [(None, "239.1.1.1")], udp_port=4321)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 import click
@@ -14,6 +15,8 @@ from pimpy.cli.common import Settings, common, print_text
 from pimpy.cli.traffic import PORT
 
 T = TypeVar("T")
+SSM = ("232.0.0.0/8", *(f"ff3{scope:x}::/32" for scope in range(16)))
+"""Where a group alone is no stream (RFC 4607)."""
 
 _INTERFACE = click.option("-I", "--interface", metavar="IF", help="The interface; else what the routes say.")
 _PORT = click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="The UDP port.")
@@ -68,9 +71,19 @@ def join(
 
     def work() -> bool:
         index = sockets.index_of(interface, origin or group)
+        if not settings.json:
+            _say_what_is_joined(group, origin, index, port)
         return run.receive(group, origin, index, port, seconds, count, bool(settings.json), print_text)
 
     sys.exit(0 if _try(work) else 1)
+
+
+def _say_what_is_joined(group: str, source: str | None, index: int, port: int) -> None:
+    """On stderr, as nothing else may come for a long time."""
+    where = f"({source or '*'},{group}) on {socket.if_indextoname(index)}, port {port}"
+    click.echo(f"joining {where}; Ctrl-C ends it", err=True)
+    if source is None and any(ip_address(group) in ip_network(each) for each in SSM):
+        click.echo(f"{group} is in the SSM range: routers want a source: pimctl join {group} SOURCE", err=True)
 
 
 @click.command()
@@ -130,6 +143,8 @@ def ping(
     from pimpy.cli.traffic import run, sockets
 
     if answer:
+        if host is not None:
+            raise click.UsageError(f"--answer answers whoever asks: {host!r} is too much")
         index = None if interface is None else _try(lambda: sockets.index_of(interface, ""))
         _try(lambda: run.answer(index, ttl, count, print_text))
         return
@@ -142,4 +157,6 @@ def ping(
         print_text(json.dumps(tally) + "\n")
     else:
         print_text(f"{tally['sent']} asked, {tally['unicast']} answers by unicast, {tally['multicast']} by multicast\n")
+    if not tally["unicast"] and not tally["multicast"]:
+        click.echo(f"does `pimctl ping --answer`, or ssmpingd, run at {whom}?", err=True)
     sys.exit(0 if tally["multicast"] else 1)

@@ -49,7 +49,7 @@ def receive(
         flat = json.dumps(_row(sender, group, found)) + "\n"
         show(flat if as_json else "in all: " + _arrived(sender, group, found, None))
     if not streams and not as_json:
-        show(f"nothing arrived from {source or 'anybody'} to {group}, port {port}\n")
+        show(f"nothing arrived from {source or 'anybody'} to {group}, port {port}; another port is heard by --port N\n")
     return bool(streams)
 
 

@@ -73,7 +73,10 @@ def _nobody(case: Case) -> None:
         _of_no_source(case)
         return
     text = "nobody asks for it: no host on a link of this router, no router downstream"
-    remedy = f"at a receiver: pimctl join {format_address(case.group)}; here: pimctl show igmp (or mld) groups"
+    wanted = format_address(case.group)
+    if case.ssm and case.source is not None:
+        wanted += f" {format_address(case.source)}"
+    remedy = f"at a receiver: pimctl join {wanted}; here: pimctl show {case.router.family.gmp} groups"
     sends = case.sg is not None and case.sg.register is not None and case.sg.register.state is State.JOIN
     case.say("members", "no_member", text, INFO if sends else PROBLEM, remedy=remedy)
 

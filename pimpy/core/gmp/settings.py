@@ -31,6 +31,8 @@ class GmpSettings(Value):
     """None for a quarter of the query interval."""
     startup_query_count: int | None = None
     """1 or more; None for the robustness."""
+    querier_timeout: float | None = None
+    """Of the Other Querier Present timer, where it is longer than the query interval in force; None: 8.5."""
     mtu: int = 1500
     """Bytes of the longest IP packet: long queries are split to fit."""
     max_groups: int = MAX_GROUPS
@@ -105,11 +107,14 @@ class Variables(Value):
         query_interval = query_interval or settings.query_interval
         response = settings.query_response_interval
         count = settings.last_member_query_count or robustness
+        present = settings.querier_timeout or 0.0
         return cls(
             robustness=robustness,
             query_interval=query_interval,
             group_membership_interval=robustness * query_interval + 2 * response,  # 8.4
-            other_querier_present_interval=robustness * query_interval + response / 2,  # 8.5
+            other_querier_present_interval=(
+                present if present > query_interval else robustness * query_interval + response / 2  # 8.5
+            ),
             older_host_present_interval=robustness * query_interval + response,  # 8.13
             last_member_query_count=count,  # 8.9
             last_member_query_time=count * settings.last_member_query_interval,  # 8.10
