@@ -85,6 +85,7 @@ class Checker:
         for sg in router.pim.tib.sg.values():
             units.setdefault(sg if sg.tree is None else sg.tree, []).append(sg)
         if not units:
+            self._checked.pop(node.name, None)
             return {}
         outlines = Outlines(router)
         known, common = self._checked.get(node.name), outlines.common()
