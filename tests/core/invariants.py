@@ -81,15 +81,18 @@ class Checker:
 
     def check_entries(self, node: Node, router: Router, rules: Rules) -> Wanted:
         """All entries, those that changed since the last time in earnest; what the kernel is to have of them."""
-        outlines = Outlines(router)
-        known = self._checked.get(node.name)
-        if known is None or known.router is not router or known.common != outlines.common():
-            known = Checked(router, outlines.common())
         units: dict[Unit, list[SG]] = {tree: [] for tree in router.pim.tib.groups.values()}
         for sg in router.pim.tib.sg.values():
             units.setdefault(sg if sg.tree is None else sg.tree, []).append(sg)
+        if not units:
+            self._checked.pop(node.name, None)
+            return {}
+        outlines = Outlines(router)
+        known, common = self._checked.get(node.name), outlines.common()
+        if known is None or known.router is not router or known.common != common:
+            known = Checked(router, common)
         wanted: Wanted = {}
-        found = Checked(router, known.common)
+        found = Checked(router, common)
         for unit, sources in units.items():
             outline = outlines.unit(unit, sources)
             before = known.units.get(unit)

@@ -63,7 +63,8 @@ class Link:
     up: bool = True
     ports: dict[str, Port] = field(factory=dict)
     """Of routers, by name."""
-    others: list[Host | Peer] = field(factory=list)
+    hosts: list[Host] = field(factory=list)
+    others: list[Peer] = field(factory=list)
     log: list[tuple[float, str, Packet]] = field(factory=list)
     """What was sent here: (time, name of the router or "", packet)."""
 
@@ -79,7 +80,7 @@ class Link:
         for name, port in self.ports.items():
             if port.node is not sender:
                 self._carry(self._to_router, name, packet)
-        for other in self.others:
+        for other in (*self.hosts, *self.others):
             if other is not sender:
                 self._carry(self._to_other, other, packet)
 
@@ -89,9 +90,9 @@ class Link:
             for port in list(self.ports.values()):
                 if port.node is not sender:
                     port.node.receive(port, packet)
-            asks = packet.is_query  # nothing else is of interest to a host
-            for other in list(self.others):
-                if other is not sender and (asks or not isinstance(other, Host)):
+            hosts = self.hosts if packet.is_query else ()  # nothing else is of interest to them
+            for other in (*hosts, *self.others):
+                if other is not sender:
                     other.receive(packet)
 
     def _carry(self, deliver: Callable[..., object], to: object, packet: Packet) -> None:
@@ -110,7 +111,7 @@ class Link:
             port.node.receive(port, packet)
 
     def _to_other(self, other: Host | Peer, packet: Packet) -> None:
-        if self.up and other in self.others:
+        if self.up and (other in self.hosts or other in self.others):
             other.receive(packet)
 
     def spoken(self, sender: str) -> list[tuple[float, Packet, pim.Message]]:
@@ -184,7 +185,7 @@ class Net:
     def host(self, link: str, number: int = 100) -> Host:
         """A host on a link."""
         host = Host(self, self.links[link], self.link_local(link, number), Random(self.random.getrandbits(32)))
-        self.links[link].others.append(host)
+        self.links[link].hosts.append(host)
         return host
 
     def peer(self, link: str, number: int) -> Peer:

@@ -14,12 +14,12 @@ from attrs import define, field
 
 from pimpy.core.engine.timers import Timer
 from pimpy.core.gmp import Membership
-from pimpy.core.pim.asserts import AssertState
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.core.pim.rp_set import Range, RpSet
 from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.router import Router
 from pimpy.core.rpf import Path
+from pimpy.wire.family import Address
 
 Outline = tuple[Any, ...]
 Unit = Group | SG
@@ -31,19 +31,33 @@ class Outlines:
     """Takes down the state of a router as it is now."""
 
     router: Router
-    places: list[tuple[PimInterface, Membership, dict[SG | StarG, AssertState]]] = field(init=False)
-    """Each interface, its members, and its Asserts by entry."""
+    places: list[tuple[PimInterface, Membership]] = field(init=False)
+    """Each interface, and its members."""
+    machines: dict[SG | StarG, list[Outline]] = field(init=False, factory=dict)
+    """The states of the machines that entries have on interfaces."""
+    members: dict[Address, list[tuple[PimInterface, Membership]]] = field(init=False, factory=dict)
+    """Where hosts said something of a group."""
+    everywhere: list[tuple[PimInterface, Membership]] = field(init=False)
+    """Where the configuration may have, of any group."""
 
     def __attrs_post_init__(self) -> None:
-        self.places = [
-            (interface, self.router.memberships[interface.ifindex], {state.entry: state for state in interface.asserts})
-            for interface in self.router.pim.interfaces.values()
-        ]
+        memberships = self.router.memberships
+        self.places = [(each, memberships[each.ifindex]) for each in self.router.pim.interfaces.values()]
+        self.everywhere = [place for place in self.places if place[1].static]
+        for interface, members in self.places:
+            for entry, machine in interface.downstream.items():
+                self.machines.setdefault(entry, []).append((interface, machine.state))
+            for sg, pruned in interface.downstream_rpt.items():
+                self.machines.setdefault(sg, []).append((interface, "rpt", pruned.state))
+            for state in interface.asserts:
+                self.machines.setdefault(state.entry, []).append((interface, state.winner, state.metric))
+            for group in members.link.groups:
+                self.members.setdefault(group, []).append((interface, members))
 
     def common(self) -> Outline:
         """What more than one entry depends on."""
         pim = self.router.pim
-        places = [(_of_interface(interface), tuple(members.static)) for interface, members, _ in self.places]
+        places = [(_of_interface(interface), tuple(members.static)) for interface, members in self.places]
         return (*places, pim.dr, frozenset(pim.own), self.router.ssm.prefixes, *_of_rp_set(pim.rp_set))
 
     def unit(self, unit: Unit, sources: Iterable[SG]) -> Outline:
@@ -58,17 +72,16 @@ class Outlines:
         way = (tree.rp, tree.i_am_rp, *_of_path(tree.path, tree), *_of_path(tree.coming, tree), len(tree.sources))
         if star is None:
             return [way]
-        wanted = [members.wants_any(tree.group) for _, members, _ in self.places]
+        wanted = [(interface, members.wants_any(tree.group)) for interface, members in self._asked(tree.group)]
         upstream = (star, star.joins, star.members, star.joined, _of_rpf(star), _runs(star.join_timer))
-        return [way, upstream, tuple(wanted), *self._machines(star)]
+        return [way, upstream, tuple(wanted), *self.machines.get(star, ())]
 
     def _sg(self, sg: SG) -> Outline:
         router, group, source, key = self.router, sg.group, sg.source, sg.source + sg.group
         tib, rpt, register, flow, tree = router.pim.tib, sg.rpt, sg.register, sg.flow, sg.tree
         wanted = [
             (interface, members.wants(group, source), members.excludes(group, source))
-            for interface, members, _ in self.places
-            if group in members.link.groups or members.static
+            for interface, members in self._asked(group)
         ]
         telling = router.pim.anycast.told.get(sg)
         told = None if telling is None else [router.heap.now < until for until in telling.until.values()]
@@ -80,20 +93,13 @@ class Outlines:
             None if register is None else (register.rp, register.state),
             None if flow is None else (flow.vif, flow.arrived),
             None if telling is None else (telling.members, told),
-            *(len(wanted), *wanted, *self._machines(sg)),
+            *(len(wanted), *wanted, *self.machines.get(sg, ())),
         )
 
-    def _machines(self, entry: SG | StarG) -> list[Outline]:
-        """The machines that an entry has on interfaces."""
-        found: list[Outline] = []
-        for interface, _, asserts in self.places:
-            down = interface.downstream.get(entry)
-            pruned = interface.downstream_rpt.get(entry) if isinstance(entry, SG) else None
-            lost = asserts.get(entry)
-            if down is not None or pruned is not None or lost is not None:
-                states = (down and down.state, pruned and pruned.state, lost and (lost.winner, lost.metric))
-                found.append((interface, *states))
-        return found
+    def _asked(self, group: Address) -> list[tuple[PimInterface, Membership]]:
+        """Where somebody may want a group."""
+        found = self.members.get(group, [])
+        return [*found, *self.everywhere] if self.everywhere else found
 
 
 def _runs(timer: Timer | None) -> bool:

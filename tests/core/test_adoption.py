@@ -89,7 +89,7 @@ def test_a_member_that_answers_stays_and_one_that_left_is_gone_in_45_s(family: F
     stand.run(3)
     assert stand.forwards(leaves) == {"down"}
     stand.r1.die()
-    stand.down.others.remove(gone)
+    stand.down.hosts.remove(gone)
     stand.run(1)
     stand.mark()
     stand.r1.resume()

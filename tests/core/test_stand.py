@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from asm_stand import AsmStand
 from datagrams import Datagram, datagram_of
 from digest import digest
 from fake_kernel import SIZE, FakeKernel
@@ -10,7 +13,8 @@ from stand import Stand
 
 from pimpy.core.engine.effects import AddRegisterVif, AddVif, DelVif, SetMfc
 from pimpy.core.engine.events import CountersRead, NoCache, WholePacket, WrongVif
-from pimpy.wire.family import IPV4, Family, parse_address
+from pimpy.core.pim.tib import SG, StarG
+from pimpy.wire.family import IPV4, Address, Family, parse_address
 
 S, G = parse_address("192.0.2.1"), parse_address("232.1.1.1")
 
@@ -101,3 +105,61 @@ def test_the_digest_sees_a_timer_an_entry_and_a_random_number(family: Family) ->
     stand.peer("down", 2).join(stand.us(), stand.channel(1), holdtime=211)
     stand.run(0)
     assert digest(stand.router) != third, "the Expiry Timer is part of it"
+
+
+def entries(family: Family) -> tuple[AsmStand, SG, StarG]:
+    """A source whose shared tree two neighbours have joined; one of them prunes it there, the other joins it itself."""
+    stand = AsmStand(family)
+    channel = stand.far()
+    stand.say("Join(*,G)")
+    stand.say("Join(*,G)", "Prune(S,G,rpt)", by=3)
+    stand.say("Join(S,G)")
+    stand.data(channel)
+    stand.run(5)
+    assert stand.r1.router is not None
+    tib = stand.r1.router.pim.tib
+    star = tib.groups[channel[1]].star
+    assert star is not None
+    return stand, tib.sg[channel[0] + channel[1]], star
+
+
+def wish_by_configuration(stand: AsmStand, group: Address) -> None:
+    """The configuration wants a group on `down`, and nobody was told."""
+    stand.router.memberships[stand.pim_interface().ifindex].static[group, None] = 0.0
+
+
+TAMPERED: dict[str, Callable[[AsmStand, SG, StarG], object]] = {
+    "joins(S,G)": lambda stand, sg, star: setattr(sg, "joins", 0),
+    "joins(*,G)": lambda stand, sg, star: setattr(star, "joins", 0),
+    "members": lambda stand, sg, star: setattr(sg, "members", 1),
+    "joined": lambda stand, sg, star: setattr(sg, "joined", False),
+    "RPF'": lambda stand, sg, star: setattr(star, "rpf", None),
+    "JT": lambda stand, sg, star: sg.join_timer and sg.join_timer.cancel(),
+    "RP": lambda stand, sg, star: setattr(star.tree, "rp", None),
+    "route": lambda stand, sg, star: setattr(sg.path, "route", None),
+    "user": lambda stand, sg, star: sg.path.users.clear(),
+    "tree": lambda stand, sg, star: star.tree.sources.clear(),
+    "machine": lambda stand, sg, star: stand.pim_interface("down").downstream.pop(sg),
+    "neighbour": lambda stand, sg, star: stand.pim_interface("up").neighbors.clear(),
+    "kernel": lambda stand, sg, star: stand.r1.kernel.mfc.clear(),
+    "member": lambda stand, sg, star: wish_by_configuration(stand, sg.group),
+    "vif": lambda stand, sg, star: setattr(stand.pim_interface("down").link, "vif", 7),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_found_right_is_checked_again_when_anything_of_it_changes(family: Family, what: str) -> None:
+    stand, sg, star = entries(family)
+    checker = stand.net.checker
+    checker.check(stand.r1)
+    checker.check(stand.r1)
+    TAMPERED[what](stand, sg, star)
+    with pytest.raises((AssertionError, KeyError)):
+        checker.check(stand.r1)
+
+
+def test_what_is_as_it_was_is_not_checked_again(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand, _, _ = entries(family)
+    stand.net.checker.check(stand.r1)
+    monkeypatch.setattr("invariants.check_sg", lambda *_: pytest.fail("it was right a moment ago"))
+    stand.net.checker.check(stand.r1)

@@ -262,3 +262,28 @@ def test_a_dump_that_is_asked_for_while_one_is_written_follows_it(tmp_path: Path
     time.sleep(0.3)
     scripts.reap()
     assert len(started) == 2 and not scripts._running, "one for all that were asked for in the meantime"
+
+
+def test_it_knows_of_no_protocol_and_no_configuration() -> None:
+    """What holds the sockets imports nothing that could read a packet or keep state of a protocol, ever."""
+    code = (
+        "import importlib, pkgutil, sys, pimpy.daemon.keeper as keeper\n"
+        "from pimpy.kernel import guard, rules\n"
+        "for each in pkgutil.iter_modules(keeper.__path__):\n"
+        "    importlib.import_module(f'{keeper.__name__}.{each.name}')\n"
+        "print(*(name for name in sys.modules if name.startswith(('pimpy.', 'asyncio', 'logging', 'json'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    others = {name for name in done.stdout.split() if not name.startswith("pimpy.daemon.keeper")}
+    assert {name for name in others if name.startswith("pimpy.")} <= KEEPERS, "what a packet is, is the worker's"
+    assert not {name for name in others if not name.startswith("pimpy.")}
+
+
+KEEPERS = {
+    "pimpy.daemon",
+    "pimpy.daemon.background",
+    "pimpy.wire",
+    "pimpy.wire.family",
+    "pimpy.wire.value",
+    "pimpy.kernel",
+} | {f"pimpy.kernel.{name}" for name in ("_mroute", "sockets", "guard", "rules")}

@@ -76,6 +76,22 @@ def kill_worker(daemon: Pimpyd, number: int = signal.SIGKILL) -> None:
     wait_restarted(daemon, before)
 
 
+def segfault(daemon: Pimpyd) -> None:
+    """The worker ends in the C extension, by a bad pointer: its code is zeroes from now on, `add %al,(%rax)`."""
+    before, pid = restarts(daemon), worker(daemon)
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    code = [line.split()[0] for line in lines if "/_mroute." in line and " r-xp " in line]
+    if len(code) != 1:
+        raise LabError(f"the worker at {daemon.node} has the extension's code at {code}")
+    start, end = (int(number, 16) for number in code[0].split("-"))
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(start)
+        memory.write(bytes(end - start))
+    with contextlib.suppress(OSError, LabError, LookupError, ValueError):
+        daemon.show("mroute")  # which calls it, if nothing else has
+    wait_restarted(daemon, before)
+
+
 class Service(Pimpyd):
     """The daemon under the stand-in for systemd."""
 

@@ -15,7 +15,18 @@ from .helpers import footprint, in_a_row
 from .kernel import mfc, vifs
 from .paths import PIMPYD
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .service import Service, comm, keeper, kill_worker, restarts, spare, wait_other_worker, wait_restarted, worker
+from .service import (
+    Service,
+    comm,
+    keeper,
+    kill_worker,
+    restarts,
+    segfault,
+    spare,
+    wait_other_worker,
+    wait_restarted,
+    worker,
+)
 from .shell import run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Stream, ssm_group
@@ -25,6 +36,8 @@ pytestmark = pytest.mark.usefixtures("pimpyd")
 GROUPS = 500
 RATE = 1000
 ROOT = PIMPYD.parents[2]
+KILLS = 3 if "PIMPY_SOAK" in os.environ else 1
+"""How often each worker is killed; each of the three routers has one."""
 
 
 def asm_group(family: int, number: int) -> str:
@@ -71,6 +84,11 @@ def pimctl_restart(daemon: Pimpyd) -> None:
     wait_other_worker(daemon, before)
 
 
+def kill_workers(daemon: Service) -> None:
+    for _ in range(KILLS):
+        kill_worker(daemon)
+
+
 def kill_keeper(daemon: Service) -> None:
     old = keeper(daemon)
     os.kill(old, signal.SIGKILL)
@@ -79,8 +97,8 @@ def kill_keeper(daemon: Service) -> None:
 
 
 EVENTS: dict[str, Callable[[Service], None]] = {
-    "SIGKILL": kill_worker,
-    "SIGSEGV": lambda daemon: kill_worker(daemon, signal.SIGSEGV),
+    "SIGKILL": kill_workers,
+    "SIGSEGV": segfault,
     "SIGHUP": reload,
     "pimctl restart": pimctl_restart,
     "service restart": lambda daemon: daemon.restart(),
@@ -131,6 +149,33 @@ def test_every_way_to_restart_at_every_router_loses_nothing(lab: Lab, family: in
 
 def spt(daemon: Pimpyd, family: int) -> list[object]:
     return [row for row in daemon.show("mroute", family) if row["row"] == "entry" and row["is_spt"]]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_registers_under_way_are_late_not_lost(lab: Lab, family: int) -> None:
+    """3a at the first hop: an RP that never leaves the shared tree (`spt-threshold infinity`) lives by Registers."""
+    src, r1, r2, host = in_a_row(lab, "src", "r1", "r2", "h")
+    text = f"{QUICK}rp-address {r2.port('r1').address(family)}\nspt-threshold infinity\n"
+    daemons = [Service(node, text) for node in (r1, r2)]
+    for daemon in daemons:
+        daemon.start()
+    wait_neighbors(daemons, [family])
+    groups = [asm_group(family, n + 1) for n in range(10)]
+    receiver = Receiver(host.port("r2"), [(None, group) for group in groups])
+    sender = Sender(src.port("r1"), groups, rate=500)
+    lab.wait(lambda: receiver.count() == len(groups), 60, "all streams arrive")
+    time.sleep(2)
+    receiver.reset()
+    kill_worker(daemons[1])
+    for name in ("SIGKILL", "SIGSEGV", "pimctl restart", "service restart"):
+        EVENTS[name](daemons[0])
+    received, _, _ = total(receiver.streams())
+    receiver.wait_for(received + 500, 30)
+    received, lost, doubled = total(receiver.streams())
+    states = [row["register_state"] for row in daemons[0].show("mroute", family) if row["row"] == "entry"]
+    print(f"IPv{family}: {received} received, {lost} lost, {doubled} doubled, of {sender.stop().sent} sent")
+    assert states == ["join"] * len(groups), "they all live by Registers"
+    assert (len(receiver.streams()), lost, doubled) == (len(groups), 0, 0)
 
 
 def simple(lab: Lab) -> tuple[Node, Pimpyd, Node]:
