@@ -214,26 +214,28 @@ def receive(interface: PimInterface, outer: PacketReceived, message: wire.Regist
         return
     if not message.null and pim.repeats.is_one(pim.tib.sg.get(inner_source + group), source, destination):
         return
-    sg = _at_rp(interface, source, destination, group, inner_source)
-    if sg is not None and not message.null and not pim.anycast.sets:
-        pim.repeats.register(sg, source, destination, answered_by_stop(sg))
+    sg = _entry(interface, source, group, inner_source)
+    if sg is not None:
+        stop = _at_rp(interface, sg, source, destination)
+        if not message.null and not pim.anycast.sets:
+            pim.repeats.register(sg, source, destination, stop)
     if not from_member and destination == rp:
         pim.anycast.copy(interface, outer, inner_source + group, message)
     if sg is not None and sg.flow is None and not message.null:
         data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 
 
-def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> SG | None:
-    """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13)."""
-    sg = _entry(interface, dr, group, source)
-    if sg is None:
-        return None
+def _at_rp(interface: PimInterface, sg: SG, dr: Address, rp: Address) -> bool:
+    """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13).
+
+    Whether a Register-Stop was sent.
+    """
     stop = answered_by_stop(sg)
     if stop:
-        _send_stop(interface, rp, dr, group, source)
+        _send_stop(interface, rp, dr, sg.group, sg.source)
     if sg.spt_bit or switch_to_spt_desired(sg):
         data.set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
-    return sg
+    return stop
 
 
 def _entry(interface: PimInterface, dr: Address, group: Address, source: Address) -> SG | None:

@@ -78,8 +78,7 @@ class Repeats:
         said, tree = self.said.get(sg), sg.tree
         if said is None:
             return
-        for_us = tree is not None and tree.i_am_rp and tree.rp == said.rp and sg.flow is not None
-        if not for_us or answered_by_stop(sg) != said.stop:
+        if tree is None or not tree.i_am_rp or tree.rp != said.rp or sg.flow is None or answered_by_stop(sg) != said.stop:
             self.forget(sg)
 
     def forget(self, sg: SG) -> None:
