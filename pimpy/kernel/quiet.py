@@ -22,7 +22,7 @@ _SOURCE_AT = {4: 20, 16: 16}
 """Where it has its source, and then its group."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Quiet:
     """What a Register that is only counted looks like, until a time on the clock of `QuietRegisters`."""
 

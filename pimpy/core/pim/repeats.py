@@ -35,7 +35,7 @@ def answered_by_stop(sg: SG) -> bool:
     return sg.spt_bit or (switch_to_spt_desired(sg) and macros.inherited_olist(sg) == 0)
 
 
-@define(eq=False, weakref_slot=False)
+@define(eq=False, repr=False, weakref_slot=False)
 class Said:
     """What the last Register with data of an (S,G) said."""
 
@@ -49,7 +49,7 @@ class Said:
     """When that ends."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Repeats:
     """Of the (S,G) for which we are the RP."""
 
@@ -78,7 +78,8 @@ class Repeats:
         said, tree = self.said.get(sg), sg.tree
         if said is None:
             return
-        if tree is None or not tree.i_am_rp or tree.rp != said.rp or sg.flow is None or answered_by_stop(sg) != said.stop:
+        for_us = tree is not None and tree.i_am_rp and tree.rp == said.rp and sg.flow is not None
+        if not for_us or answered_by_stop(sg) != said.stop:
             self.forget(sg)
 
     def forget(self, sg: SG) -> None:
