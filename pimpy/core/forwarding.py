@@ -8,6 +8,7 @@ entry without outgoing interfaces, so that the kernel stops asking (conformance 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 
 from attrs import define, field
 
@@ -29,6 +30,12 @@ MAX_NEGATIVE = 8192
 
 WRONG_VIF_PACE = 3.0
 """Seconds in which the kernel tells of one packet from a wrong interface, of each entry (MFC_ASSERT_THRESH)."""
+
+
+@lru_cache(maxsize=1024)
+def _entry(iif: int, oifs: int) -> tuple[int, int]:
+    """(iif, oifs): one value for all entries that are alike, of 50,000 most."""
+    return iif, oifs
 
 
 @define(eq=False, repr=False, weakref_slot=False)
@@ -152,7 +159,7 @@ class Forwarding:
         if behind_registers != (key in self._behind):
             self._behind ^= {key}
             self._changed[key] = source, group
-        wanted = (iif, oifs & ~(1 << iif))
+        wanted = _entry(iif, oifs & ~(1 << iif))
         standing = self._wanted.get(key, (None, 0))
         if standing != wanted:
             if key in self._changed and standing[0] not in (None, iif):

@@ -47,6 +47,7 @@ def follow(router: Router, config: Config) -> None:
     pim.registers.routers = filter_of(family, config.register_accept_from)
     pim.registers.shares.set_rate(config.register_limit)
     choose_register_source(router)
+    pim.repeats.forget_all()
     _judge_registered(router)
     _metrics_may_have_changed(router)
 

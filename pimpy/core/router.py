@@ -27,6 +27,7 @@ from pimpy.core.pim.bootstrap import BootstrapRouting
 from pimpy.core.pim.candidate_rp import CandidateRp
 from pimpy.core.pim.instance import Pim
 from pimpy.core.pim.neighbor import PimInterface
+from pimpy.core.pim.repeats import Repeats
 from pimpy.core.proxy import Proxies
 from pimpy.core.rpf import Rpf
 from pimpy.core.ssm import SsmRanges
@@ -87,6 +88,7 @@ class Router:
         self.pim.look_for_members = partial(members.look_for, self)
         self.pim.neighbors_changed = self.watches.neighbors_changed
         self.pim.anycast = Anycast(self.pim)
+        self.pim.repeats = Repeats(self.pim)
         self.pim.bootstrap = BootstrapRouting(self.pim)
         self.pim.candidate_rp = CandidateRp(self.pim, self.pim.bootstrap)
         self.pim.bootstrap.new_bsr = self.pim.candidate_rp.new_bsr
@@ -174,29 +176,27 @@ def _addresses_changed(router: Router, event: events.AddressesChanged) -> None:
     router.watches.neighbors_changed()
 
 
-def _stands_in(router: Router, packet: events.PacketReceived) -> PimInterface | None:
+def _stands_in(router: Router, destination: Address) -> PimInterface | None:
     """Where a Register or a Register-Stop counts that came in by an interface on which no multicast is routed.
 
     Both are addressed to us and routed as any unicast packet, by whatever way; RFC 7761 4.4 asks of neither by which
     interface it came, and a DR that were not answered would go on for ever. A passive interface is another thing: it
     has hosts only, who have no Registers to send (RFC 5294 3.2.1).
     """
-    if packet.data[:1] not in (_REGISTER, _REGISTER_STOP) or not router.pim.is_mine(packet.destination):
-        return None
     active = [interface for interface in router.pim.interfaces.values() if not interface.passive]
-    return next((interface for interface in active if interface.owns(packet.destination)), next(iter(active), None))
+    return next((interface for interface in active if interface.owns(destination)), next(iter(active), None))
 
 
-_REGISTER, _REGISTER_STOP = b"\x21", b"\x22"
-"""The first byte of each: version and type (RFC 7761 4.9)."""
+_REGISTERS = (b"\x21", b"\x22")
+"""The first byte of a Register and of a Register-Stop: version and type (RFC 7761 4.9)."""
 
 
 def _packet_received(router: Router, packet: events.PacketReceived) -> None:
     if router.proxies.ports and router.proxies.receive(packet):
         return
     pim_interface = router.pim.interfaces.get(packet.ifindex)
-    if pim_interface is None and packet.protocol == "pim":
-        pim_interface = _stands_in(router, packet)
+    if pim_interface is None and packet.protocol == "pim" and packet.data[:1] in _REGISTERS:
+        pim_interface = _stands_in(router, packet.destination) if router.pim.is_mine(packet.destination) else None
     if pim_interface is None and router.announcements.receive(packet):
         return
     if pim_interface is None or (packet.protocol == "pim" and pim_interface.passive):
@@ -211,6 +211,11 @@ def _packet_received(router: Router, packet: events.PacketReceived) -> None:
         membership = router.memberships[packet.ifindex]
         if not membership.is_our_query(packet.source, packet.data):
             membership.receive(packet.source, packet.destination, packet.ttl, packet.router_alert, packet.data)
+
+
+def _registers_repeated(router: Router, event: events.RegistersRepeated) -> None:
+    interface = router.pim.interfaces.get(event.ifindex) or _stands_in(router, event.destination)
+    router.counters.add(interface.name if interface is not None else "-", "pim", "rx", "register", "", event.count)
 
 
 def _route_resolved(router: Router, event: events.RouteResolved) -> None:
@@ -274,6 +279,7 @@ _HANDLERS: dict[type, Callable[[Router, Any], None]] = {
     events.RouteResolved: _route_resolved,
     events.EffectFailed: _effect_failed,
     events.CountersRead: upcalls.counters_read,
+    events.RegistersRepeated: _registers_repeated,
     events.VifGone: _vif_gone,
     events.TableFound: adoption.begin,
     events.TableRead: drift.compare,

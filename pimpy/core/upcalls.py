@@ -32,7 +32,7 @@ def no_cache(router: Router, event: events.NoCache) -> None:
         return
     sg = router.pim.tib.sg.get(event.source + event.group)
     patience = 0.0
-    if event.vif == REGISTER_VIF and not router.pim.is_mine(router.pim.rp_set.rp(event.group)):
+    if event.vif == REGISTER_VIF and not router.pim.is_mine(trees.rp(router.pim, event.group)):
         sg = None  # the kernel takes any Register apart, but only the RP may use what is in it (4.4.2)
     elif router.pim.is_barred(event.vif, event.group):
         sg = None
@@ -69,7 +69,7 @@ def is_of_interest(router: Router, vif: int, source: Address, group: Address) ->
     connected = macros.directly_connected(interface, source)
     if interface is None:
         return vif == REGISTER_VIF
-    return connected and pim.rp_set.rp(group) is not None
+    return connected and trees.rp(pim, group) is not None
 
 
 def wrong_vif(router: Router, event: events.WrongVif) -> None:

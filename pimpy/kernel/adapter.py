@@ -22,10 +22,12 @@ from pimpy.core.engine.effects import (
     Effect,
     ForgetRpf,
     ForwardPacket,
+    HearRegister,
     JoinGroup,
     JoinSource,
     LeaveGroup,
     LeaveSource,
+    QuietRegister,
     ReadCounters,
     ReadTable,
     ResolveRpf,
@@ -53,6 +55,8 @@ from pimpy.kernel.icmp import read_errors
 from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.quiet import Message as _Message
+from pimpy.kernel.quiet import QuietRegisters
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
@@ -62,8 +66,6 @@ BATCH = 256
 """Messages of one socket that one call of `receive` takes."""
 REGISTERS = 65536
 """Entries of the register table: as many as the core has (S,G)."""
-
-_Message = tuple[int, int, Address, Address, int, bool, bytes]
 
 
 def _packet(protocol: str) -> Callable[[_Message], Event]:
@@ -94,6 +96,7 @@ class _Plan:
     vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
     mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
     registers: dict[tuple[Address, Address], SetRegister | DelRegister] = field(factory=dict)
+    quiet: dict[tuple[Address, Address], QuietRegister | HearRegister] = field(factory=dict)
     packets: dict[str, list[SendPacket]] = field(factory=dict)
     forwards: list[ForwardPacket] = field(factory=list)
     counters: bool = False
@@ -113,6 +116,8 @@ class _Plan:
                 self.routes[effect.address] = effect
             elif isinstance(effect, (SetRegister, DelRegister)):
                 self.registers[effect.source, effect.group] = effect
+            elif isinstance(effect, (QuietRegister, HearRegister)):
+                self.quiet[effect.source, effect.group] = effect
             elif isinstance(effect, ForwardPacket):
                 self.forwards.append(effect)
             elif isinstance(effect, ReadCounters):
@@ -194,6 +199,7 @@ class Adapter:
             sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
         )
         """The register table; its thread reads `sockets.mroute`."""
+        self._quiet = QuietRegisters(family)
         self._tunnel: int | None = None
         """The register tunnel's vif."""
         self._behind: set[tuple[Address, Address]] = set()
@@ -253,6 +259,11 @@ class Adapter:
         events = self._join(plan, JoinGroup) if plan.joins else []
         if plan.registers:
             events += self._change_registers(plan)
+        for quiet in plan.quiet.values():
+            if isinstance(quiet, QuietRegister):
+                self._quiet.set(quiet)
+            else:
+                self._quiet.delete(quiet.source, quiet.group)
         events += self._change_table(plan) if plan.vifs else self._write(list(plan.mfc.values()))
         for protocol, packets in plan.packets.items():
             events += self._send(protocol, packets)
@@ -311,7 +322,8 @@ class Adapter:
         messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, limit)
         self._dropped["truncated"] += truncated
         self._dropped["malformed"] += malformed
-        return [_EVENTS[message[0]](message) for message in messages]
+        heard, repeated = self._quiet.sift(messages)
+        return [*(_EVENTS[message[0]](message) for message in heard), *repeated]
 
     def _notices(self, fd: int) -> list[Event]:
         events: list[Event] = []

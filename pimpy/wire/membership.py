@@ -153,11 +153,13 @@ def read_report(reader: Reader, size: int) -> Report:
     reader.skip(2)
     count = reader.u16()
     records: list[Record] = []
+    sources: tuple[Address, ...] = ()  # of many channels of one source, all records keep the same bytes
     try:
         for _ in range(count):
             kind, words, number = _RECORD_HEAD.unpack(reader.take(4))
             group = reader.take(size)
-            sources = read_sources(reader, number, size)
+            named = read_sources(reader, number, size)
+            sources = sources if named == sources else named
             reader.skip(4 * words)
             if kind in RECORD_TYPES:
                 records.append(Record(kind, group, sources))

@@ -16,7 +16,9 @@ from pimpy.core.engine.effects import (
     Effect,
     ForgetRpf,
     ForwardPacket,
+    HearRegister,
     Notice,
+    QuietRegister,
     ReadCounters,
     ReadTable,
     ResolveRpf,
@@ -38,6 +40,7 @@ from pimpy.core.engine.events import (
     WrongVif,
 )
 from pimpy.core.router import Router
+from pimpy.kernel.quiet import QuietRegisters
 from pimpy.wire import pim
 from pimpy.wire.family import Address
 from pimpy.wire.ip import decrement_ttl
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from network import Link, Net
 
 LOOPBACK = 1
+PIM = 103
+"""The IP protocol number, by which the extension tells a PIM message."""
 
 
 @define(eq=False)
@@ -105,6 +110,8 @@ class Node:
     """By link."""
     router: Router | None = None
     kernel: FakeKernel = field(init=False)
+    quiet: QuietRegisters = field(init=False)
+    """What the daemon's adapter only counts."""
     notices: list[Notice] = field(factory=list)
     statics: dict[Address, StaticRoute] = field(factory=dict)
     loopback: list[Address] = field(factory=list)
@@ -120,6 +127,10 @@ class Node:
 
     def __attrs_post_init__(self) -> None:
         self._new_kernel()
+        self._new_adapter()
+
+    def _new_adapter(self) -> None:
+        self.quiet = QuietRegisters(self.net.family, lambda: self.net.now)
 
     def _new_kernel(self) -> None:
         self.kernel = FakeKernel(self.net.family, {port.ifindex for port in self.ports.values()})
@@ -167,6 +178,7 @@ class Node:
         """A new daemon, on an empty kernel table."""
         self._new_kernel()
         self.told = {}
+        self._new_adapter()
         self.router = Router(self.net.family, Random(self.random.getrandbits(32)))
         self.net.checker.begins(self)
         self.handle(Configured(self.config))
@@ -242,17 +254,13 @@ class Node:
             return
         wanted = not self.net.family.is_multicast(packet.destination) or packet.destination == self.net.family.all_hosts
         if wanted or (port.ifindex, packet.destination) in self.kernel.joined or packet.protocol != "pim":
-            self.handle(
-                PacketReceived(
-                    packet.protocol,
-                    port.ifindex,
-                    packet.source,
-                    packet.destination,
-                    packet.ttl,
-                    packet.router_alert,
-                    packet.data,
-                )
-            )
+            where = port.ifindex, packet.source, packet.destination, packet.ttl, packet.router_alert
+            if packet.protocol == "pim" and self.waiting is None:
+                _, repeated = self.quiet.sift([(PIM, *where, packet.data)])
+                if repeated:
+                    self.handle(repeated[0])
+                    return
+            self.handle(PacketReceived(packet.protocol, *where, packet.data))
 
     def deadline(self) -> float:
         """When the daemon wants to be woken; never if it does not run."""
@@ -306,6 +314,10 @@ class Node:
                 self.net.later(0.0, self._tell_counters)
             case ReadTable():
                 pass  # answered when all effects are applied
+            case QuietRegister():
+                self.quiet.set(effect)
+            case HearRegister(source, group):
+                self.quiet.delete(source, group)
             case SetMfc():
                 for vif, datagram in self.kernel.apply(effect):
                     self.net.later(0.0, self._release, datagram, vif)

@@ -50,6 +50,8 @@ class Stream:
     """The longest time between the sending of two arrivals with losses between them: 0 if nothing was lost."""
     ttls: tuple[int, ...]
     """All the TTLs that packets arrived with."""
+    last_lost: float = 0.0
+    """When the last one was sent that did not arrive, taking them to be sent evenly: 0 if nothing was lost."""
 
     @classmethod
     def none(cls, source: str = "", group: str = "") -> Stream:

@@ -158,6 +158,28 @@ class DelRegister(Value):
 
 
 @frozen(eq=False, repr=False)
+class QuietRegister(Value):
+    """Registers with data of (source, group) that `dr` sends to `rp` say nothing new for `seconds` from now on.
+
+    Those whose flags are clear and that are sound as far as their lengths go are only counted (RegistersRepeated).
+    """
+
+    source: Address
+    group: Address
+    dr: Address
+    rp: Address
+    seconds: float
+
+
+@frozen(eq=False, repr=False)
+class HearRegister(Value):
+    """Take a QuietRegister back."""
+
+    source: Address
+    group: Address
+
+
+@frozen(eq=False, repr=False)
 class ReadCounters(Value):
     """Tell the kernel's packet counters of all entries (CountersRead)."""
 
@@ -208,6 +230,8 @@ Effect = (
     | ForwardPacket
     | SetRegister
     | DelRegister
+    | QuietRegister
+    | HearRegister
     | ReadCounters
     | ReadTable
     | ResolveRpf

@@ -171,6 +171,15 @@ class CountersRead(Value):
 
 
 @frozen(eq=False, repr=False)
+class RegistersRepeated(Value):
+    """Registers came in that a QuietRegister spoke of: `count` of them by the interface `ifindex`, to `destination`."""
+
+    ifindex: int
+    destination: Address
+    count: int
+
+
+@frozen(eq=False, repr=False)
 class VifGone(Value):
     """The kernel removed `vif` by itself, because its device went away."""
 
@@ -251,6 +260,7 @@ Event = (
     | RouteResolved
     | EffectFailed
     | CountersRead
+    | RegistersRepeated
     | VifGone
     | TableFound
     | TableRead

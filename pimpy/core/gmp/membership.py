@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.gmp import queries, tracking
+from pimpy.core.gmp.few import Few
 from pimpy.core.gmp.link import Link
 from pimpy.wire.family import Address
 from pimpy.wire.membership import RECORD_TYPES, RecordType
@@ -46,9 +47,7 @@ class GroupRecord:
     since: float
     mode: bool = field(init=False, default=INCLUDE)
     """The router filter mode: INCLUDE or EXCLUDE."""
-    sources: dict[Address, SourceRecord] = field(init=False, factory=dict)
-    timer: Timer = field(init=False)
-    """The group timer (MLD: filter timer); runs in mode EXCLUDE only."""
+    sources: Few[Address, SourceRecord] = field(init=False, factory=Few)
     reporter: Address | None = field(init=False, default=None)
     """Who sent the last record of it that counted."""
     version1_until: float = field(init=False, default=0.0)
@@ -62,9 +61,19 @@ class GroupRecord:
     """Its hosts, with explicit tracking."""
     blind_until: float = field(init=False, default=0.0)
     """Until then there may be hosts that are not known; NEVER: as long as the record stands."""
+    _timer: Timer | None = field(init=False, default=None)
 
-    def __attrs_post_init__(self) -> None:
-        self.timer = Timer(self.link.heap, self, group_expired)
+    @property
+    def timer(self) -> Timer:
+        """The group timer (MLD: filter timer); runs in mode EXCLUDE only, and is made when it first does."""
+        if self._timer is None:
+            self._timer = Timer(self.link.heap, self, group_expired)
+        return self._timer
+
+    @property
+    def deadline(self) -> float:
+        """When the group timer ends, NEVER if it does not run."""
+        return NEVER if self._timer is None else self._timer.deadline
 
     def version(self) -> int:
         """The group compatibility mode (Table 12), or the configured version if that is older."""
@@ -85,7 +94,8 @@ class GroupRecord:
     def close(self) -> None:
         """The record goes, and everything that could still come with it."""
         queries.forget(self)
-        self.timer.close()
+        if self._timer is not None:
+            self._timer.close()
         tracking.forget(self)
         for address in list(self.sources):
             self.remove(address)
@@ -268,7 +278,7 @@ def apply(group: GroupRecord, kind: int, listed: tuple[Address, ...], reporter: 
         new = group.mode is INCLUDE and not group.sources
         untracked = tracking.hear(group, kind, listed, reporter, new=new)
     row = TABLE[group.mode, kind]
-    step = Step(group, link.heap.now + link.variables.group_membership_interval, group.timer.deadline)
+    step = Step(group, link.heap.now + link.variables.group_membership_interval, group.deadline)
     _classify(step, row, listed)
     switched = row.to_exclude and group.mode is INCLUDE
     if row.to_exclude:
@@ -315,7 +325,7 @@ def _classify(step: Step, row: Row, listed: tuple[Address, ...]) -> None:
     sources = step.group.sources
     if row.other_wanted is not keep or row.other_excluded is not keep:
         named = set(listed)
-        for address, source in [*sources.items()]:
+        for address, source in list(sources.items()):
             if address not in named:
                 (row.other_wanted if source.timer.running else row.other_excluded)(step, address, source)
     for address in listed:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from pimpy.core.engine.timers import Timer
+from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.wire.family import Address
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def ask(group: GroupRecord, sources: Iterable[SourceRecord], whole: bool) -> Non
     limit = link.heap.now + link.variables.last_member_query_time
     count = link.variables.last_member_query_count
     fresh = False
-    if whole and not (link.heap.now < group.asked_until and group.timer.deadline <= group.asked_until):
+    if whole and not (link.heap.now < group.asked_until and group.deadline <= group.asked_until):
         group.timer.no_later_than(limit)
         group.asked_until = limit
         _asking(group).queries = count
@@ -99,7 +99,7 @@ def transmit(group: GroupRecord) -> None:
     whole = asking.queries > 0
     if whole:
         asking.queries -= 1
-        _send_group(group, group.timer.deadline > limit)
+        _send_group(group, group.deadline > limit)
     if asking.pending:
         late: list[Address] = []
         soon: list[Address] = []
@@ -150,7 +150,7 @@ def heard(group: GroupRecord, sources: tuple[Address, ...]) -> None:
     """Another router asks, S flag clear, for the group or, if any are given, for `sources` (Table 10)."""
     limit = group.link.heap.now + group.link.variables.last_member_query_time
     if not sources:
-        if group.timer.running:
+        if group.deadline != NEVER:
             group.timer.no_later_than(limit)
         return
     for address in sources:

@@ -112,6 +112,7 @@ class Anycast:
                 found[wish.address] = AnycastSet(wish.address, mine, others)
         if found != self.sets:
             self.sets = found
+            self.pim.repeats.forget_all()  # each Register is copied to the other members
             for telling in list(self.told.values()):
                 self._end(telling)
             for address in found:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.candidate_rp import CandidateRp
     from pimpy.core.pim.joinprune import Outbox
     from pimpy.core.pim.neighbor import PimInterface
+    from pimpy.core.pim.repeats import Repeats
     from pimpy.core.pim.unreachable import Hold
 
 
@@ -126,6 +127,7 @@ class Pim:
     bootstrap: BootstrapRouting = field(init=False)
     candidate_rp: CandidateRp = field(init=False)
     anycast: Anycast = field(init=False)
+    repeats: Repeats = field(init=False)
     excludes: Callable[[Address, Address], int] = field(default=lambda source, group: 0)
     """{ I: local_receiver_exclude(S,G,I) } as the membership protocol has it."""
     borders: dict[PimInterface, None] = field(factory=dict)

@@ -16,6 +16,7 @@ from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
 from pimpy.core.pim import data, macros, trees
 from pimpy.core.pim.policy import KEEPALIVE_PERIOD
+from pimpy.core.pim.repeats import answered_by_stop
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
@@ -211,27 +212,30 @@ def receive(interface: PimInterface, outer: PacketReceived, message: wire.Regist
         pim.refuse(interface.name, "register", "reg_filtered")
         _send_stop(interface, destination, source, group, inner_source)
         return
-    sg = _at_rp(interface, source, destination, group, inner_source)
+    if not message.null and pim.repeats.is_one(pim.tib.sg.get(inner_source + group), source, destination):
+        return
+    sg = _entry(interface, source, group, inner_source)
+    if sg is not None:
+        stop = _at_rp(interface, sg, source, destination)
+        if not message.null and not pim.anycast.sets:
+            pim.repeats.register(sg, source, destination, stop)
     if not from_member and destination == rp:
         pim.anycast.copy(interface, outer, inner_source + group, message)
     if sg is not None and sg.flow is None and not message.null:
         data.arrives(sg, REGISTER_VIF)  # the kernel's copy enters the normal path (R13)
 
 
-def _at_rp(interface: PimInterface, dr: Address, rp: Address, group: Address, source: Address) -> SG | None:
-    """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13)."""
-    pim = interface.pim
-    sg = _entry(interface, dr, group, source)
-    if sg is None:
-        return None
-    desired = switch_to_spt_desired(sg)
-    stop = sg.spt_bit or (desired and macros.inherited_olist(sg) == 0)
+def _at_rp(interface: PimInterface, sg: SG, dr: Address, rp: Address) -> bool:
+    """I_am_RP(G) AND outer.dst == RP(G); the kernel itself decapsulates, so only state is left to do (R10 to R13).
+
+    Whether a Register-Stop was sent.
+    """
+    stop = answered_by_stop(sg)
     if stop:
-        _send_stop(interface, rp, dr, group, source)
-    if sg.spt_bit or desired:
+        _send_stop(interface, rp, dr, sg.group, sg.source)
+    if sg.spt_bit or switch_to_spt_desired(sg):
         data.set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
-    pim.touched.touch(sg)
-    return sg
+    return stop
 
 
 def _entry(interface: PimInterface, dr: Address, group: Address, source: Address) -> SG | None:

@@ -260,6 +260,8 @@ def _settle_sg(sg: SG) -> None:
             data.apply_rules(sg)
         data.expect_next_packet(sg)
         upstream_rpt.settle(sg)
+        if sg.pim.repeats.said:
+            sg.pim.repeats.settle(sg)
     asserts.settle(sg)
     _forward(sg)
     if not _has_state(sg):
@@ -301,6 +303,7 @@ def discard(sg: SG) -> None:
     """Nothing stands in the entry any more."""
     pim = sg.pim
     pim.anycast.forget(sg)
+    pim.repeats.forget(sg)
     del pim.tib.sg[sg.source + sg.group]
     pim.forwarding.remove(sg.source, sg.group)
     for timer in (sg.join_timer, sg.keepalive, sg.rpt.override_timer if sg.rpt is not None else None):

@@ -53,7 +53,7 @@ class Stream:
         self.first_seq = self.last_seq = self.lowest = self.highest = -1
         self.first_time = self.last_time = 0.0
         self.highest_sent = 0.0
-        self.largest_gap = self.outage = 0.0
+        self.largest_gap = self.outage = self.last_lost = 0.0
         self.ttls: set[int] = set()
 
     def take(self, sequence: int, sent: float, arrived: float, ttl: int) -> None:
@@ -68,6 +68,7 @@ class Stream:
         if sequence > self.highest:
             if self.highest >= 0 and sequence > self.highest + 1:
                 self.outage = max(self.outage, sent - self.highest_sent)
+                self.last_lost = sent - (sent - self.highest_sent) / (sequence - self.highest)
             self.highest, self.highest_sent = sequence, sent
             self.mark(sequence)
         elif self.mark(sequence):
@@ -96,6 +97,7 @@ class Stream:
             "last_time": self.last_time,
             "largest_gap": self.largest_gap,
             "outage": self.outage,
+            "last_lost": self.last_lost,
             "ttls": sorted(self.ttls),
         }
 

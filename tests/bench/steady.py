@@ -1,0 +1,80 @@
+"""N channels joined through three routers, and then nothing but refreshes: `python -m bench.steady`.
+
+    src - r1 - r2 - r3 - h
+
+Hosts answer a General Query every 125 s, and each router joins again every 60 s: processor time of each over two
+minutes, in hundredths of a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from dataclasses import dataclass
+
+from lab.shell import LabError
+from lab.topology import Lab
+
+from .joins import Network
+
+PERIOD = 120.0
+"""Seconds: each entry is refreshed twice."""
+CALM = 15.0
+"""Seconds after the last entry stands until the work of the joins is over."""
+
+
+@dataclass(frozen=True)
+class Steady:
+    """One run. The list is of r1 (at the source), r2 and r3 (at the receiver)."""
+
+    kind: str
+    family: int
+    count: int
+    stayed: int
+    """Entries that stand at the end."""
+    percent: tuple[float, ...]
+    """Of one core."""
+
+
+def measure(kind: str, family: int, count: int) -> Steady:
+    """One run of one contestant."""
+    with Lab() as lab:
+        network = Network(lab, kind, family)
+        network.join_until(count, network.standing)
+        time.sleep(CALM)
+        began, before = time.monotonic(), [router.use(family) for router in network.routers]
+        time.sleep(PERIOD)
+        used = [router.use(family).since(old) for router, old in zip(network.routers, before, strict=True)]
+        seconds = time.monotonic() - began
+        return Steady(kind, family, count, network.standing(), tuple(100 * one.cpu / seconds for one in used))
+
+
+def table(runs: list[Steady]) -> str:
+    lines = [f"{'':8}{'family':8}{'(S,G)':>8}{'stayed':>8}{'% of a core: r1':>18}{'r2':>8}{'r3':>8}"]
+    for run in runs:
+        cells = "".join(f"{value:{width}.2f}" for value, width in zip(run.percent, (18, 8, 8), strict=True))
+        lines.append(f"{run.kind:8}{'IPv' + str(run.family):8}{run.count:8}{run.stayed:8}{cells}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.steady", description="Channels that stand, refreshed.")
+    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
+    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4])
+    parser.add_argument("--counts", nargs="+", type=int, default=[10000])
+    options = parser.parse_args()
+    runs = []
+    for family, count, kind in itertools.product(options.families, options.counts, options.kinds):
+        print(f"{kind}, IPv{family}: {count} channels", flush=True)
+        try:
+            runs.append(measure(kind, family, count))
+        except LabError as error:
+            print(f"FAILED: {error}", flush=True)
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
