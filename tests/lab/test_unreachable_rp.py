@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .helpers import in_a_row
 from .pimpyd import FAMILIES, QUICK, Pimpyd
 from .shell import wait_until
@@ -18,6 +20,10 @@ def counted(daemon: Pimpyd, family: int, way: str, kind: str) -> int:
     return sum(row["count"] for row in rows if (row["direction"], row["type"]) == (way, kind) and not row["reason"])
 
 
+def asked_again(daemon: Pimpyd, family: int) -> bool:
+    return counted(daemon, family, "rx", "icmp") > 1
+
+
 def test_registers_to_an_rp_that_nobody_finds_wait(lab: Lab) -> None:
     src, r1, r2, _ = in_a_row(lab, "src", "r1", "r2", "h")
     for family, rp in RPS.items():
@@ -26,10 +32,10 @@ def test_registers_to_an_rp_that_nobody_finds_wait(lab: Lab) -> None:
     daemon = Pimpyd(r1, QUICK + f"rp-address {RPS[4]} 224.0.0.0/4\nrp-address {RPS[6]} ff00::/8\n").start()
     senders = {family: Sender(src.port("r1"), [GROUPS[family]], rate=RATE) for family in FAMILIES}
     for family, sender in senders.items():
-        wait_until(lambda family=family: counted(daemon, family, "rx", "icmp"), 20, "ICMP says that nobody is there")
+        wait_until(partial(counted, daemon, family, "rx", "icmp"), 20, "ICMP says that nobody is there")
         assert "the way there ends before it" in daemon.pimctl("explain", sender.source, GROUPS[family], check=False)
     for family, sender in senders.items():
-        wait_until(lambda family=family: counted(daemon, family, "rx", "icmp") > 1, 30, "they are tried again")
+        wait_until(partial(asked_again, daemon, family), 30, "they are tried again")
         sent, registers = sender.stop().sent, counted(daemon, family, "tx", "register")
         assert 2 <= registers < sent / 4, f"{registers} Registers of {sent} packets"
     assert "rp_refuses" in daemon.log()

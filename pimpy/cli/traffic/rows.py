@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from pimpy.wire.value import Value
 
-@frozen
-class ArrivedRow:
+
+@frozen(eq=False, repr=False)
+class ArrivedRow(Value):
     """What arrived from one source, `pimctl join`: a line each at the end; none, and exit code 1, if nothing did."""
 
     source_address: str
@@ -23,8 +25,8 @@ class ArrivedRow:
     """Of the last packet; None if the kernel did not tell."""
 
 
-@frozen
-class SentRow:
+@frozen(eq=False, repr=False)
+class SentRow(Value):
     """What went out, `pimctl send`."""
 
     group: str
@@ -32,8 +34,8 @@ class SentRow:
     """Packets."""
 
 
-@frozen
-class AnsweredRow:
+@frozen(eq=False, repr=False)
+class AnsweredRow(Value):
     """How often a host was asked and answered, `pimctl ping`."""
 
     sent: int
