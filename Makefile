@@ -21,6 +21,7 @@ PYTEST := $(PYTHON) -m pytest
 TESTS ?=
 # A thousand restarts, and a thousand flaps, renames and recreations, in the lab.
 STORMS := tests/lab/test_restart.py::test_many_restarts_leave_no_trace \
+	tests/lab/test_restart.py::test_every_way_to_restart_at_every_router_loses_nothing \
 	tests/lab/test_faults.py::test_flaps_renames_and_recreations_end_as_a_fresh_start
 BENCH ?=
 FUZZ ?=
