@@ -21,6 +21,7 @@ MODULES = (
     "pimpy.config.mcproxy",
     "pimpy.config.pim6sd",
     "pimpy.config.smcroute",
+    "pimpy.config.pimd_ways",
     "pimpy.daemon.smcroute_ipc",
     "pimpy.daemon.recorder",
     "difflib",

@@ -286,4 +286,4 @@ KEEPERS = {
     "pimpy.wire.family",
     "pimpy.wire.value",
     "pimpy.kernel",
-} | {f"pimpy.kernel.{name}" for name in ("_mroute", "sockets", "guard", "rules")}
+} | {f"pimpy.kernel.{name}" for name in ("_mroute", "attributes", "guard", "icmp", "rules", "sockets")}
