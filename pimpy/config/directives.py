@@ -338,6 +338,7 @@ DIRECTIVES: dict[str, Directive] = {
     "hello_period": _number("hello_interval", 1, MAX_HELLO),
     "triggered-hello-delay": _triggered_hello_delay,
     "join-prune-interval": _number("join_prune_interval", 1, MAX_HELLO),
+    "keepalive-timer": _number("keepalive_timer", 60, 65535),
     "igmp-query-interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "default_igmp_query_interval": _number("igmp_query_interval", 1, MAX_QUERY),
     "igmp-querier-timeout": _number("igmp_querier_timeout", 1, MAX_QUERIER_TIMEOUT),
@@ -352,6 +353,3 @@ DIRECTIVES: dict[str, Directive] = {
     "metrics": _metrics,
 }
 """What has an effect."""
-
-UNBUILT = frozenset(("keepalive-timer",))
-"""Known directives, pimd's and ours, that have no effect yet: accepted with a note."""

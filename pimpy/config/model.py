@@ -213,6 +213,8 @@ class Config(Value):
     hello_interval: int = 30
     triggered_hello_delay: float = 5.0
     join_prune_interval: int = 60
+    keepalive_timer: int = 210
+    """Keepalive_Period (RFC 7761 4.11): how long a source that is silent is remembered, 60 to 65535."""
     igmp_query_interval: int = 125
     igmp_robustness: int = 2
     igmp_querier_timeout: int | None = None

@@ -15,7 +15,6 @@ from attrs import frozen
 from pimpy.config import directives, route_lines, watch_lines
 from pimpy.config.builder import MAX_ERRORS, Builder, Expand, Line, Read
 from pimpy.config.diagnostics import ERROR, Diagnostic, quote, suggest
-from pimpy.config.directives import UNBUILT
 from pimpy.config.model import Config
 from pimpy.config.policy import POLICY
 from pimpy.config.rp_directives import RP_DIRECTIVES
@@ -25,7 +24,7 @@ INCLUDE = "include"
 
 DIRECTIVES = directives.DIRECTIVES | POLICY | RP_DIRECTIVES | route_lines.DIRECTIVES | watch_lines.DIRECTIVES
 
-KNOWN_WORDS = (*DIRECTIVES, INCLUDE, *sorted(UNBUILT))
+KNOWN_WORDS = (*DIRECTIVES, INCLUDE)
 """Every first word of a line that is known."""
 
 MAX_DEPTH = 16
@@ -95,8 +94,6 @@ def _parse(builder: Builder, path: str, text: str) -> None:
             _include(builder, line)
         elif (directive := DIRECTIVES.get(line.name)) is not None:
             directive(builder, line)
-        elif line.name in UNBUILT:
-            builder.note(line, words[0], f"{line.name} is known, but not built yet: this line has no effect")
         else:
             builder.error(line, words[0], f"unknown word {quote(words[0])}{suggest(words[0], KNOWN_WORDS)}")
     builder.stack.pop()

@@ -27,6 +27,7 @@ _PLAIN = (
     "hello_interval",
     "triggered_hello_delay",
     "join_prune_interval",
+    "keepalive_timer",
     "igmp_query_interval",
     "igmp_robustness",
     "igmp_querier_timeout",

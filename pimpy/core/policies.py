@@ -28,6 +28,7 @@ def follow(router: Router, config: Config) -> None:
         max_neighbors=limits.get("neighbors", defaults.max_neighbors),
         max_sg=limits.get("sg", defaults.max_sg),
         max_groups=limits.get("groups", defaults.max_groups),
+        keepalive_period=float(config.keepalive_timer),
         distance=config.route_distance,
         metric=config.route_metric,
     )

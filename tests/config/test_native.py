@@ -80,6 +80,7 @@ NUMBERS = [
     ("hello-interval", "hello_interval", 1, 18724),
     ("hello_period", "hello_interval", 1, 18724),
     ("join-prune-interval", "join_prune_interval", 1, 18724),
+    ("keepalive-timer", "keepalive_timer", 60, 65535),
     ("igmp-query-interval", "igmp_query_interval", 1, 31744),
     ("default_igmp_query_interval", "igmp_query_interval", 1, 31744),
     ("igmp-robustness", "igmp_robustness", 1, 7),

@@ -226,6 +226,7 @@ CONFIGS = st.builds(
     hello_interval=st.integers(1, 18724),
     triggered_hello_delay=st.floats(0, 60) | st.integers(0, 60).map(float),
     join_prune_interval=st.integers(1, 18724),
+    keepalive_timer=st.integers(60, 65535),
     igmp_query_interval=st.integers(1, 31744),
     igmp_robustness=st.integers(1, 7),
     igmp_querier_timeout=st.none() | st.integers(31_745, 255_000),

@@ -62,7 +62,7 @@ def test_T10_T11_asserts() -> None:
 def test_T12_T13_T14_T15_keepalive_and_registers() -> None:
     assert policy.KEEPALIVE_PERIOD == 210
     names = ("REGISTER_SUPPRESSION_TIME", "REGISTER_PROBE_TIME", "RP_KEEPALIVE_PERIOD", "OLD_RP_TIME")
-    assert values(register, *names) == [60, 5, 210, 60]
+    assert values(register, *names) == [60, 5, 185, 60]
 
 
 def test_T22_T23_candidates_and_hash_masks() -> None:

@@ -50,6 +50,7 @@ def changes(family: Family, base: Config) -> dict[str, dict[str, Any]]:
         "hello_interval": 7,
         "triggered_hello_delay": 1.0,
         "join_prune_interval": 10,
+        "keepalive_timer": 300,
         "igmp_query_interval": 20,
         "igmp_robustness": 3,
         "igmp_querier_timeout": 300,

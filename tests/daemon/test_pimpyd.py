@@ -142,11 +142,11 @@ def test_exit_codes_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_check_prints_notes_and_errors_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.conf"
-    path.write_text("phyint eth0 enable\nkeepalive-timer\n")
+    path.write_text("phyint eth0 enable\nssm-range 232.0.0.0/8 232.0.0.0/8\n")
     assert main("--check", str(path)) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{path}: dialect pimpyd (no statement is one that only another daemon has)",
-        f"{path}:2: note: keepalive-timer is known, but not built yet: this line has no effect",
+        f"{path}:2: note: ssm-range 232.0.0.0/8 is said twice",
         f"{path}: ok, 0 errors, 1 note",
     ]
     path.write_text("phyint eth0 enable\nhelo-interval 10\n")

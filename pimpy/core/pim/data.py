@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import asserts, macros, spt_threshold
-from pimpy.core.pim.policy import KEEPALIVE_PERIOD
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.core.pim.tib import Flow, Window
 
@@ -39,7 +38,7 @@ def arrives(sg: SG, vif: int) -> None:
         sg.flow.vif = vif
     sg.flow.arrived = vif
     sg.flow.unread = True
-    sg.flow.timer.at(pim.now + KEEPALIVE_PERIOD)
+    sg.flow.timer.at(pim.now + pim.settings.keepalive_period)
     pim.touched.touch(sg)
 
 
@@ -56,7 +55,7 @@ def restart_keepalive(sg: SG, vif: int) -> None:
     if sg.tree is None or 1 << vif != macros.rpf_mask(sg):
         return
     if macros.source_connected(sg) or (sg.joined and macros.inherited_olist(sg)):
-        set_keepalive(sg, KEEPALIVE_PERIOD)
+        set_keepalive(sg, sg.pim.settings.keepalive_period)
 
 
 def look_at_found(sg: SG) -> None:
@@ -73,7 +72,7 @@ def look_at_found(sg: SG) -> None:
     iif = 1 << flow.vif
     if iif == macros.rpf_mask(sg) and iif != macros.rp_mask(sg.pim, tree):
         flow.own_tree = True
-        set_keepalive(sg, KEEPALIVE_PERIOD)
+        set_keepalive(sg, sg.pim.settings.keepalive_period)
 
 
 def apply_rules(sg: SG) -> None:
@@ -117,7 +116,7 @@ def expect_next_packet(sg: SG) -> None:
 def check_switch_to_spt(sg: SG) -> None:
     """CheckSwitchToSpt(S,G) (4.2.1): restarting the Keepalive Timer results in the SPT switch."""
     if macros.last_hop_wants(sg) and switch_to_spt_desired(sg):
-        set_keepalive(sg, KEEPALIVE_PERIOD)
+        set_keepalive(sg, sg.pim.settings.keepalive_period)
 
 
 def counted(sg: SG, packets: int, octets: int) -> None:
@@ -131,7 +130,7 @@ def counted(sg: SG, packets: int, octets: int) -> None:
     flow.counted = packets
     if packets == 0:
         return  # the entry was made anew, and counts from the beginning
-    flow.timer.at(sg.pim.now + KEEPALIVE_PERIOD)
+    flow.timer.at(sg.pim.now + sg.pim.settings.keepalive_period)
     entry = sg.pim.forwarding.entry(sg.source, sg.group)
     if entry is None:
         return
@@ -140,7 +139,7 @@ def counted(sg: SG, packets: int, octets: int) -> None:
     if macros.on_shared_tree(sg):
         check_switch_to_spt(sg)
         if sg.pim.spt_threshold.measured and sg.tree is not None and sg.tree.i_am_rp and switch_to_spt_desired(sg):
-            set_keepalive(sg, KEEPALIVE_PERIOD)  # what was counted came in Registers (4.4.2)
+            set_keepalive(sg, sg.pim.settings.keepalive_period)  # what was counted came in Registers (4.4.2)
 
 
 def _keepalive_expires(sg: SG) -> None:

@@ -15,7 +15,7 @@ from pimpy.core.forwarding import Forwarding
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import spt_threshold
 from pimpy.core.pim.filters import RegisterPolicy
-from pimpy.core.pim.policy import POLL
+from pimpy.core.pim.policy import KEEPALIVE_PERIOD, POLL
 from pimpy.core.pim.rp_set import RpSet
 from pimpy.core.pim.spt_threshold import SptThreshold
 from pimpy.core.pim.tib import SG, StarG, Tib
@@ -72,6 +72,8 @@ class PimSettings(Value):
     """(range of groups, RP) that are learned from Bootstrap messages, and as many from candidate RPs at a BSR."""
     max_groups: int = 65536
     """Groups outside the SSM range that have any entry, in all."""
+    keepalive_period: float = KEEPALIVE_PERIOD
+    """Keepalive_Period (4.11), seconds; more than POLL, for it is by the counters that data is seen."""
     distance: int | None = None
     """The preference of our Asserts, instead of what the route's protocol stands for (0 to 2^31 - 2)."""
     metric: int | None = None

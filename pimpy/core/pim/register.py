@@ -15,7 +15,6 @@ from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
 from pimpy.core.pim import data, macros, trees
-from pimpy.core.pim.policy import KEEPALIVE_PERIOD
 from pimpy.core.pim.repeats import answered_by_stop
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
@@ -32,8 +31,8 @@ REGISTER_SUPPRESSION_TIME = 60.0
 """Register_Suppression_Time (4.11), seconds."""
 REGISTER_PROBE_TIME = 5.0
 """Register_Probe_Time (4.11), seconds."""
-RP_KEEPALIVE_PERIOD = max(KEEPALIVE_PERIOD, 3 * REGISTER_SUPPRESSION_TIME + REGISTER_PROBE_TIME)
-"""The Keepalive Timer at the RP after a Register-Stop (4.4.2, 4.11; erratum 5342)."""
+RP_KEEPALIVE_PERIOD = 3 * REGISTER_SUPPRESSION_TIME + REGISTER_PROBE_TIME
+"""The least for the Keepalive Timer at the RP after a Register-Stop, in seconds (4.4.2, 4.11; erratum 5342)."""
 BEHIND_TIME = 3.0
 """Seconds for which copies leave behind their Registers, if no Register-Stop comes."""
 OLD_RP_TIME = 60.0
@@ -234,7 +233,8 @@ def _at_rp(interface: PimInterface, sg: SG, dr: Address, rp: Address) -> bool:
     if stop:
         _send_stop(interface, rp, dr, sg.group, sg.source)
     if sg.spt_bit or switch_to_spt_desired(sg):
-        data.set_keepalive(sg, RP_KEEPALIVE_PERIOD if stop else KEEPALIVE_PERIOD)
+        period = sg.pim.settings.keepalive_period
+        data.set_keepalive(sg, max(period, RP_KEEPALIVE_PERIOD) if stop else period)
     return stop
 
 
