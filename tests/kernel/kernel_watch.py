@@ -65,7 +65,7 @@ class Watch:
                 end = time.monotonic() + quiet
         return found
 
-    def until(self, look: Callable[[], object], timeout: float = 5.0) -> None:
+    def until(self, look: Callable[[], object], timeout: float = 20.0) -> None:
         """Turn until something is true."""
         end = time.monotonic() + timeout
         while not look():

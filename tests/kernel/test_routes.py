@@ -54,7 +54,7 @@ def names(watch: Watch) -> Names:
 
 def told(watch: Watch, address: Address, **expected: object) -> RouteResolved:
     """The answer about an address once it is as expected."""
-    watch.until(lambda: all(getattr(watch.routes[address], key) == value for key, value in expected.items()), 2)
+    watch.until(lambda: all(getattr(watch.routes[address], key) == value for key, value in expected.items()), 20)
     return watch.routes[address]
 
 
