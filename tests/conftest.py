@@ -16,18 +16,17 @@ os.environ["PATH"] += f":{PROMTOOL.parent}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A lab test that failed is tried again, twice at most, for what shares its machine; the summary names it (RERUN).
+    """A test of a lab or of the kernel that failed is tried again, twice at most, for what shares its machine; the
+    summary names it (RERUN).
 
     A lab mostly waits, the other tests compute: the files of both are dealt out by turns, so that those who wait and
     those who compute share the processors from the first minute to the last.
     """
     labs, others = [], []
     for item in items:
-        if item.path.parent.name == "lab":
+        if item.path.parent.name in ("lab", "kernel"):
             item.add_marker(pytest.mark.flaky(reruns=2))
-            labs.append(item)
-        else:
-            others.append(item)
+        (labs if item.path.parent.name == "lab" else others).append(item)
     items[:] = dealt([list(file) for _, file in groupby(labs, key=lambda item: item.path)], others)
 
 
