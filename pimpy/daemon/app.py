@@ -20,19 +20,17 @@ from pimpy.core import gmp_interfaces
 from pimpy.core.engine.effects import Installed, Notice
 from pimpy.core.engine.events import ClearMembership, Configured, EntryGone, Event, RouteResolved
 from pimpy.core.router import Router
-from pimpy.core.traffic import INTERVAL, Meter
+from pimpy.core.traffic import INTERVAL
 from pimpy.daemon import configfile, later, logs, memory
 from pimpy.daemon.backend import CounterKey
 from pimpy.daemon.commands import RefusedError
 from pimpy.daemon.control import ControlServer, Limits
-from pimpy.daemon.driver import Driver
 from pimpy.daemon.keeper.privileges import become_worker, within_reach
 from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.options import Options
 from pimpy.daemon.serving import Served, serve
 from pimpy.daemon.tables import Tables, fitting
-from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.sockets import EXIT_FAILED, advice
 from pimpy.wire.family import FAMILIES, Address, Family, family_of, format_address, parse_address
 
@@ -102,10 +100,8 @@ class Daemon:
         self.keeping = keeping
         self.given = given
         self.keeper = keeper
-        self.drivers: dict[Family, Driver] = {}
         self.served: dict[Family, Served] = {}
-        self.adapters: dict[Family, Adapter] = {}
-        self.meters: dict[Family, Meter] = {}
+        """The main table of each family."""
         self.monitor = Monitor()
         self.tables = Tables(given, keeping, self.monitor, config)
         self.recorder: Recorder | None = None
@@ -152,7 +148,7 @@ class Daemon:
         return ControlServer(self.options.socket_path, self, Limits(clients=128), binary)
 
     def _ready(self, null: int) -> None:
-        families = " and ".join(family.name for family in self.drivers)
+        families = " and ".join(family.name for family in self.served)
         log.info("ready: pimpyd %s, %s", __version__, families, extra={"reason": "ready"})
         self.keeping.tell("ready")
         if not self.options.foreground:
@@ -191,7 +187,6 @@ class Daemon:
         notice = self._notice_of(family)
         given = (self.given, self.keeping, self.monitor, notice, self.recorder)
         served = self.served[family] = serve(family, self.options.table, *given)
-        self.adapters[family], self.drivers[family], self.meters[family] = served.adapter, served.driver, served.meter
         if self.options.script is not None:
             served.driver.installed = self._installed
         served.start(self.config, adopts=self.given.adopts)
@@ -199,26 +194,26 @@ class Daemon:
         for remark in advice(family, [i.name for i in interfaces if i.vif is not None]):
             log.warning("%s: %s", family.name, remark.text, extra={"reason": remark.reason})
 
-    def _now_and_then(self, interval: float, look: Callable[[Family, Driver], None]) -> None:
+    def _now_and_then(self, interval: float, look: Callable[[Served], None]) -> None:
         """Look at each family, and again after `interval` seconds; if it takes long, after 200 times as long."""
         began = time.monotonic()
-        for family, driver in self.drivers.items():
+        for served in self.served.values():
             with contextlib.suppress(OSError):
-                look(family, driver)
+                look(served)
         if not self._ended.is_set():
             pause = max(interval, 200 * (time.monotonic() - began))
             asyncio.get_running_loop().call_later(pause, self._now_and_then, interval, look)
 
-    def _look_at_counters(self, family: Family, driver: Driver) -> None:
+    def _look_at_counters(self, served: Served) -> None:
         """See how fast streams flow."""
-        if driver.router.forwarding.entries():
-            self.meters[family].look(self.adapters[family].counters(), driver.now())
-        self.tables.look(family)
+        if served.router.forwarding.entries():
+            served.look()
+        self.tables.look(served.family)
 
-    def _look_at_bridges(self, family: Family, driver: Driver) -> None:
+    def _look_at_bridges(self, served: Served) -> None:
         """See who asks on the bridges below interfaces."""
-        if events := self.adapters[family].look_at_bridges():
-            driver.feed(events)
+        if events := served.adapter.look_at_bridges():
+            served.driver.feed(events)
 
     def _notice_of(self, family: Family) -> Callable[[Notice], None]:
         def notice(effect: Notice) -> None:
@@ -274,67 +269,65 @@ class Daemon:
 
         protocol, _, rest = kind.partition("_")
         found: list[Row] = []
-        for family, driver in self.drivers.items():
-            driver.router.heap.now = max(driver.router.heap.now, driver.now())
+        for family, served in self.served.items():
+            router = served.router
+            router.heap.now = max(router.heap.now, served.driver.now())
             if kind == "mroute":
-                found.extend(entries.with_interfaces(driver, self.adapters[family], self.meters[family]))
+                found.extend(entries.with_interfaces(served))
             elif protocol not in ("igmp", "mld"):
-                found.extend(driver.router.rows(kind))
+                found.extend(router.rows(kind))
             elif protocol == family.gmp:
-                found.extend(driver.router.rows(f"gmp_{rest}"))
+                found.extend(router.rows(f"gmp_{rest}"))
         return self.tables.rows(kind, found)
 
     def entries(self) -> Iterator[list[MrouteRow]]:
         """The entries of both families, in slices, with the kernel's counters."""
         from pimpy.daemon import entries
 
-        return entries.in_slices(self.drivers, self.adapters, self.meters)
+        return entries.in_slices(list(self.served.values()))
 
     def totals(self) -> list[Totals]:
         """The entries of each family, counted."""
         from pimpy.daemon import entries
 
-        return [entries.totals(d.router, self.adapters[f].counters(), self.meters[f]) for f, d in self.drivers.items()]
+        return [entries.totals(one.router, one.adapter.counters(), one.meter) for one in self.served.values()]
 
     def look_up(self, what: str, address: Address) -> list[Row]:
         """`rp`: the RP of a group; `rpf`: how an address is reached."""
-        family = family_of(address)
-        driver = self.drivers.get(family)
-        if driver is None:
+        served = self.served.get(family_of(address))
+        if served is None:
             return []
         from pimpy.core.views.rp import rp_of, rpf
 
         if what == "rp":
-            return list(rp_of(driver.router, address))
-        route = self.adapters[family].route(address)
-        return [rpf(driver.router, route)] if isinstance(route, RouteResolved) else []
+            return list(rp_of(served.router, address))
+        route = served.adapter.route(address)
+        return [rpf(served.router, route)] if isinstance(route, RouteResolved) else []
 
     def explain(self, source: str | None, group: str, ttl: int | None) -> list[ExplainRow]:
         """Sentences on a stream, from the live state and the kernel's entry."""
         from pimpy.daemon.facts import explained
 
         key = parse_address(group)
-        driver = next((one for family, one in self.drivers.items() if family.size == len(key)), None)
-        if driver is None:
+        main = self.served.get(family_of(key))
+        if main is None:
             raise RefusedError("the kernel routes no multicast of this family")
-        family = driver.router.family
         origin = None if source is None else parse_address(source)
-        if (served := self.tables.concerned(family, origin, key)) is not None:
-            return explained(served.driver, served.adapter, served.meter, origin, key, ttl)
-        return explained(driver, self.adapters[family], self.meters[family], origin, key, ttl)
+        served = self.tables.concerned(main.family, origin, key) or main
+        return explained(served.driver, served.adapter, served.meter, origin, key, ttl)
 
     def status(self) -> StatusRow:
         """How the daemon fares."""
         from pimpy.daemon.rows import StatusRow
 
-        routers = [driver.router for driver in self.drivers.values()]
+        routers = [served.router for served in self.served.values()]
         return StatusRow(
             version=__version__,
             ident=self.options.ident,
             pid=self.keeper,
             up_time=time.monotonic() - self.started,
             table=self.options.table,
-            address_families=" ".join(family.name for family in self.drivers),
+            address_families=" ".join(family.name for family in self.served),
             config_file=self.path,
             config_ok=self.config_ok,
             config_time=self.config_time,
@@ -357,10 +350,9 @@ class Daemon:
     def counters(self) -> Mapping[str, Mapping[CounterKey, int]]:
         """What was counted, by family."""
         found: dict[str, Mapping[CounterKey, int]] = {}
-        for family, driver in self.drivers.items():
-            totals = self.adapters[family].totals()
-            extension = {_TOTALS[name]: count for name, count in totals.items() if count}
-            found[family.name] = self.tables.add_counters(family, {**driver.router.counters.values, **extension})
+        for family, served in self.served.items():
+            extension = {_TOTALS[name]: count for name, count in served.adapter.totals().items() if count}
+            found[family.name] = self.tables.add_counters(family, {**served.router.counters.values, **extension})
         return found
 
     def command(self, name: str, args: Sequence[str]) -> str:
@@ -374,8 +366,8 @@ class Daemon:
         if name == "reload":
             return self.reload()
         if name == "audit":
-            for driver in self.drivers.values():
-                driver.feed([EntryGone(None, None)])
+            for served in self.served.values():
+                served.driver.feed([EntryGone(None, None)])
             self.tables.audit()
             return "the kernel's table is compared with what it should be; differences are put right (show status)"
         if name == "clear":
@@ -388,11 +380,11 @@ class Daemon:
 
     def _clear(self, protocol: str, group: Address) -> str:
         """Forget a group's records; RefusedError if there are none."""
-        driver = next((d for family, d in self.drivers.items() if family.gmp == protocol), None)
-        names = [] if driver is None else gmp_interfaces.holding(driver.router, group)
-        if driver is None or not names:
+        served = next((one for family, one in self.served.items() if family.gmp == protocol), None)
+        names = [] if served is None else gmp_interfaces.holding(served.router, group)
+        if served is None or not names:
             raise RefusedError(f"no interface has a member of {format_address(group)}")
-        driver.feed([ClearMembership(group)])
+        served.driver.feed([ClearMembership(group)])
         return f"{format_address(group)} forgotten on {', '.join(names)}"
 
     def restart(self, program: str) -> str:
@@ -420,8 +412,8 @@ class Daemon:
         old, self.path, self.config, self.config_time = self.config, path, model, time.time()
         if old.register_guard or self.config.register_guard:
             self._guard_registers()
-        for driver in self.drivers.values():
-            driver.feed([Configured(self.config)])
+        for served in self.served.values():
+            served.driver.feed([Configured(self.config)])
         self.tables.follow(self.config)
         if old.metrics != self.config.metrics:
             self._task = asyncio.get_running_loop().create_task(self._restart_metrics())
@@ -432,17 +424,17 @@ class Daemon:
 
     def routers(self) -> Mapping[Family, Router]:
         """The router of each family that runs."""
-        return {family: driver.router for family, driver in self.drivers.items()}
+        return {family: served.router for family, served in self.served.items()}
 
     def feed(self, family: Family, event: Event) -> None:
         """Let an event happen to the router of a family."""
-        self.drivers[family].feed([event])
+        self.served[family].driver.feed([event])
 
     def counts(self) -> dict[str, dict[tuple[Address, Address], tuple[int, int, int]]]:
         """The kernel's counters of all entries, by the family's name."""
         return {
-            family.name: {entry: counted[:3] for entry, counted in adapter.counters().items()}
-            for family, adapter in self.adapters.items()
+            family.name: {entry: counted[:3] for entry, counted in served.adapter.counters().items()}
+            for family, served in self.served.items()
         }
 
     def _reload_by_signal(self) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Protocol
 
 from attrs import frozen
 
@@ -12,28 +11,18 @@ from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.router import Router
 from pimpy.core.rows import MrouteRow, Row
 from pimpy.core.traffic import Counted, Key, Meter, Sum
-from pimpy.daemon.driver import Driver
-from pimpy.wire.family import Address, Family
+from pimpy.daemon.serving import Served
 from pimpy.wire.value import Value
 
 SLICE = 200
 """Rows that are made in one go: a few milliseconds."""
 
 
-class Counting(Protocol):
-    """What is needed of `kernel.adapter.Adapter`."""
-
-    def counters(self) -> dict[Key, Counted]:
-        """What the kernel counts of each entry."""
-
-    def registered(self) -> dict[tuple[Address, Address], tuple[int, int]]:
-        """Packets and bytes that left in Registers, of each entry."""
-
-
-def with_interfaces(driver: Driver, adapter: Counting, meter: Meter) -> list[Row]:
+def with_interfaces(served: Served) -> list[Row]:
     """The rows of `mroute`, with the kernel's counters and the register table's, each read once for all of them."""
-    router = driver.router
-    router.traffic, router.registered = meter.tell(adapter.counters(), driver.now()), adapter.registered()
+    router, adapter = served.router, served.adapter
+    router.traffic = served.meter.tell(adapter.counters(), served.driver.now())
+    router.registered = adapter.registered()
     rows = list(router.rows("mroute"))
     router.traffic, router.registered = {}, {}
     return rows
@@ -79,13 +68,11 @@ def totals(router: Router, counters: Mapping[Key, Counted], meter: Meter) -> Tot
     )
 
 
-def in_slices(
-    drivers: Mapping[Family, Driver], adapters: Mapping[Family, Counting], meters: Mapping[Family, Meter]
-) -> Iterator[list[MrouteRow]]:
-    """The entries without their interfaces, of both families; between two slices anything may happen."""
-    for family, driver in list(drivers.items()):
-        router, adapter = driver.router, adapters[family]
-        traffic, registered = meters[family].tell(adapter.counters(), driver.now()), adapter.registered()
+def in_slices(tables: Iterable[Served]) -> Iterator[list[MrouteRow]]:
+    """The entries without their interfaces, of all these; between two slices anything may happen."""
+    for served in tables:
+        router, adapter, driver = served.router, served.adapter, served.driver
+        traffic, registered = served.meter.tell(adapter.counters(), driver.now()), adapter.registered()
         rows = router.rows("entries")
         while True:
             router.heap.now = max(router.heap.now, driver.now())

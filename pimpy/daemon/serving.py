@@ -74,6 +74,10 @@ class Served:
             if self.heard is not None:
                 self.heard(events)
 
+    def look(self) -> None:
+        """See how fast streams flow; OSError if the kernel does not tell."""
+        self.meter.look(self.adapter.counters(), self.driver.now())
+
     def stop(self) -> None:
         """Say good-bye, and leave the table as it was."""
         loop = asyncio.get_running_loop()

@@ -104,7 +104,7 @@ class Tables:
         """See how fast streams of a family flow."""
         for served in (one for one in self.served if one.family is family):
             with contextlib.suppress(OSError):
-                served.meter.look(served.adapter.counters(), served.driver.now())
+                served.look()
 
     def stop(self) -> None:
         """Leave everything, and the tables as they were."""
