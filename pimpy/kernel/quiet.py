@@ -18,8 +18,6 @@ Message = tuple[int, int, Address, Address, int, bool, bytes]
 
 _LENGTH_AT = {4: 10, 16: 12}
 """Where the packet inside has its length: all of it in IPv4, less its header in IPv6."""
-_SOURCE_AT = {4: 20, 16: 16}
-"""Where it has its source, and then its group."""
 
 
 @frozen(eq=False, repr=False)
@@ -39,7 +37,7 @@ class QuietRegisters:
         self._clock = clock
         self._family = family
         self._quiet: dict[bytes, Quiet] = {}
-        self._key = slice(_SOURCE_AT[family.size], _SOURCE_AT[family.size] + 2 * family.size)
+        self._key = pim.inner_channel(family)
         self._version = 4 if family.size == 4 else 6
         self._length = slice(_LENGTH_AT[family.size], _LENGTH_AT[family.size] + 2)
         self._headers = pim.REGISTER_HEADER + (0 if family.size == 4 else family.ip_header)

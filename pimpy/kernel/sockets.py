@@ -173,6 +173,7 @@ def open_pim(family: Family) -> int:
 
 
 def open_raw(family: Family, protocol: int) -> socket:
+    """A raw socket of `protocol` that does not block; KernelRefusal if there can be none."""
     try:
         return socket(family.number, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)
     except OSError as error:

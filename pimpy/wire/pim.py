@@ -248,6 +248,12 @@ def _dummy_header6(source: Address, group: Address) -> bytes:
 _DUMMY_HEADERS: dict[Family, Callable[[Address, Address], bytes]] = {IPV4: _dummy_header4, IPV6: _dummy_header6}
 
 
+def inner_channel(family: Family) -> slice:
+    """Where source and group stand, one behind the other, in the packet inside a Register, its header before it."""
+    start = REGISTER_HEADER + (12 if family.size == 4 else 8)
+    return slice(start, start + 2 * family.size)
+
+
 def inner_addresses(family: Family, packet: bytes, null: bool = False) -> tuple[Address, Address]:
     """(source, group) of the packet inside a Register, or inside a Null-Register if `null`.
 

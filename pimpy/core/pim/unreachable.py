@@ -12,6 +12,7 @@ from attrs import define, field
 
 from pimpy.core.engine.events import RegisterUnreachable
 from pimpy.core.engine.timers import Timer
+from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 
 HOLD_TIME = 5.0
 """Seconds until Registers to that RP are tried again (5059 6.2: a short period)."""
-_REGISTER = 0x21
+_REGISTER = b"\x21"
 """Version 2 and type 1, a Register's first byte (RFC 7761 4.9)."""
-_PIM_HEADER = 8
-"""Bytes of a Register before the data packet (4.9.3)."""
 
 
 @define(eq=False, repr=False)
@@ -60,11 +59,9 @@ def receive(pim: Pim, event: RegisterUnreachable) -> None:
 
 def _quoted(pim: Pim, event: RegisterUnreachable) -> SG | None:
     """The entry whose data is in the Register that came back."""
-    family, quoted = pim.family, event.quoted
-    first = _PIM_HEADER + (12 if family.size == 4 else 8)
-    if len(quoted) < first + 2 * family.size or quoted[0] != _REGISTER:
+    if event.quoted[:1] != _REGISTER:
         return None
-    return pim.tib.sg.get(quoted[first : first + 2 * family.size])
+    return pim.tib.sg.get(event.quoted[wire.inner_channel(pim.family)])  # one that is cut short is no entry's
 
 
 def _try_again(hold: Hold) -> None:
