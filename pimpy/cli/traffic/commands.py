@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TypeVar
 
 import click
@@ -15,8 +15,6 @@ from pimpy.cli.common import Settings, common, print_text
 from pimpy.cli.traffic import PORT
 
 T = TypeVar("T")
-SSM = ("232.0.0.0/8", *(f"ff3{scope:x}::/32" for scope in range(16)))
-"""Where a group alone is no stream (RFC 4607)."""
 
 _INTERFACE = click.option("-I", "--interface", metavar="IF", help="The interface; else what the routes say.")
 _PORT = click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="The UDP port.")
@@ -80,9 +78,12 @@ def join(
 
 def _say_what_is_joined(group: str, source: str | None, index: int, port: int) -> None:
     """On stderr, as nothing else may come for a long time."""
+    from pimpy.wire.family import family_of, parse_address
+
     where = f"({source or '*'},{group}) on {socket.if_indextoname(index)}, port {port}"
     click.echo(f"joining {where}; Ctrl-C ends it", err=True)
-    if source is None and any(ip_address(group) in ip_network(each) for each in SSM):
+    packed = parse_address(group)
+    if source is None and any(each.covers(packed) for each in family_of(packed).ssm_ranges):
         click.echo(f"{group} is in the SSM range: routers want a source: pimctl join {group} SOURCE", err=True)
 
 
