@@ -18,12 +18,8 @@ MIN_SPT_INTERVAL = 5
 MAX_SPT_INTERVAL = 86400
 
 
-def _spt_threshold(name: str) -> Callable[[Builder, Line], None]:
+def _spt_threshold(name: str, builder: Builder, line: Line) -> None:
     """`infinity | packets N | bytes N | rate KBPS [interval S]`; 0 means with the first packet."""
-    return partial(_read_threshold, name)
-
-
-def _read_threshold(name: str, builder: Builder, line: Line) -> None:
     words = Words(builder, line)
     word = words.take()
     if word is None:
@@ -180,9 +176,9 @@ POLICY: dict[str, Callable[[Builder, Line], None]] = {
     "register-limit": _number("register_limit", 0, MAX_RATE),
     "state-limit": _limit("state_limits", STATE_LIMITS, 1),
     "message-limit": _limit("message_limits", dict.fromkeys(MESSAGES, MAX_RATE), 0),
-    "spt-threshold": _spt_threshold("spt_threshold"),
-    "spt_threshold": _spt_threshold("spt_threshold"),
-    "rp-spt-threshold": _spt_threshold("rp_spt_threshold"),
+    "spt-threshold": partial(_spt_threshold, "spt_threshold"),
+    "spt_threshold": partial(_spt_threshold, "spt_threshold"),
+    "rp-spt-threshold": partial(_spt_threshold, "rp_spt_threshold"),
     "switch_data_threshold": _switch_threshold,
     "switch_register_threshold": _switch_threshold,
     "default-route-distance": _distance,
