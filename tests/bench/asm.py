@@ -8,17 +8,16 @@ until all streams arrive.
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import itertools
 import sys
 import time
 from dataclasses import dataclass
 
-from lab.shell import LabError
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher, reports
 
+from .contest import arguments, tried
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -104,18 +103,14 @@ def table(runs: list[Flows]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.asm", description="Any-source streams that begin at once.")
-    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
-    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
+    parser = arguments("bench.asm", "Any-source streams that begin at once.")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000])
     options = parser.parse_args()
-    runs = []
-    for family, count, kind in itertools.product(options.families, options.counts, options.kinds):
-        print(f"{kind}, IPv{family}: {count} flows", flush=True)
-        try:
-            runs.append(measure(kind, family, count))
-        except LabError as error:
-            print(f"FAILED: {error}", flush=True)
+    runs = tried(
+        itertools.product(options.families, options.counts, options.kinds),
+        lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} flows",
+        lambda case: measure(case[2], case[0], case[1]),
+    )
     print("\n" + table(runs))
     return 0
 

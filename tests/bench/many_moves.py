@@ -8,17 +8,17 @@ data from there. How long after the move is a packet still lost, of whatever str
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 import sys
 import time
 from dataclasses import dataclass
 
-from lab.shell import LabError, wait_until
+from lab.shell import wait_until
 from lab.topology import Lab
 from lab.traffic import Sender, Watcher, reports, ssm_group
 
+from .contest import arguments, tried
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -83,19 +83,15 @@ def table(runs: list[Moves]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.many_moves", description="The route of many streams moves.")
-    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
-    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4])
+    parser = arguments("bench.many_moves", "The route of many streams moves.", families=(4,))
     parser.add_argument("--groups", type=int, default=2000)
     parser.add_argument("--moves", type=int, default=6)
     options = parser.parse_args()
-    runs = []
-    for family, kind in itertools.product(options.families, options.kinds):
-        print(f"{kind}, IPv{family}: {options.groups} streams, {options.moves} moves", flush=True)
-        try:
-            runs.append(measure(kind, family, options.groups, options.moves))
-        except LabError as error:
-            print(f"FAILED: {error}", flush=True)
+    runs = tried(
+        itertools.product(options.families, options.kinds),
+        lambda case: f"{case[1]}, IPv{case[0]}: {options.groups} streams, {options.moves} moves",
+        lambda case: measure(case[1], case[0], options.groups, options.moves),
+    )
     print("\n" + table(runs))
     return 0
 

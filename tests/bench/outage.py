@@ -6,7 +6,6 @@ carrier; no routing protocol says anything, the kernel takes another route that 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from lab.topology import Lab
 from lab.traffic import Receiver, Sender, Stream, ssm_group
 
 from . import move
+from .contest import arguments
 from .routers import Contestant, start_all
 
 RATE = move.RATE
@@ -119,9 +119,7 @@ def table(runs: list[Outages]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.outage", description="Outages of a stream, pimpy beside FRR.")
-    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
-    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
+    parser = arguments("bench.outage", "Outages of a stream, pimpy beside FRR.")
     parser.add_argument("--causes", nargs="+", choices=CAUSES, default=CAUSES)
     parser.add_argument("--times", type=int, default=10, help="how often each happens")
     options = parser.parse_args()

@@ -5,7 +5,6 @@ A source, one router, a host that says all the time what it wants. FRR's zebra r
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -16,6 +15,8 @@ from lab.frr import DAEMONS, Frr
 from lab.pimpyd import QUICK, Pimpyd
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher, ssm_group
+
+from .contest import arguments
 
 RATE = 1000
 REPORTER = Path(__file__).parent / "reporter.py"
@@ -63,9 +64,7 @@ def measure(kind: str, family: int) -> Start:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.start", description="From exec to work, pimpy beside FRR.")
-    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
-    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
+    parser = arguments("bench.start", "From exec to work, pimpy beside FRR.")
     parser.add_argument("--times", type=int, default=10, help="how often each is started")
     options = parser.parse_args()
     head = f"{'answers, median ms':>20}{'least':>8}{'forwards, median ms':>22}{'least':>8}"

@@ -8,15 +8,14 @@ minutes, in hundredths of a core.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import time
 from dataclasses import dataclass
 
-from lab.shell import LabError
 from lab.topology import Lab
 
+from .contest import arguments, tried
 from .joins import Network
 
 PERIOD = 120.0
@@ -60,18 +59,14 @@ def table(runs: list[Steady]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.steady", description="Channels that stand, refreshed.")
-    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr"], default=["pimpy", "frr"])
-    parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4])
+    parser = arguments("bench.steady", "Channels that stand, refreshed.", families=(4,))
     parser.add_argument("--counts", nargs="+", type=int, default=[10000])
     options = parser.parse_args()
-    runs = []
-    for family, count, kind in itertools.product(options.families, options.counts, options.kinds):
-        print(f"{kind}, IPv{family}: {count} channels", flush=True)
-        try:
-            runs.append(measure(kind, family, count))
-        except LabError as error:
-            print(f"FAILED: {error}", flush=True)
+    runs = tried(
+        itertools.product(options.families, options.counts, options.kinds),
+        lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} channels",
+        lambda case: measure(case[2], case[0], case[1]),
+    )
     print("\n" + table(runs))
     return 0
 
