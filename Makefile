@@ -78,7 +78,7 @@ test:
 	@tests/prepare test
 	@$(MAKE) --no-print-directory lint
 	@echo "test: all of tests/, $(JOBS) at a time"
-	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 240 $(TESTS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 400 $(TESTS)
 
 soak: build
 	PIMPY_SOAK=1 $(PYTEST) -n 2 --hypothesis-profile soak tests/core $(STORMS) $(TESTS)

@@ -10,14 +10,16 @@ import pytest
 from lab import needs
 from lab.paths import PROMTOOL
 from lab.topology import Lab
+from turns import Turn
 
 # prometheus and promtool are unpacked by tests/prepare, not installed.
 os.environ["PATH"] += f":{PROMTOOL.parent}"
+TURN = pytest.StashKey[Turn]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of a lab or of the kernel that failed is tried again, twice at most, for what shares its machine; the
-    summary names it (RERUN).
+    """A test of a lab or of the kernel that failed is tried again, twice at most and alone, for what shares its
+    machine; the summary names it (RERUN).
 
     A lab mostly waits, the other tests compute: the files of both are dealt out by turns, so that those who wait and
     those who compute share the processors from the first minute to the last.
@@ -41,6 +43,19 @@ def dealt(files: list[list[pytest.Item]], others: list[pytest.Item]) -> list[pyt
         order += others[used:until]
         used = until
     return order + others[used:]
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Waits for its turn: one that is tried again has the machine for itself."""
+    item.stash[TURN] = Turn(alone=getattr(item, "execution_count", 1) > 1).__enter__()
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    item.stash[TURN].__exit__(None, None, None)
 
 
 @pytest.hookimpl(hookwrapper=True)
