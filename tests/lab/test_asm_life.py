@@ -14,16 +14,20 @@ from .test_register import Row, group, reason
 from .topology import Lab
 from .traffic import Receiver, Sender
 
-FAMILIES = pytest.mark.parametrize("family", [4, 6])
 PLACES = pytest.mark.parametrize("rp", ["src_dr", "between", "last_hop"])
 SOON = 2.0
 """Seconds from the report to the first datagram. It takes less than 0.2 s on a quiet machine; a busy one is slower."""
 
 
-@FAMILIES
 @PLACES
-def test_source_first_receiver_later_and_again(lab: Lab, family: int, rp: str) -> None:
+def test_source_first_receiver_later_and_again(lab: Lab, rp: str) -> None:
     row = Row.start(lab, rp)
+    for family in (4, 6):
+        source_first_receiver_later_and_again(row, family)
+    assert_clean(lab, *row.routers)
+
+
+def source_first_receiver_later_and_again(row: Row, family: int) -> None:
     sender = Sender(row.src.port("r1"), [group(family)], rate=200)
     row.rp.wait_for(lambda one: one.entry(sender.source, group(family)), 10, "the RP has heard of the source")
     receiver = Receiver(row.h.port("r3"), [(None, group(family))])
@@ -41,36 +45,38 @@ def test_source_first_receiver_later_and_again(lab: Lab, family: int, rp: str) -
         assert receiver.stream().first_time - joined < SOON, "coming back is as quick as coming"
         assert receiver.stream().lost <= 5
     sender.stop()
-    assert_clean(lab, *row.routers)
 
 
-@FAMILIES
-def test_a_source_that_was_silent_longer_than_its_entries_live(lab: Lab, family: int) -> None:
+def test_a_source_that_was_silent_longer_than_its_entries_live(lab: Lab) -> None:
     """The routers begin anew in between, which forgets the entries as 210 s of silence do.
 
     In virtual time the period itself passes (tests/core/test_register_tunnel.py).
     """
     row = Row.start(lab, "between")
-    receiver = row.receive(family)
-    Sender(row.src.port("r1"), [group(family)], rate=500, count=1000).wait_done()
-    wait_until(lambda: receiver.stream().last_seq == 999, 10, "the first part arrives")
-    source = row.src.port("r1").address(family)
+    receivers = {family: row.receive(family) for family in (4, 6)}
+    for family, receiver in receivers.items():
+        send_a_part(row, family, receiver)
     for daemon in row.daemons:
         daemon.stop()
         daemon.start()
     wait_neighbors(row.daemons)
-    entry = (source, group(family))
-    wait_until(lambda: not any(entry in mfc(router, family) for router in row.routers), 20, "forgotten")
-    wait_until(lambda: ("*", group(family)) in row.last.joined(family), 20, "the shared tree stands again")
-    receiver.reset()
+    for family, receiver in receivers.items():
+        entry = (row.src.port("r1").address(family), group(family))
+        wait_until(lambda f=family, e=entry: not any(e in mfc(r, f) for r in row.routers), 20, "forgotten")  # type: ignore[misc]
+        wait_until(lambda f=family: ("*", group(f)) in row.last.joined(f), 20, "the shared tree stands again")  # type: ignore[misc]
+        receiver.reset()
+        send_a_part(row, family, receiver)
+        stream = receiver.stream()
+        assert 1000 - (stream.received - stream.duplicates) <= 10 and stream.duplicates <= 10, stream
+
+
+def send_a_part(row: Row, family: int, receiver: Receiver) -> None:
+    """A thousand packets in two seconds, the last of which arrives."""
     Sender(row.src.port("r1"), [group(family)], rate=500, count=1000).wait_done()
-    wait_until(lambda: receiver.stream().last_seq == 999, 10, "the second part arrives")
-    stream = receiver.stream()
-    assert 1000 - (stream.received - stream.duplicates) <= 10 and stream.duplicates <= 10
+    wait_until(lambda: receiver.stream().last_seq == 999, 10, "the last packet of a part arrives")
 
 
-@FAMILIES
-def test_the_dr_of_the_source_dies_and_returns(lab: Lab, family: int) -> None:
+def test_the_dr_of_the_source_dies_and_returns(lab: Lab) -> None:
     """src and two routers on a LAN; the RP behind both. The higher one is the DR, and on the shorter way."""
     src, h = lab.host("src"), lab.host("h")
     low, high, rp = (lab.router(name) for name in ("low", "high", "rp"))
@@ -83,43 +89,54 @@ def test_the_dr_of_the_source_dies_and_returns(lab: Lab, family: int) -> None:
     text = "hello-interval 2\ntriggered-hello-delay 0\n" + f"rp-address {address.ipv4}\nrp-address {address.ipv6}\n"
     first, second, third = (Pimpyd(router, text).start() for router in (low, high, rp))
     wait_neighbors([first, second, third])
-    receiver = Receiver(h.port("rp"), [(None, group(family))])
-    sender = Sender(src.port("lan"), [group(family)], rate=200)
-    receiver.wait_for(400)
+    receivers = [Receiver(h.port("rp"), [(None, group(family))]) for family in (4, 6)]
+    senders = [Sender(src.port("lan"), [group(family)], rate=200) for family in (4, 6)]
+    wait_all(receivers)
     second.kill()
     high.port("lan").set_up(False)
     way.set_up(False)
     lab.reroute(low, rp, src)
-    first.wait_for(lambda one: one.entry(sender.source, group(family)) is not None, 30, "the other one is the DR")
-    receiver.wait_for(400, 40)
+    for sender in senders:
+        first.wait_for(lambda one, s=sender: one.entry(s.source, s.groups[0]), 30, "the other one is the DR")  # type: ignore[misc]
+    wait_all(receivers)
     high.port("lan").set_up(True)
     way.set_up(True)
     lab.reroute()
     second.start()
     wait_neighbors([first, second, third])
-    receiver.wait_for(400, 40)
+    wait_all(receivers)
     time.sleep(5)
-    receiver.reset()
-    receiver.wait_for(600, 40)
-    assert (receiver.stream().lost, receiver.stream().duplicates) == (0, 0), "one way, and one only"
-    sender.stop()
+    for receiver in receivers:
+        receiver.reset()
+    wait_all(receivers, 600)
+    for receiver in receivers:
+        stream = receiver.stream()
+        assert (stream.lost, stream.duplicates) == (0, 0), f"one way, and one only: {stream}"
+    for sender in senders:
+        sender.stop()
     assert_clean(lab, low, high, rp)
 
 
-@FAMILIES
-def test_null_registers_alone_keep_the_source_known_at_the_rp(lab: Lab, family: int) -> None:
+def wait_all(receivers: list[Receiver], packets: int = 400) -> None:
+    for receiver in receivers:
+        receiver.wait_for(packets, 40)
+
+
+def test_null_registers_alone_keep_the_source_known_at_the_rp(lab: Lab) -> None:
     """No receiver: the RP stops the DR at once, and the DR probes with Null-Registers until the source falls silent."""
     row = Row.start(lab, "between")
-    sender = Sender(row.src.port("r1"), [group(family)], rate=100)
-    dr = row.daemons[0]
-    dr.wait_for(lambda one: register_state(one, sender.source, group(family)) == "prune", 10, "stopped")
-    sent = registers(dr, family, "register")
-    dr.wait_for(lambda one: registers(one, family, "null_register") >= 1, 95, "a Null-Register probes")
-    assert registers(dr, family, "register") - sent <= 20, "no data in between"
-    row.rp.wait_for(lambda one: one.entry(sender.source, group(family)), 10, "the RP knows the source")
-    assert not forwards(row.routers[1], sender.source, group(family))
-    assert reason(row.rp, family, "reg_not_rp") == 0
-    sender.stop()
+    dr, families = row.daemons[0], (4, 6)
+    senders = {family: Sender(row.src.port("r1"), [group(family)], rate=100) for family in families}
+    for family, sender in senders.items():
+        dr.wait_for(lambda one, f=family, s=sender: register_state(one, s.source, group(f)) == "prune", 10, "stopped")  # type: ignore[misc]
+    sent = {family: registers(dr, family, "register") for family in families}
+    dr.wait_for(lambda one: all(registers(one, f, "null_register") for f in families), 95, "Null-Registers probe")
+    for family, sender in senders.items():
+        assert registers(dr, family, "register") - sent[family] <= 20, "no data in between"
+        assert row.rp.entry(sender.source, group(family)), "the RP knows the source"
+        assert not forwards(row.routers[1], sender.source, group(family))
+        assert reason(row.rp, family, "reg_not_rp") == 0
+        sender.stop()
     assert_clean(lab, *row.routers)
 
 

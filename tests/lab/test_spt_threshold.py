@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
-from .test_asm import GROUPS, row_of_three
-from .topology import Lab, Node
+from .test_asm import row_of_three
+from .topology import Lab
 from .traffic import Receiver, Sender
 
 SLOW, FAST = 4, 200
@@ -22,82 +23,100 @@ SIZE = 200
 MEASURED = ["packets 50 interval 5", "rate 64 interval 5"]
 
 
-class Streams:
-    """src - r1 - r2 - r3 - h, r2 being the RP; a source and a receiver in each family. `words` hold on one router."""
+class Row:
+    """src - r1 - r2 - r3 - h, r2 being the RP. One router has the threshold under test, the others never switch."""
 
-    def __init__(self, lab: Lab, place: int, words: str) -> None:
+    def __init__(self, lab: Lab, place: int) -> None:
         self.src, self.routers, self.h = row_of_three(lab)
-        self.daemons = [
-            Pimpyd(router, self._text(f"spt-threshold {words}" if number == place else "spt-threshold infinity"))
-            for number, router in enumerate(self.routers)
-        ]
-        for daemon in self.daemons:
-            daemon.start()
+        self.daemons = [Pimpyd(router, self.text("infinity")).start() for router in self.routers]
         wait_neighbors(self.daemons)
         self.judge = self.daemons[place]
-        self.senders: list[Sender] = []
+        self.numbers = itertools.count(1)
 
-    def _text(self, line: str) -> str:
+    def text(self, words: str) -> str:
         port = self.routers[1].port("r1")
-        return f"{QUICK}rp-address {port.ipv4}\nrp-address {port.ipv6}\n{line}\n"
+        return f"{QUICK}rp-address {port.ipv4}\nrp-address {port.ipv6}\nspt-threshold {words}\n"
 
-    def receive(self) -> None:
-        """A receiver in each family."""
-        self.receivers = {f: Receiver(self.h.port("r3"), [(None, group)]) for f, group in GROUPS.items()}
-        for family, group in GROUPS.items():
-            self.daemons[1].wait_for(lambda one, f=family, g=group: ("*", g) in one.joined(f))  # type: ignore[misc]
+    def configure(self, words: str) -> None:
+        """`words` are the threshold from now on, where it is under test."""
+        self.judge.config.write_text(self.text(words))
+        self.judge.pimctl("reload")
+
+
+class Streams:
+    """A stream of a new group in each family, its source and its receiver."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        number = next(row.numbers)
+        self.groups = {4: f"239.1.1.{number}", 6: f"ff0e::{number:x}"}
+        self.receivers = [Receiver(row.h.port("r3"), [(None, group)]) for group in self.groups.values()]
+        for family, group in self.groups.items():
+            row.daemons[1].wait_for(lambda one, f=family, g=group: ("*", g) in one.joined(f))  # type: ignore[misc]
+        self.senders: list[Sender] = []
 
     def send(self, rate: int) -> None:
         """A source in each family, so many packets a second, instead of what it sent before."""
+        self.stop()
+        port = self.row.src.port("r1")
+        self.senders = [Sender(port, [group], rate=rate, size=SIZE) for group in self.groups.values()]
+
+    def stop(self) -> None:
         for sender in self.senders:
             sender.stop()
-        port = self.src.port("r1")
-        self.senders = [Sender(port, [group], rate=rate, size=SIZE) for group in GROUPS.values()]
 
     def switched(self) -> set[int]:
         """The families whose source the router under test has joined."""
-        port = self.src.port("r1")
-        return {f for f, group in GROUPS.items() if (port.address(f), group) in self.judge.joined(f)}
+        port = self.row.src.port("r1")
+        return {f for f, group in self.groups.items() if (port.address(f), group) in self.row.judge.joined(f)}
 
-    def arrives(self, router: Node, where: str) -> None:
-        """The kernel forwards both streams to `where`."""
-        port = self.src.port("r1")
-        for family, group in GROUPS.items():
-            wait_until(lambda f=family, g=group: where in forwards(router, port.address(f), g), 10)  # type: ignore[misc]
+    def wait_arrive(self) -> None:
+        """The kernel of the last hop forwards both streams."""
+        last, port = self.row.routers[2], self.row.src.port("r1")
+        for family, group in self.groups.items():
+            wait_until(lambda f=family, g=group: "h" in forwards(last, port.address(f), g), 10)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("place", [2, 1], ids=["last_hop", "rp"])
-def test_infinity_is_never(lab: Lab, place: int) -> None:
-    streams = Streams(lab, place, "infinity")
-    streams.receive()
+def infinity_is_never(row: Row) -> None:
+    streams = Streams(row)
     streams.send(FAST)
-    streams.arrives(streams.routers[2], "h")
-    for receiver in streams.receivers.values():
-        receiver.wait_for(10 * FAST)
+    streams.wait_arrive()
+    for receiver in streams.receivers:
+        receiver.wait_for(5 * FAST)
     assert streams.switched() == set()
+    streams.stop()
 
 
-@pytest.mark.parametrize("place", [2, 1], ids=["last_hop", "rp"])
-def test_zero_is_with_the_first_packet(lab: Lab, place: int) -> None:
-    streams = Streams(lab, place, "packets 0 interval 100")
-    streams.receive()
+def zero_is_with_the_first_packet(row: Row) -> None:
+    row.configure("packets 0 interval 100")
+    streams = Streams(row)
     streams.send(SLOW)
     wait_until(lambda: streams.switched() == {4, 6}, 10)
+    streams.stop()
 
 
-@pytest.mark.parametrize("words", MEASURED, ids=["packets", "rate"])
-@pytest.mark.parametrize("place", [2, 1], ids=["last_hop", "rp"])
-def test_a_threshold_is_reached_by_fast_streams_alone(lab: Lab, place: int, words: str) -> None:
-    streams = Streams(lab, place, words)
-    streams.receive()
+def a_threshold_is_reached_by_fast_streams_alone(row: Row, words: str) -> None:
+    row.configure(words)
+    streams = Streams(row)
     streams.send(SLOW)
-    streams.arrives(streams.routers[2], "h")
+    streams.wait_arrive()
     end = time.monotonic() + TWO_INTERVALS
     while time.monotonic() < end:
         assert streams.switched() == set()
         time.sleep(0.5)
     streams.send(FAST)
     wait_until(lambda: streams.switched() == {4, 6}, 10 * INTERVAL)
-    for receiver in streams.receivers.values():
+    for receiver in streams.receivers:
         receiver.reset()
         receiver.wait_for(FAST)
+    streams.stop()
+
+
+@pytest.mark.parametrize("place", [2, 1], ids=["last_hop", "rp"])
+def test_infinity_zero_packets_and_rate(lab: Lab, place: int) -> None:
+    """One after the other, each by a reload and with streams of its own."""
+    row = Row(lab, place)
+    infinity_is_never(row)
+    zero_is_with_the_first_packet(row)
+    for words in MEASURED:
+        a_threshold_is_reached_by_fast_streams_alone(row, words)
