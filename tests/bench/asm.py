@@ -12,6 +12,7 @@ import ipaddress
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.topology import Lab, Node
@@ -102,10 +103,10 @@ def table(runs: list[Flows]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.asm", "Any-source streams that begin at once.")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000])
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs = tried(
         itertools.product(options.families, options.counts, options.kinds),
         lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} flows",

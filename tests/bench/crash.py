@@ -14,6 +14,7 @@ import signal
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -139,13 +140,13 @@ def crash(daemon: Router, receiver: Receiver, source: Node, inside: int, number:
     return Crash(stream.lost, stream.outage * 1000, answer * 1000, joins * 1000, daemon.adoption())
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.crash", description="What a crash costs, beside FRR and pimd.")
     parser.add_argument("--kinds", nargs="+", choices=["pimpy", "frr", "pimd"], default=["pimpy", "frr", "pimd"])
     parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
     parser.add_argument("--count", type=int, default=10000, help="(S,G)s that stand")
     parser.add_argument("--times", type=int, default=3, help="how often each is killed")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     print(
         f"{'':8}{'family':8}{'(S,G)':>7}{'times':>6}{'lost':>7}{'outage ms':>11}{'answers ms':>12}"
         f"{'joins ms':>10}{'adoption ms':>13}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher, reports, ssm_group
 
+from .contest import arguments, tried
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -156,3 +158,20 @@ def growth(runs: list[Joined]) -> list[str]:
             few, many = same[0].count, same[-1].count
             said.append(f"{kind} IPv{family}: an (S,G) costs {ratio:.2f} times as much at {many} as at {few}")
     return said
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = arguments("bench.joins", "SSM joins through three routers.")
+    parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 20000], help="(S,G)s to join")
+    options = parser.parse_args(words)
+    runs = tried(
+        itertools.product(options.families, options.kinds, options.counts),
+        lambda case: f"{case[1]}, IPv{case[0]}: {case[2]} joins through three routers",
+        lambda case: measure(case[1], case[0], case[2]),
+    )
+    print("\n".join(["", table(runs), *growth(runs)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ import itertools
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.shell import wait_until
@@ -82,11 +83,11 @@ def table(runs: list[Moves]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.many_moves", "The route of many streams moves.", families=(4,))
     parser.add_argument("--groups", type=int, default=2000)
     parser.add_argument("--moves", type=int, default=6)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs = tried(
         itertools.product(options.families, options.kinds),
         lambda case: f"{case[1]}, IPv{case[0]}: {options.groups} streams, {options.moves} moves",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.shell import LabError
 from lab.topology import Lab
 from lab.traffic import reports, ssm_group
 
+from .contest import arguments, tried
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -64,3 +68,22 @@ def table(runs: list[Members]) -> str:
             for run in runs
         ]
     )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = arguments("bench.members", "Reports of hosts at one router.")
+    parser.add_argument("--groups", type=int, default=10000, help="groups that a host reports")
+    parser.add_argument("--sources", type=int, default=5000, help="sources of one group that a host reports")
+    options = parser.parse_args(words)
+    counts = {"groups": options.groups, "sources": options.sources}
+    runs = tried(
+        itertools.product(options.families, options.kinds, counts),
+        lambda case: f"{case[1]}, IPv{case[0]}: reports of {counts[case[2]]} {case[2]}",
+        lambda case: measure(case[1], case[0], case[2], counts[case[2]]),
+    )
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

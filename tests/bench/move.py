@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.topology import Lab
 from lab.traffic import Receiver, Sender, ssm_group
 
+from .contest import arguments, tried
 from .routers import Contestant, start_all
 
 RATE = 1000
@@ -60,3 +64,20 @@ def table(runs: list[Moves]) -> str:
             f"{run.lost:7}{run.duplicates:7}"
         )
     return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = arguments("bench.move", "The route to the source moves.")
+    parser.add_argument("--moves", type=int, default=10)
+    options = parser.parse_args(words)
+    runs = tried(
+        itertools.product(options.families, options.kinds),
+        lambda case: f"{case[1]}, IPv{case[0]}: the route moves {options.moves} times under {RATE} packets/s",
+        lambda case: measure(case[1], case[0], options.moves),
+    )
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

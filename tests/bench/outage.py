@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.kernel import forwards
@@ -118,11 +119,11 @@ def table(runs: list[Outages]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.outage", "Outages of a stream, pimpy beside FRR.")
     parser.add_argument("--causes", nargs="+", choices=CAUSES, default=CAUSES)
     parser.add_argument("--times", type=int, default=10, help="how often each happens")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs = []
     for cause in options.causes:
         for family in options.families:

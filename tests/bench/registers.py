@@ -16,7 +16,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,13 +132,13 @@ def table(runs: list[Registered]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.registers", description="Registers of one stream at the first hop.")
     parser.add_argument("--kinds", nargs="+", choices=["bare", "pimpy", "frr"], default=["bare", "pimpy", "frr"])
     parser.add_argument("--families", nargs="+", type=int, choices=[4, 6], default=[4, 6])
     parser.add_argument("--rates", nargs="+", type=int, default=[50_000, 75_000], help="packets a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs = []
     for family in options.families:
         for rate in options.rates:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +64,10 @@ def measure(kind: str, family: int) -> Start:
         return Start(answers, seen.stream().first_time - began)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.start", "From exec to work, pimpy beside FRR.")
     parser.add_argument("--times", type=int, default=10, help="how often each is started")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     head = f"{'answers, median ms':>20}{'least':>8}{'forwards, median ms':>22}{'least':>8}"
     print(f"{'':8}{'family':8}{'times':>6}{head}")
     for family in options.families:

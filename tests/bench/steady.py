@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.topology import Lab
@@ -58,10 +59,10 @@ def table(runs: list[Steady]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.steady", "Channels that stand, refreshed.", families=(4,))
     parser.add_argument("--counts", nargs="+", type=int, default=[10000])
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs = tried(
         itertools.product(options.families, options.counts, options.kinds),
         lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} channels",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.kernel import mfc
@@ -10,6 +14,7 @@ from lab.smcroute import Smcroute
 from lab.topology import Lab
 from lab.traffic import Sender
 
+from .contest import tried
 from .measure import use
 
 STREAMS = 500
@@ -69,3 +74,21 @@ def table(runs: list[Upcalls]) -> str:
     for run in runs:
         lines.append(f"{run.kind:10}{run.rules:>8}{run.cost:>20.0f}{run.memory / 1e6:>8.1f}{run.reload:>20.3f}")
     return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench.upcalls", description="New streams by static routes.")
+    parser.add_argument("--kinds", nargs="+", choices=["pimpy", "smcroute"], default=["pimpy", "smcroute"])
+    parser.add_argument("--routes", nargs="+", type=int, default=[10, 1000, 10000])
+    options = parser.parse_args(words)
+    runs = tried(
+        itertools.product(options.routes, options.kinds),
+        lambda case: f"{case[1]}: {STREAMS} streams by {case[0]} static routes",
+        lambda case: measure(case[1], case[0]),
+    )
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.shell import LabError
 from lab.topology import Lab
 from lab.waves import SUBNET, Hosts, longest_silence
 
+from .contest import arguments, tried
 from .routers import Contestant, start_all
 
 HOSTS, EACH = 1000, 10
@@ -83,3 +87,20 @@ def table(runs: list[Waves]) -> str:
         row = "".join(f"{cell:>12}" for cell in (*cells, f"{run.silence:.2f}"))
         lines.append(f"{run.kind:8}{'IPv' + str(run.family):8}{row}{'' if run.alive else '  GONE'}")
     return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    options = arguments("bench.wave", "All hosts answer each query within a second, while Hellos are due.").parse_args(
+        words
+    )
+    runs = tried(
+        itertools.product(options.families, options.kinds),
+        lambda case: f"{case[1]}, IPv{case[0]}: {HOSTS} hosts answer each query at once",
+        lambda case: measure(case[1], case[0]),
+    )
+    print("\n" + table(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
