@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from attrs import define
-
 from pimpy.cli.client import Client, FailedError
 from pimpy.daemon import pimd_mrt
+from pimpy.wire.record import define
 
 Row = Mapping[str, Any]
 FAMILY = "ipv6"

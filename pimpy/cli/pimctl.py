@@ -1,7 +1,7 @@
 """pimctl: asks the daemon over its control socket, and shows the answer as tables or JSON.
 
 Exit codes: 0 done, 1 refused, 2 wrong words, 3 no daemon, 4 no permission, 5 no answer in time. Nothing heavy is
-imported here, for people wait for it: no event loop, no attrs, no part of the core.
+imported here, for people wait for it: no event loop, no part of the core.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import field, frozen, mutable
-
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
 from pimpy.config.model import (
     AnycastRp,
@@ -25,6 +23,7 @@ from pimpy.config.model import (
 )
 from pimpy.config.routes import FLUSH_INTERVAL, merge
 from pimpy.wire.family import IPV4, IPV6, Prefix
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 Read = Callable[[str], str]
@@ -37,7 +36,7 @@ MAX_ERRORS = 100
 """After so many the rest is not looked at: it is no configuration."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Line(Value):
     """A line with words on it."""
 
@@ -51,7 +50,7 @@ class Line(Value):
         return self.words[0].lower()
 
 
-@mutable(eq=False)
+@define
 class Builder:
     """A model while it is read."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import define, field
-
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote
 from pimpy.config.directives import integer
+from pimpy.wire.record import define, field
 
 
-@define(eq=False, repr=False)
+@define
 class Words:
     """What of a line has not been read yet. After an error the rest is not worth reading."""
 
@@ -17,7 +16,7 @@ class Words:
     line: Line
     rest: list[str] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.rest = list(self.line.words[1:])
 
     def take(self) -> str | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 ERROR = "error"
@@ -15,7 +14,7 @@ _LONGEST = 40
 """Characters of a word that a message shows."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Diagnostic(Value):
     """One remark. An error means that there is no model; a note says what is true of a model that there is."""
 

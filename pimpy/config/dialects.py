@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
-
 from pimpy.config import native
 from pimpy.config.builder import Expand, Read
 from pimpy.config.native import Result
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 Load = Callable[[str, Read, Expand | None], Result]
@@ -59,7 +58,7 @@ LOADERS: dict[str, Load] = {
 DIALECTS = tuple(LOADERS)
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Detected(Value):
     """A dialect, and what it was known by."""
 

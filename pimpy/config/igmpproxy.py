@@ -6,8 +6,6 @@ are those of one proxy for IPv4; what a member asks for goes to every upstream w
 
 from __future__ import annotations
 
-from attrs import define, field
-
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import quote, shown, suggest
 from pimpy.config.model import AddressRange, Config, Filter, FilterRule, Phyint, Proxy, ProxyInterface
@@ -16,6 +14,7 @@ from pimpy.config.route_words import is_name
 from pimpy.config.token_files import load_text, read_tokens
 from pimpy.config.tokens import END, Token, Tokens
 from pimpy.wire.family import IPV4, Prefix, parse_address
+from pimpy.wire.record import define, field
 
 _GLOBALS = ("phyint", "quickleave", "hashtablesize", "defaultdown", "rescanvif", "chroot", "user")
 _CLAUSE = ("upstream", "downstream", "disabled", "ratelimit", "threshold", "altnet", "whitelist", "blacklist")

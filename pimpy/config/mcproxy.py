@@ -14,8 +14,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from attrs import define, evolve, field
-
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import quote, shown
 from pimpy.config.model import AddressRange, Config, Filter, FilterRule, Phyint, Proxy, ProxyInterface
@@ -24,6 +22,7 @@ from pimpy.config.route_words import is_name
 from pimpy.config.token_files import load_text, read_tokens
 from pimpy.config.tokens import END, Token, Tokens
 from pimpy.wire.family import IPV4, IPV6, Family, Prefix, parse_address
+from pimpy.wire.record import define, evolve, field
 
 _ADDRESS6 = r"(?=[0-9A-Fa-f]*:[0-9A-Fa-f.]*:)[0-9A-Fa-f:.]+"
 _TOKEN = re.compile(rf'"(?P<quoted>[^"\n]*)"|(?P<word>{_ADDRESS6}|[A-Za-z0-9_.]+)|(?P<arrow>==>)|(?P<sign>[^\s])')

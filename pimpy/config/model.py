@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from pimpy.config.proxies import AddressRange as AddressRange
 from pimpy.config.proxies import Filter as Filter
 from pimpy.config.proxies import FilterRule as FilterRule
@@ -17,12 +15,13 @@ from pimpy.config.routes import StaticRoute as StaticRoute
 from pimpy.config.watched import ExpectedNeighbor as ExpectedNeighbor
 from pimpy.config.watched import Watch as Watch
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 NO_STATIC = Static()
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Altnet(Value):
     """A further subnet of a link of which the file leaves something to the interfaces, as pimd does.
 
@@ -37,7 +36,7 @@ class Altnet(Value):
         return self.of if self.length is None else f"{self.of}/{self.length}"
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Phyint(Value):
     """What the file says of one interface; None where it says nothing.
 
@@ -129,7 +128,7 @@ LISTS = ("groups", "querier_addresses", "neighbor_filter", "join_filter", "scope
 """Fields of Phyint to which each line adds."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticMember(Value):
     """A group, or one source of it, that is wanted on an interface (its name, or an address of it) without a host."""
 
@@ -138,7 +137,7 @@ class StaticMember(Value):
     source: Address | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SsmMapping(Value):
     """A source that hosts of IGMPv1, IGMPv2 and MLDv1 mean by the groups of a range."""
 
@@ -146,7 +145,7 @@ class SsmMapping(Value):
     source: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticRp(Value):
     """An RP that the file names for a range of groups; of several for one range the lowest priority wins, then the
     hash of RFC 7761 4.7.2."""
@@ -159,7 +158,7 @@ class StaticRp(Value):
     """Whether it comes before what Bootstrap messages say of the same range."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpfRoute(Value):
     """For RPF, `prefix` is reached by `interface`, over the router `next_hop`; None: it is on the link itself."""
 
@@ -168,7 +167,7 @@ class RpfRoute(Value):
     next_hop: Address | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class BsrCandidate(Value):
     """This router stands for Bootstrap router (RFC 5059 3.1). Its address is `address`, or the one that `interface` has
     in each family; without both the highest routable one of the interfaces that take part."""
@@ -183,7 +182,7 @@ class BsrCandidate(Value):
     """The admin-scope zone; None for the global one."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpCandidate(Value):
     """This router is willing to be an RP (RFC 5059 3.2); its address as with `BsrCandidate`."""
 
@@ -195,7 +194,7 @@ class RpCandidate(Value):
     """C_RP_Adv_Period, seconds, 1 to 26214."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AnycastRp(Value):
     """RPs that share an address (RFC 4610): `members` are the addresses of their own, ours among them."""
 
@@ -203,7 +202,7 @@ class AnycastRp(Value):
     members: tuple[Address, ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Config(Value):
     """One whole configuration. Times are in seconds."""
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from pimpy.config import directives, route_lines, watch_lines
 from pimpy.config.builder import MAX_ERRORS, Builder, Expand, Line, Read
 from pimpy.config.diagnostics import ERROR, Diagnostic, quote, suggest
 from pimpy.config.model import Config
 from pimpy.config.policy import POLICY
 from pimpy.config.rp_directives import RP_DIRECTIVES
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 INCLUDE = "include"
@@ -32,7 +31,7 @@ MAX_DEPTH = 16
 MAX_FILES = 1000
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Result(Value):
     """What became of a text: a model, or None with at least one error."""
 

@@ -11,8 +11,6 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, evolve, field
-
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import quote, shown, suggest
 from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate, RpfRoute, StaticRp
@@ -21,6 +19,7 @@ from pimpy.config.route_words import is_name
 from pimpy.config.token_files import load_text
 from pimpy.config.tokens import END, StopReading, Token, Tokens
 from pimpy.wire.family import IPV6, Prefix, parse_address
+from pimpy.wire.record import define, evolve, field
 
 _TOKEN = re.compile(r";|[^\s;]+")
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")

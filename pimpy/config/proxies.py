@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.config.routes import matches
 from pimpy.wire.family import Address, Prefix, format_address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 MATCHINGS = ("first", "mutex", "all")
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AddressRange(Value):
     """All addresses from `first` to `last`, both included; of one family."""
 
@@ -39,7 +38,7 @@ class AddressRange(Value):
         return first if self.first == self.last else f"{first}-{format_address(self.last)}"
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class FilterRule(Value):
     """Permit or deny what is of `group` and `source` (None: of any), for `interface` on the other side."""
 
@@ -49,7 +48,7 @@ class FilterRule(Value):
     source: AddressRange | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Filter(Value):
     """Of all rules that match the last decides; `otherwise` if none does."""
 
@@ -57,7 +56,7 @@ class Filter(Value):
     otherwise: bool = True
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ProxyInterface(Value):
     """An interface of a proxy, by name or, for downstream interfaces, by the beginning of a name with a `+`.
 
@@ -72,7 +71,7 @@ class ProxyInterface(Value):
     altnets: tuple[Prefix, ...] = ()
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Proxy(Value):
     """One proxy: what members behind `downstreams` want is asked for on the `upstreams`, the first of them preferred.
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from attrs import evolve
-
 from pimpy.config import route_words
 from pimpy.config.builder import Builder, Line
 from pimpy.config.diagnostics import quote, suggest
@@ -28,6 +26,7 @@ from pimpy.config.directives import MAX_METRIC, Directive, integer
 from pimpy.config.model import RpfRoute
 from pimpy.config.proxies import MATCHINGS, AddressRange, Filter, FilterRule, Proxy, ProxyInterface
 from pimpy.wire.family import family_of, parse_address, parse_prefix
+from pimpy.wire.record import evolve
 
 MAX_MUTEX = 3_600_000
 MAX_TABLE = 999_999_999

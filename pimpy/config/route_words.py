@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import define, field
-
 from pimpy.config.diagnostics import quote, shown
 from pimpy.config.model import StaticJoin, StaticRoute
 from pimpy.config.routes import MAX_RANGE
 from pimpy.wire.family import Family, Prefix, family_of, parse_address
+from pimpy.wire.record import define, field
 
 MAX_OUTGOING = 32
 NAME_BYTES = 15

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.wire.family import Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 WILDCARD = "+"
@@ -20,7 +19,7 @@ def matches(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith(WILDCARD) else name == pattern
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticRoute(Value):
     """Forward what comes in by `interface` from `source` (None: from anybody) to `group` out of `outgoing`.
 
@@ -45,7 +44,7 @@ class StaticRoute(Value):
         return self.source is not None and self.source.length == bits == self.group.length
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticJoin(Value):
     """Be a member of `group` on `interface`, of `source` alone if one is named: every address of the ranges."""
 
@@ -61,7 +60,7 @@ class StaticJoin(Value):
         return sources << bits - self.group.length
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Static(Value):
     """All static routes and joins, in the order of the file: of the routes that match a stream the first holds."""
 

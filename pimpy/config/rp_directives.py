@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from attrs import define
-
 from pimpy.config.builder import Builder, Line
 from pimpy.config.cursor import Words
 from pimpy.config.diagnostics import quote, range_problem, suggest
 from pimpy.config.model import AnycastRp, BsrCandidate, Phyint, RpCandidate, StaticRp
 from pimpy.config.ranges import loose, prefixes, scope
 from pimpy.wire.family import FAMILIES, Address, Family, Prefix, family_of, format_address, parse_address
+from pimpy.wire.record import define
 
 MAX_INTERVAL = 26214
 """pimd's: 2.5 times as long is below 65536, the longest hold time."""

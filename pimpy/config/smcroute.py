@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from attrs import define, field
-
 from pimpy.config.builder import Expand, Read
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic, quote, shown
 from pimpy.config.model import Config, Phyint, Static, StaticJoin, StaticRoute
 from pimpy.config.native import MAX_DEPTH, MAX_FILES, Result
 from pimpy.config.route_words import Words, interface_name, is_name, join, route, sort_words
 from pimpy.config.routes import merge
+from pimpy.wire.record import define, field
 
 MAX_ERRORS = 1000
 

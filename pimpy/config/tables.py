@@ -6,10 +6,9 @@ that shares an interface with one of the main table, or with a static route, is 
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from pimpy.config.model import NO_STATIC, Config, Proxy
 from pimpy.config.routes import WILDCARD
+from pimpy.wire.record import evolve
 
 MAX_TABLES = 16
 """Tables beside the main one, of both families; proxies of more are served in the main table."""

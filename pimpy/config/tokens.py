@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import define, field, frozen
-
 from pimpy.config.diagnostics import ERROR, NOTE, Diagnostic
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 MAX_REMARKS = 1000
@@ -14,7 +13,7 @@ class StopReading(Exception):
     """An error after which the rest cannot be understood; it is among the remarks."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Token(Value):
     """A word and where it stands."""
 
@@ -27,7 +26,7 @@ END = Token("", 0)
 """What follows the last token."""
 
 
-@define(eq=False, repr=False)
+@define
 class Tokens:
     """The tokens of a file, one after the other, and the remarks on them."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.wire.family import Address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Watch(Value):
     """A stream that must flow: at least `min_packets` in each `interval`."""
 
@@ -22,7 +21,7 @@ class Watch(Value):
     """Seconds, 1 to 86400."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ExpectedNeighbor(Value):
     """A PIM neighbour that must be there, by any of its addresses, on an interface (its name, or an address of it)."""
 

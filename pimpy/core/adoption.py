@@ -12,8 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core import borders, upcalls
 from pimpy.core.engine.effects import DelVif
 from pimpy.core.engine.events import TableFound
@@ -24,6 +22,7 @@ from pimpy.core.pim import data, macros, trees
 from pimpy.core.pim.instance import HOLDTIME_FACTOR, HOLDTIME_FOREVER
 from pimpy.wire.family import Address
 from pimpy.wire.join_prune import STAR_G, GroupSet, JoinPrune
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
@@ -37,7 +36,7 @@ LOOK = 15.0
 """Seconds between two looks at what nobody has confirmed."""
 
 
-@define(eq=False, repr=False)
+@define
 class Adoption:
     """What is left to be confirmed, and until when."""
 
@@ -56,7 +55,7 @@ class Adoption:
     heard: dict[tuple[int, Address], float] = field(factory=dict)
     """(ifindex, neighbour) -> when it will have said all that it wants."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         heap = self.router.heap
         self.known = Timer(heap, self, _interfaces_known)
         self.sweep = Timer(heap, self, _sweep)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
-
 from pimpy.core.engine.effects import AddRegisterVif, AddVif, ReadTable
 from pimpy.core.engine.events import EntryGone, TableRead
 from pimpy.core.interface import REGISTER_MASK, REGISTER_VIF
+from pimpy.wire.record import define
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import DelMfc, Effect, SetMfc
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.held import Held, HeldEntries
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import define, field
 
 STATIC = 0
 PROXY = 1
@@ -38,7 +37,7 @@ def _entry(iif: int, oifs: int) -> tuple[int, int]:
     return iif, oifs
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Negative:
     """An unwanted stream that comes in by `vif`."""
 
@@ -50,7 +49,7 @@ class Negative:
     """Whether the kernel has the entry, or is about to; until then it holds the first packets."""
     timer: Timer = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.forwarding.heap, self, _negative_expired)
 
     def stand(self) -> None:

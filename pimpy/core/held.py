@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
-
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Held:
     """An entry that forwards on as it was found, as far as nobody has said otherwise."""
 
@@ -31,7 +30,7 @@ class Held:
     from_source: bool | None = None
     """Whether it comes from there, and not from the RP; None until it is known where that is."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.key = self.source + self.group
 
     def path_changed(self) -> None:
@@ -39,7 +38,7 @@ class Held:
         self.follow(self)
 
 
-@define(eq=False, repr=False)
+@define
 class HeldEntries:
     """All of them, found by key and by group. `changed` is told of each whose kernel entry has to be written."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import define, field
-
 from pimpy.config.model import Altnet, Config, Phyint
 from pimpy.core.engine.events import LinkChanged
 from pimpy.wire.family import Address, Family, Prefix, format_address, parse_address, subnet_of
+from pimpy.wire.record import define, field
 
 MAXVIFS = 32
 """Vifs of one kernel table."""
@@ -20,7 +19,7 @@ REGISTER_VIF = MAXVIFS - 1
 REGISTER_MASK = 1 << REGISTER_VIF
 
 
-@define(eq=False, repr=False)
+@define
 class Interface:
     """One interface of the host in one family: the kernel's facts, the file's wishes and what follows from both."""
 
@@ -136,7 +135,7 @@ class Interface:
         return max(self.link.mtu, SMALLEST_MTU) - self.family.ip_header
 
 
-@define(eq=False, repr=False)
+@define
 class VifTable:
     """Which interface holds which vif.
 

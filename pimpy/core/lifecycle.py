@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from pimpy.config.model import Config, RpfRoute
 from pimpy.core import borders, drift, gmp_interfaces, members, policies
 from pimpy.core.engine.effects import AddVif, DelVif, JoinGroup, LeaveGroup
@@ -18,6 +16,7 @@ from pimpy.core.pim.neighbor import DEFAULT_DR_PRIORITY, PimInterface
 from pimpy.core.pim.rp_set import Mapping
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address
+from pimpy.wire.record import evolve
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router

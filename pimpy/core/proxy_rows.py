@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ProxyRow(Value):
     """A proxy of IGMP or MLD, `show proxy`."""
 
@@ -36,7 +35,7 @@ class ProxyRow(Value):
     """The kernel's table, if it has a further one; else 0."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ProxyInterfaceRow(Value):
     """An interface of a proxy: the second kind of row of `show proxy`."""
 
@@ -63,7 +62,7 @@ class ProxyInterfaceRow(Value):
     """Whether a filter of the configuration stands there."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ProxyGroupRow(Value):
     """What a proxy asks for upstream, merged from its downstream links: the third kind of row of `show proxy`."""
 

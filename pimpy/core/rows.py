@@ -7,17 +7,16 @@ Rows are flat; what belongs to an entry and an outgoing interface is a row of it
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.core.proxy_rows import ProxyGroupRow as ProxyGroupRow
 from pimpy.core.proxy_rows import ProxyInterfaceRow as ProxyInterfaceRow
 from pimpy.core.proxy_rows import ProxyRow as ProxyRow
 from pimpy.core.watch_rows import ExpectedNeighborRow as ExpectedNeighborRow
 from pimpy.core.watch_rows import WatchRow as WatchRow
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class NeighborRow(Value):
     """A PIM neighbour (RFC 7761 4.3.2), `show neighbors`."""
 
@@ -40,7 +39,7 @@ class NeighborRow(Value):
     """Blank-separated, sorted; empty if none."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class InterfaceRow(Value):
     """An interface as PIM sees it, `show interfaces`."""
 
@@ -79,7 +78,7 @@ class InterfaceRow(Value):
     """All that it has, with the lengths of their prefixes, blank-separated."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class MrouteRow(Value):
     """A (*,G) or (S,G) entry, `show mroute`."""
 
@@ -131,7 +130,7 @@ class MrouteRow(Value):
     """The kernel's table, if it is a further one, which a proxy asked for; else 0."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class OutgoingRow(Value):
     """An outgoing interface of an (S,G) entry: the second kind of row of `show mroute`."""
 
@@ -163,7 +162,7 @@ class OutgoingRow(Value):
     """As in the entry."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RptRow(Value):
     """An (S,G,rpt) entry: a source that is not wanted from the shared tree, here or somewhere (RFC 7761 4.1.4)."""
 
@@ -183,7 +182,7 @@ class RptRow(Value):
     """Seconds until a Join overrides somebody else's Prune; None if there is none to override."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RptOutgoingRow(Value):
     """An interface on which a source is not wanted from the shared tree: one of an (S,G,rpt) entry."""
 
@@ -207,7 +206,7 @@ class RptOutgoingRow(Value):
     """Of the Prune."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GmpInterfaceRow(Value):
     """An interface as IGMP or MLD sees it, `show igmp interfaces`."""
 
@@ -250,7 +249,7 @@ class GmpInterfaceRow(Value):
     """What will go wrong on this bridge, in words; None if nothing is known to."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GmpGroupRow(Value):
     """A group record of an interface, `show igmp groups`."""
 
@@ -274,7 +273,7 @@ class GmpGroupRow(Value):
     """Whether the configuration wants any source of it."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GmpSourceRow(Value):
     """A source of a group record."""
 
@@ -292,7 +291,7 @@ class GmpSourceRow(Value):
     """Whether the configuration wants it."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticRow(Value):
     """A static route or join, `show static`."""
 
@@ -312,7 +311,7 @@ class StaticRow(Value):
     """Streams that have an entry by it; for a join, the memberships that stand."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GmpReporterRow(Value):
     """A host that explicit tracking knows, `show igmp groups detail`."""
 
@@ -329,7 +328,7 @@ class GmpReporterRow(Value):
     expire: float
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpRow(Value):
     """An RP that is known, `show rp`."""
 
@@ -348,7 +347,7 @@ class RpRow(Value):
     """As in `show mroute`; None while no group needs the way there."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpChoiceRow(Value):
     """An RP that stands for choice for a group, `show rp GROUP`."""
 
@@ -371,7 +370,7 @@ class RpChoiceRow(Value):
     is_local: bool
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpSetRow(Value):
     """A mapping of a range of groups to an RP, `show rp-set`."""
 
@@ -397,7 +396,7 @@ class RpSetRow(Value):
     up_time: float | None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class BsrRow(Value):
     """A scope zone and its Bootstrap router, `show bsr`."""
 
@@ -420,7 +419,7 @@ class BsrRow(Value):
     candidate_priority: int | None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class CandidateRpRow(Value):
     """What a candidate RP offers to us, the BSR; the second kind of row of `show bsr`."""
 
@@ -438,7 +437,7 @@ class CandidateRpRow(Value):
     up_time: float
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class OfferRow(Value):
     """What we offer to a BSR as candidate RP; the third kind of row of `show bsr`."""
 
@@ -454,7 +453,7 @@ class OfferRow(Value):
     advertisement_expiration: float | None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpfRow(Value):
     """How an address is reached, `show rpf ADDRESS`."""
 

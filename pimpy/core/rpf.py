@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
-
 from pimpy.config.model import RpfRoute
 from pimpy.core.engine.effects import Effect, ForgetRpf, ResolveRpf
 from pimpy.core.engine.events import RouteResolved
 from pimpy.core.prefixes import PrefixTree
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 RTPROT_STATIC = 4
 """The kernel's number for routes of an administrator."""
 
 
-@define(eq=False, repr=False)
+@define
 class Path:
     """How `address` is reached. The MRIB of RFC 7761 4.1.1, one row; `route` is None until the kernel answered."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import define
-
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import define
 
 _RESERVED4 = bytes((232, 0, 0, 0))
 _RESERVED6_TAIL = bytes((0,) * 10 + (0x40, 0, 0, 0))  # ff3x::4000:0000, whatever the scope x
 
 
-@define(eq=False, repr=False)
+@define
 class SsmRanges:
     """The SSM range of one family, which the configuration may change."""
 

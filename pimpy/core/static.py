@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import define, field
-
 from pimpy.config.routes import WILDCARD, Static, StaticRoute, matches
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import Effect, Installed, Notice, ReadCounters
@@ -20,6 +18,7 @@ from pimpy.core.interface import Interface
 from pimpy.core.prefixes import PrefixTree
 from pimpy.core.static_joins import StaticJoins
 from pimpy.wire.family import Address, Family, Prefix, format_address
+from pimpy.wire.record import define, field
 
 MAX_FLOWS = 65536
 """Entries made for streams of rules; further streams get none, and are counted."""
@@ -27,7 +26,7 @@ MAX_FLOWS = 65536
 Key = tuple[str, Prefix | None, Prefix]
 
 
-@define(eq=False, repr=False)
+@define
 class Rule:
     """A static route with what follows from the interfaces that there are."""
 
@@ -39,7 +38,7 @@ class Rule:
     flows: dict[bytes, Flow] = field(factory=dict)
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Flow:
     """A stream that has an entry."""
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from operator import add
 from typing import NamedTuple
 
-from attrs import define, field
-
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 Key = tuple[Address, Address]
 """(source, group)."""
@@ -53,7 +52,7 @@ class Sum(NamedTuple):
     """Packets of streams that nobody wants."""
 
 
-@define(eq=False, repr=False)
+@define
 class Sums:
     """Sums of the kernel's counters by incoming interface, which do not fall when entries go."""
 
@@ -79,7 +78,7 @@ class Sums:
             self.by_interface[name] = Sum(*map(add, self.by_interface.get(name, Sum()), more))
 
 
-@define(eq=False, repr=False)
+@define
 class Meter:
     """The last look at the counters of one family, and the rates between it and the one before."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class WatchRow(Value):
     """A stream that must flow, `show watches`."""
 
@@ -35,7 +34,7 @@ class WatchRow(Value):
     """Seconds since the counters were seen to have grown; None if never."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ExpectedNeighborRow(Value):
     """A PIM neighbour that must be there, `show watches`."""
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.config.model import Config, ExpectedNeighbor, Watch
 from pimpy.core.engine.effects import ReadCounters
 from pimpy.core.engine.timers import Timer
 from pimpy.wire.family import Address, format_address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.router import Router
@@ -22,7 +21,7 @@ Counted = tuple[int, int]
 """(packets, bytes) of one entry, as the kernel counts them."""
 
 
-@define(eq=False, repr=False)
+@define
 class WatchedStream:
     """One watch, and what was seen of its stream."""
 
@@ -45,7 +44,7 @@ class WatchedStream:
     """By source, at the last look; None before the first."""
     timer: Timer = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.router.heap, self, _ask)
 
     @property
@@ -89,7 +88,7 @@ def _ask(stream: WatchedStream) -> None:
     stream.timer.at(stream.router.heap.now + stream.watch.interval)
 
 
-@define(eq=False, repr=False)
+@define
 class WatchedNeighbor:
     """One expected neighbour."""
 
@@ -102,7 +101,7 @@ class WatchedNeighbor:
     timer: Timer = field(init=False)
     """When that is over."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.router.heap, self, _waited)
 
     def look(self, *, waited: bool = False) -> None:
@@ -131,7 +130,7 @@ def _waited(neighbor: WatchedNeighbor) -> None:
     neighbor.look(waited=True)
 
 
-@define(eq=False, repr=False)
+@define
 class Watches:
     """All of one family."""
 

@@ -1,6 +1,6 @@
 """The commands of the control socket: words to an answer. The JSON protocol and pimctl share the tables here.
 
-Imports nothing heavy, so that pimctl may read the tables: no event loop, no attrs.
+Imports nothing heavy, so that pimctl may read the tables: no event loop.
 """
 
 from __future__ import annotations

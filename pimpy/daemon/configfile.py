@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 from typing import Protocol
 
-from attrs import evolve
-
 from pimpy.config.diagnostics import NOTE, Diagnostic
 from pimpy.config.dialects import LOADERS, NATIVE, detect
 from pimpy.config.model import Config
@@ -14,6 +12,7 @@ from pimpy.config.native import Result
 from pimpy.config.tables import assigned
 from pimpy.daemon.keeper.files import MAX_BYTES, find
 from pimpy.daemon.options import Options
+from pimpy.wire.record import evolve
 
 
 class Source(Protocol):

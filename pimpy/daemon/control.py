@@ -22,12 +22,11 @@ from heapq import merge
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from pimpy.daemon import commands
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.keeper.listener import SocketHeldError as SocketHeldError
 from pimpy.daemon.keeper.listener import listen as listen
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _SLICE = 200
 """Rows that are formatted before the loop gets its turn again: about 2 ms."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Limits(Value):
     """How much of the daemon a client may take. Times are in seconds."""
 

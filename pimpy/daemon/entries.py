@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-from attrs import frozen
-
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.router import Router
 from pimpy.core.rows import MrouteRow, Row
 from pimpy.core.traffic import Counted, Key, Meter, Sum
 from pimpy.daemon.serving import Served
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 SLICE = 200
@@ -28,7 +27,7 @@ def with_interfaces(served: Served) -> list[Row]:
     return rows
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Totals(Value):
     """The entries of one family, counted."""
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.rows import (
     BsrRow,
     CandidateRpRow,
@@ -25,6 +23,7 @@ from pimpy.core.rows import (
 )
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import StatusRow
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.daemon.entries import Totals
@@ -37,7 +36,7 @@ MAX_NEIGHBORS = 1000
 Labels = tuple[tuple[str, str], ...]
 
 
-@define(eq=False, repr=False)
+@define
 class Family:
     """One metric: its name without the prefix, `gauge` or `counter`, its help text and its samples."""
 

@@ -8,11 +8,10 @@ from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from pimpy.daemon.keeper import channel
 from pimpy.daemon.keeper.channel import Message
 from pimpy.wire.family import Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 SECONDS = 60.0
@@ -23,7 +22,7 @@ class RefusedByKeeper(Exception):
     """The keeper will not do that: the text tells why."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Given(Value):
     """What a worker starts with."""
 

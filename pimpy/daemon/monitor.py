@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import DelMfc, Effect, Notice, SetMfc
 from pimpy.core.interface import REGISTER_MASK
 from pimpy.core.router import Router
 from pimpy.wire.family import Address, format_address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.daemon.rows import EventRow
@@ -46,7 +45,7 @@ EVENTS = {
 """The words of `event` beside the reason words of the log (neighbor_up, dr_change, ...), and what they mean."""
 
 
-@define(eq=False, repr=False)
+@define
 class Listener:
     """One who watches."""
 
@@ -74,7 +73,7 @@ class Listener:
         return rows
 
 
-@define(eq=False, repr=False)
+@define
 class Monitor:
     """All who watch one daemon."""
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_interface
 
-from attrs import frozen
-
 from pimpy.core.rows import GmpSourceRow, InterfaceRow, MrouteRow, NeighborRow, OutgoingRow
 from pimpy.daemon.backend import Backend
 from pimpy.daemon.rows import sort_key
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 WIDTH = 20
@@ -21,7 +20,7 @@ WIDTH = 20
 RULE = "-" * 78
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Tables(Value):
     """What there is to draw, of some address families."""
 

@@ -16,14 +16,13 @@ from hashlib import blake2b
 from random import Random
 from typing import IO, Any
 
-from attrs import define, fields, frozen, has
-
 from pimpy import __version__
 from pimpy.config import model
 from pimpy.core import views
 from pimpy.core.engine import effects, events
 from pimpy.core.router import Router
 from pimpy.wire.family import FAMILIES, Prefix
+from pimpy.wire.record import define, fields, frozen, is_record
 from pimpy.wire.value import Value
 
 FORMAT = 1
@@ -35,7 +34,7 @@ _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for module in (events, model)
     for cls in vars(module).values()
-    if isinstance(cls, type) and has(cls)
+    if isinstance(cls, type) and is_record(cls)
 } | {"Prefix": Prefix}
 
 
@@ -49,7 +48,7 @@ def to_plain(value: Any) -> Any:
         return {"x": value.hex()}
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
-    if has(type(value)):
+    if is_record(type(value)):
         names = (attribute.name for attribute in fields(type(value)))
         return {"c": type(value).__name__, **{name: to_plain(getattr(value, name)) for name in names}}
     return value
@@ -84,7 +83,7 @@ def _sum(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-@define(eq=False, repr=False)
+@define
 class _Stream:
     """Where all of one recording is written."""
 
@@ -144,7 +143,7 @@ class Recorder:
             self._stream.file = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Replay(Value):
     """What a replay found, for one family and table."""
 

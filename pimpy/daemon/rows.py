@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
 from typing import Any
 
-from attrs import fields_dict, frozen
-
 from pimpy.core.explain import ExplainRow
 from pimpy.core.rows import (
     BsrRow,
@@ -37,10 +35,11 @@ from pimpy.core.rows import (
     WatchRow,
 )
 from pimpy.daemon.commands import BETWEEN_ROWS
+from pimpy.wire.record import fields, frozen
 from pimpy.wire.value import Value
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True)
 class StatusRow(Value):
     """The daemon itself, `show status`: always one row."""
 
@@ -83,7 +82,7 @@ class StatusRow(Value):
     """After which a querier that is silent is given up, if it has our timers."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class CounterRow(Value):
     """One counter of messages, `show counters`."""
 
@@ -100,7 +99,7 @@ class CounterRow(Value):
     count: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class EventRow(Value):
     """One event, `pimctl monitor`."""
 
@@ -127,7 +126,7 @@ EXTRA: dict[type, dict[str, Any]] = {GmpInterfaceRow: {"row": "interface"}}
 
 def names(cls: type) -> tuple[str, ...]:
     """The keys of a row's JSON object, in order."""
-    return (*EXTRA.get(cls, ()), *fields_dict(cls))
+    return (*EXTRA.get(cls, ()), *(each.name for each in fields(cls)))
 
 
 def as_json(rows: Iterable[AnyRow]) -> str:
@@ -181,9 +180,9 @@ def _writer(cls: type) -> _Writer:
     It is made of names that stand in our own classes, of nothing that anybody said.
     """
     parts = [f'"{key}": {encode_basestring(value)}' for key, value in EXTRA.get(cls, {}).items()]
-    for name, attribute in fields_dict(cls).items():
-        kind = "numbers" if str(attribute.type).partition(" ")[0] in ("int", "float") else "words"
-        parts.append(f'"{name}": {{{kind}[row.{name}]}}')
+    for each in fields(cls):
+        kind = "numbers" if str(each.type).partition(" ")[0] in ("int", "float") else "words"
+        parts.append(f'"{each.name}": {{{kind}[row.{each.name}]}}')
     inside = ", ".join(parts)
     made: _Writer = eval(f"lambda row, words, numbers: f'{{{{{inside}}}}}'")
     return made

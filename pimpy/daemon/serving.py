@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.config.model import Config
 from pimpy.core.engine.effects import Notice
 from pimpy.core.engine.events import Configured, Event, Shutdown
@@ -26,6 +24,7 @@ from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, Memberships, kept_sockets, place
 from pimpy.wire.family import Family
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.daemon.recorder import Recorder
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pimpy")
 
 
-@define(eq=False, repr=False)
+@define
 class Served:
     """A table with its router, what reads it and what turns it."""
 

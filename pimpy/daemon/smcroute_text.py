@@ -9,18 +9,17 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import frozen
-
 from pimpy.config.routes import StaticJoin, StaticRoute
 from pimpy.core.router import Router
 from pimpy.wire.family import Prefix, format_address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 Counts = dict[tuple[bytes, bytes], tuple[int, int, int]]
 """(packets, bytes, wrong interface) by (source, group)."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Entry(Value):
     """One line of `show routes`."""
 

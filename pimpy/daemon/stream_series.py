@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import define, field, frozen
-
 from pimpy.core.rows import MrouteRow
 from pimpy.daemon.exposition import escaped
 from pimpy.wire.family import Prefix, family_of, parse_address, parse_prefix
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 LIMIT = 1000
@@ -37,7 +36,7 @@ class BadSelectionError(ValueError):
     """What is asked for makes no sense; the text says why."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Selection(Value):
     """Which entries are asked for."""
 
@@ -83,7 +82,7 @@ def _prefix(name: str, text: str) -> Prefix:
         raise BadSelectionError(f"{name} is an address or a range like 239.0.0.0/8, not {text[:60]!r}") from None
 
 
-@define(eq=False, repr=False)
+@define
 class StreamSeries:
     """The series of the entries that a selection takes, as text."""
 
@@ -94,7 +93,7 @@ class StreamSeries:
     left_out: int = field(init=False, default=0)
     _lines: dict[str, list[str]] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self._lines = {name: [] for name in FAMILIES}
 
     def take(self, rows: Iterable[MrouteRow]) -> None:

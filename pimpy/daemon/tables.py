@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from pimpy.config.model import Config
 from pimpy.config.routes import WILDCARD
 from pimpy.config.tables import of_table, without
@@ -25,6 +23,7 @@ from pimpy.daemon.keeping import Given, Keeping, RefusedByKeeper
 from pimpy.daemon.monitor import Monitor
 from pimpy.daemon.serving import Served, serve
 from pimpy.wire.family import FAMILIES, Address, Family
+from pimpy.wire.record import evolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

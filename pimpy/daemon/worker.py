@@ -20,12 +20,11 @@ def main(line: int, spare: bool = False) -> NoReturn:
 
     _mroute.set_name("pimpyd-spare" if spare else "pimpyd-worker")
     _import_asyncio()
-    from attrs import fields
-
     from pimpy.daemon import app, later, logs
     from pimpy.daemon.keeper.privileges import be_taken_first
     from pimpy.daemon.keeping import Keeping
     from pimpy.daemon.options import Options
+    from pimpy.wire.record import fields, prepare
 
     code = 1
     try:
@@ -33,6 +32,7 @@ def main(line: int, spare: bool = False) -> NoReturn:
         if spare:
             be_taken_first()
             later.import_all()
+            prepare()
         asked = keeping.hello()
         _mroute.set_name("pimpyd-worker")
         known = {attribute.name for attribute in fields(Options)}

@@ -11,8 +11,6 @@ from contextlib import suppress
 from socket import socket
 from struct import pack
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import (
     AddRegisterVif,
     AddVif,
@@ -61,6 +59,7 @@ from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
 from pimpy.wire.ip import decrement_ttl
+from pimpy.wire.record import define, field
 
 BATCH = 256
 """Messages of one socket that one call of `receive` takes."""

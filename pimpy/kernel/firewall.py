@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from attrs import frozen
-
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 TIMEOUT = 5.0
@@ -23,7 +22,7 @@ HOOKS = {"input": ("prerouting", "input"), "forward": ("prerouting", "forward"),
 """Where a packet passes on its way."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Probe(Value):
     """A packet to be followed."""
 
@@ -42,7 +41,7 @@ class Probe(Value):
     """Where it comes in, or of `output` goes out."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Verdict(Value):
     """Where a packet ends."""
 

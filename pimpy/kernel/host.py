@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
-
+from pimpy.wire.record import field, frozen
 from pimpy.wire.value import Value
 
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class BridgeFacts(Value):
     """The multicast side of a bridge."""
 
@@ -30,7 +29,7 @@ class BridgeFacts(Value):
     """Whether its queries carry an address; else they come from 0.0.0.0."""
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True)
 class LinkFacts(Value):
     """One interface of this host."""
 
@@ -51,7 +50,7 @@ class LinkFacts(Value):
     """With prefix lengths: `10.0.0.1/24`."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class HostFacts(Value):
     """This host."""
 

@@ -9,11 +9,10 @@ from contextlib import suppress
 from fcntl import ioctl
 from socket import AF_INET, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 
-from attrs import frozen
-
 from pimpy.kernel import _mroute
 from pimpy.kernel.sockets import Sockets
 from pimpy.wire.family import Address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 VIFS = _mroute.VIFS
@@ -33,7 +32,7 @@ _SOL_NETLINK = 270
 _NETLINK_GET_STRICT_CHK = 12
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Vif(Value):
     """A virtual interface that this process made."""
 
@@ -41,7 +40,7 @@ class Vif(Value):
     threshold: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Entry(Value):
     """An entry as the kernel has it; interfaces are ifindexes.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from attrs import frozen
-
 from pimpy.core.engine.effects import QuietRegister
 from pimpy.core.engine.events import RegistersRepeated
 from pimpy.kernel import _mroute
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family
+from pimpy.wire.record import frozen
 
 Message = tuple[int, int, Address, Address, int, bool, bytes]
 """(kind, ifindex, source, destination, TTL, router alert, data), as `_mroute.receive` tells it."""
@@ -20,7 +19,7 @@ _LENGTH_AT = {4: 10, 16: 12}
 """Where the packet inside has its length: all of it in IPv4, less its header in IPv6."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Quiet:
     """What a Register that is only counted looks like, until a time on the clock of `QuietRegisters`."""
 

@@ -13,11 +13,10 @@ import struct
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
-
 from pimpy.core.engine.events import RouteResolved
 from pimpy.kernel import rtnl
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 _ROUTE = struct.Struct("=BBBBBBBBI")
@@ -35,7 +34,7 @@ _IN_ONE_DATAGRAM = 64
 """Questions asked at once: their answers fit into the smallest receive buffer that is common."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Leg(Value):
     """One way of a route."""
 
@@ -44,7 +43,7 @@ class Leg(Value):
     alive: bool
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Answer(Value):
     """What the kernel said about an address, and what its changes hang on."""
 

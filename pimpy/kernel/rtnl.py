@@ -1,19 +1,16 @@
-"""Rtnetlink by sockets of our own: requests, dumps, notices.
+"""Rtnetlink by sockets of our own: requests, dumps, notices, links and addresses. Routes are decoded in `routes.py`.
 
-pyroute2's message classes decode links and addresses, of which there are few. Its sockets are not used: what
-the daemon needs is a descriptor to watch and a function that drains it. Routes are decoded in `routes.py`,
-by hand, as there may be many.
+What the daemon needs is a descriptor to watch and a function that drains it, and of messages a name, an MTU and an
+address; pyroute2, which has all of Rtnetlink, takes longer to import than all of that to write.
 """
 
 from __future__ import annotations
 
 import errno
 import struct
-import sys
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from ipaddress import ip_address
 from socket import (
+    AF_INET,
     AF_INET6,
     AF_NETLINK,
     AF_UNSPEC,
@@ -26,10 +23,9 @@ from socket import (
     SOL_SOCKET,
     socket,
 )
-from types import ModuleType
-from typing import Any
 
 from pimpy.core.engine.events import LinkChanged
+from pimpy.kernel.attributes import attributes
 from pimpy.kernel.sockets import enlarge
 from pimpy.wire.family import Address
 
@@ -50,6 +46,7 @@ ATTRIBUTE = struct.Struct("=HH")
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ERRNO = struct.Struct("=i")
+_NUMBER = struct.Struct("=I")
 
 _SOL_NETLINK = 270
 _NETLINK_ADD_MEMBERSHIP = 1
@@ -59,36 +56,15 @@ _TRIES = 8
 
 _UP, _LOOPBACK, _POINT_TO_POINT, _RUNNING, _MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
 _ARPHRD_PIMREG = 779
+_IFNAME, _MTU = 3, 4
+"""IFLA_: attributes of a link."""
+_ADDRESS_OF_PEER, _LOCAL, _FLAGS = 1, 2, 8
+"""IFA_: attributes of an address; the first is the peer's where there is one."""
 _OPTIMISTIC, _DAD_FAILED, _TENTATIVE = 0x04, 0x08, 0x40
+_SIZES = {AF_INET: 4, AF_INET6: 16}
 
 Message = tuple[int, int, int, bytes]
 """Type, flags, sequence number, and the whole message with its header."""
-
-
-def _message_classes() -> tuple[Any, Any]:
-    """pyroute2's classes of link and address messages.
-
-    The package's own `__init__` imports all of it, which takes longer than the rest of the daemon's start.
-    So these two are imported under a stand-in for it, and everything is taken out of the table of modules
-    again: whoever imports pyroute2 later gets it whole.
-    """
-    before = {name for name in sys.modules if name.partition(".")[0] == "pyroute2"}
-    found = find_spec("pyroute2")
-    if not before and found is not None and found.submodule_search_locations is not None:
-        stand_in = ModuleType("pyroute2")
-        stand_in.__path__ = list(found.submodule_search_locations)
-        sys.modules["pyroute2"] = stand_in
-    try:
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-    finally:
-        if not before:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "pyroute2"]:
-                del sys.modules[name]
-    return ifinfmsg, ifaddrmsg
-
-
-_LinkMessage, _AddressMessage = _message_classes()
 
 
 def hear(notices: socket, groups: tuple[int, ...], buffer: int | None = None) -> socket:
@@ -216,16 +192,15 @@ def read_link(message: bytes) -> LinkChanged | None:
     family, hardware, ifindex, flags, _ = _LINK.unpack_from(message, HEADER.size)
     if family != AF_UNSPEC or hardware == _ARPHRD_PIMREG:
         return None
-    decoded = _LinkMessage(message)
-    decoded.decode()
+    found = attributes(message, HEADER.size + _LINK.size)
     return LinkChanged(
         ifindex=ifindex,
-        name=decoded.get_attr("IFLA_IFNAME") or "",
+        name=found.get(_IFNAME, b"").rstrip(b"\0").decode(errors="replace"),
         running=flags & (_UP | _RUNNING) == _UP | _RUNNING,
         multicast=bool(flags & _MULTICAST),
         loopback=bool(flags & _LOOPBACK),
         point_to_point=bool(flags & _POINT_TO_POINT),
-        mtu=decoded.get_attr("IFLA_MTU") or 0,
+        mtu=_number(found.get(_MTU)) or 0,
     )
 
 
@@ -239,13 +214,20 @@ def address_index(message: bytes) -> tuple[int, int]:
 
 def read_address(message: bytes) -> tuple[Address, int] | None:
     """An address of this host with its prefix length; None for one that cannot be used (yet)."""
-    decoded = _AddressMessage(message)
-    decoded.decode()
-    flags = decoded.get_attr("IFA_FLAGS")
-    if flags is None:
-        flags = decoded["flags"]
-    if decoded["family"] == AF_INET6 and (flags & _DAD_FAILED or flags & (_TENTATIVE | _OPTIMISTIC) == _TENTATIVE):
+    if len(message) < HEADER.size + _ADDRESS.size:
+        return None
+    family, length, flags, _, _ = _ADDRESS.unpack_from(message, HEADER.size)
+    found = attributes(message, HEADER.size + _ADDRESS.size)
+    all_flags = _number(found.get(_FLAGS))
+    if all_flags is not None:
+        flags = all_flags
+    if family == AF_INET6 and (flags & _DAD_FAILED or flags & (_TENTATIVE | _OPTIMISTIC) == _TENTATIVE):
         return None
     # Of a point-to-point address, IFA_ADDRESS is the peer's. IPv6 has IFA_LOCAL in that case only.
-    text = decoded.get_attr("IFA_LOCAL") or decoded.get_attr("IFA_ADDRESS")
-    return None if text is None else (ip_address(text).packed, decoded["prefixlen"])
+    address = found.get(_LOCAL) or found.get(_ADDRESS_OF_PEER) or b""
+    return (address, length) if len(address) == _SIZES.get(family) else None
+
+
+def _number(value: bytes | None) -> int | None:
+    """An attribute's 32 bits; None for one that is not there, or is none."""
+    return int(_NUMBER.unpack(value)[0]) if value is not None and len(value) == _NUMBER.size else None

@@ -11,9 +11,8 @@ import struct
 import time
 from collections.abc import Iterable
 
-from attrs import define
-
 from pimpy.wire.family import IPV4, IPV6, Address, format_address
+from pimpy.wire.record import define
 
 _ETH_P_ALL = 0x0003
 _ETH_IPV4, _ETH_IPV6 = 0x0800, 0x86DD

@@ -54,10 +54,9 @@ from socket import (
     socket,
 )
 
-from attrs import frozen
-
 from pimpy.kernel import _mroute
 from pimpy.wire.family import Address, Family
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 EXIT_FAILED = 1
@@ -93,7 +92,7 @@ class KernelRefusal(Exception):
         self.exit_code = exit_code
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Sockets(Value):
     """The descriptors of one family and table. Whoever made them closes them."""
 
@@ -389,7 +388,7 @@ class Memberships:
             member.setsockopt(IPPROTO_IPV6, IPV6_JOIN_GROUP if join else IPV6_LEAVE_GROUP, request)
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Advice(Value):
     """A setting of this host that may be in the way: a stable word, and a text that names the remedy."""
 

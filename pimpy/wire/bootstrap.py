@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from struct import error, pack
 
-from attrs import frozen
-
 from pimpy.wire.address import BIDIR, ZONE, read_own, read_range, write_range, write_unicast
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 NO_FORWARD = 0x80
@@ -17,7 +16,7 @@ _MIN_ZONE_LENGTH = {IPV4: 0, IPV6: 16}
 """The shortest mask, in bits, of the first range of a scoped message: an IPv6 zone is known by its scope ID."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpEntry(Value):
     """One RP of a group range."""
 
@@ -28,7 +27,7 @@ class RpEntry(Value):
     """0 to 255, lower is better."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RpRange(Value):
     """A group range with those of its RPs that this fragment lists."""
 
@@ -40,7 +39,7 @@ class RpRange(Value):
     rps: tuple[RpEntry, ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Bootstrap(Value):
     """A Bootstrap message, or one semantic fragment of it (RFC 5059 4.1.1)."""
 
@@ -55,7 +54,7 @@ class Bootstrap(Value):
     ranges: tuple[RpRange, ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GroupRange(Value):
     """A group range that a candidate RP offers itself for."""
 
@@ -64,7 +63,7 @@ class GroupRange(Value):
     zone: bool = False
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class CandidateRpAdvertisement(Value):
     """A Candidate-RP-Advertisement message."""
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from attrs import field, frozen
-
+from pimpy.wire.record import field, frozen
 from pimpy.wire.value import Value
 
 Address = bytes
 """A packed IPv4 (4 bytes) or IPv6 (16 bytes) address."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Prefix(Value):
     """An address range. `network` has no bit set beyond `length` (bits, 0 to 32 or 128)."""
 
@@ -36,7 +35,7 @@ class Prefix(Value):
         return f"{format_address(self.network)}/{self.length}"
 
 
-@frozen(eq=False)
+@frozen
 class Family:
     """One address family. There are two values, `IPV4` and `IPV6`; they compare by identity."""
 
@@ -68,7 +67,7 @@ class Family:
     _first_mask: int = field(init=False, repr=False)
     """The bits of an address's first byte that tell whether it is multicast: all that `multicast` says."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         object.__setattr__(self, "any", bytes(self.size))
         object.__setattr__(self, "_first_mask", 0xFF00 >> self.multicast.length & 0xFF)
 

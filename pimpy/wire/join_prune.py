@@ -15,11 +15,10 @@ from operator import itemgetter
 from struct import Struct, error
 from typing import NamedTuple
 
-from attrs import field, frozen
-
 from pimpy.wire.address import RPT, SPARSE, WILDCARD, read_masked, read_own, write_unicast
 from pimpy.wire.family import FAMILIES, Address, Family
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.record import field, frozen
 from pimpy.wire.value import Value
 
 SG = SPARSE
@@ -44,7 +43,7 @@ class GroupSet(NamedTuple):
     prunes: tuple[SourceEntry, ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class JoinPrune(Value):
     """A Join/Prune message."""
 

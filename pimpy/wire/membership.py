@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from struct import Struct, iter_unpack
 
-from attrs import frozen
-
 from pimpy.wire.family import Address
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
@@ -31,7 +30,7 @@ RECORD_TYPES = range(RecordType.MODE_IS_INCLUDE, RecordType.BLOCK_OLD_SOURCES + 
 """Every type there is; records of other types are skipped (RFC 9776 4.2.13)."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Query(Value):
     """A query of any version; general if `group` is the unspecified address.
 
@@ -50,7 +49,7 @@ class Query(Value):
     sources: tuple[Address, ...] = ()
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Record(Value):
     """A group record of a report: `type` is one of RecordType."""
 
@@ -59,7 +58,7 @@ class Record(Value):
     sources: tuple[Address, ...] = ()
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Report(Value):
     """An IGMPv3 or MLDv2 report. `cut` tells that a record ran past the end: it and what followed is not here."""
 
@@ -67,7 +66,7 @@ class Report(Value):
     cut: bool = False
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class OldReport(Value):
     """An IGMPv1 report (version 1), an IGMPv2 report (2) or an MLDv1 report (1)."""
 
@@ -75,14 +74,14 @@ class OldReport(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Leave(Value):
     """An IGMPv2 leave or an MLDv1 done."""
 
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Solicitation(Value):
     """A Multicast Router Solicitation (RFC 4286 4.1): a switch asks which routers there are."""
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from struct import error, pack
 from typing import Any
 
-from attrs import field, frozen
-
 from pimpy.wire.address import (
     read_own,
     read_single_group,
@@ -34,6 +32,7 @@ from pimpy.wire.join_prune import JoinPrune
 from pimpy.wire.join_prune import read as read_join_prune
 from pimpy.wire.join_prune import write as write_join_prune
 from pimpy.wire.reader import Malformed, Reader
+from pimpy.wire.record import field, frozen
 from pimpy.wire.value import Value
 
 VERSION = 2
@@ -45,7 +44,7 @@ REGISTER_HEADER = 8
 """Bytes of a Register in front of the packet that it carries; its checksum covers only these."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class LanPruneDelay(Value):
     """The LAN Prune Delay option of a Hello."""
 
@@ -57,7 +56,7 @@ class LanPruneDelay(Value):
     """Milliseconds, 0 to 0xffff."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Hello(Value):
     """A Hello message (RFC 7761 4.9.2). None stands for an option that is not there."""
 
@@ -74,7 +73,7 @@ class Hello(Value):
     """`hello_bad_option` if a known option of a received message was ignored as malformed; never sent."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Register(Value):
     """A Register or Null-Register message (RFC 7761 4.9.3)."""
 
@@ -84,7 +83,7 @@ class Register(Value):
     """The whole inner IP packet, not looked at: see `inner_addresses`."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RegisterStop(Value):
     """A Register-Stop message (RFC 7761 4.9.4)."""
 
@@ -93,7 +92,7 @@ class RegisterStop(Value):
     """All zero for every source of the group."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Assert(Value):
     """An Assert message (RFC 7761 4.9.6)."""
 
@@ -337,7 +336,7 @@ def _no_flags(_message: Any) -> int:
     return 0
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Row(Value):
     """What is known of one message type."""
 

@@ -1,7 +1,6 @@
 """What is compared, hashed and shown by what it holds: the base of messages, events, effects and the configuration.
 
-attrs can write these three methods for each class. It would compile them each time that a program starts, which takes
-as long as all the rest of a class; here they stand once. A class says `@frozen(eq=False, repr=False)` for that.
+`wire.record` makes the classes, and leaves these three methods to their base: here they stand once.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from attrs import fields
+from pimpy.wire.record import fields
 
 _held: dict[type, Callable[[Any], Any]] = {}
 """What makes an object of a class differ from another one of it, found when it is first asked for."""
@@ -32,7 +31,7 @@ class Value:
         return hash(held(self))
 
     def __repr__(self) -> str:
-        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self.__class__) if field.repr)  # type: ignore[arg-type]
+        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self.__class__) if field.repr)
         return f"{self.__class__.__qualname__}({', '.join(shown)})"
 
 

@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from random import Random
 from time import process_time
 
-from attrs import frozen
-
 from pimpy.config.model import Config
 from pimpy.core.engine.effects import Effect, ResolveRpf
 from pimpy.core.engine.events import AddressesChanged, Configured, LinkChanged, PacketReceived, RouteResolved
@@ -31,6 +29,8 @@ from pimpy.daemon.memory import tune_collector
 from pimpy.wire import pim
 from pimpy.wire.family import FAMILIES, IPV4, Address, Family, parse_address
 from pimpy.wire.join_prune import SG, GroupSet, pack
+from pimpy.wire.record import frozen
+from pimpy.wire.value import Value
 
 UP, DOWN = 2, 3
 MTU = 1500
@@ -42,7 +42,7 @@ WARM_UP = 2000
 
 
 @frozen
-class Cost:
+class Cost(Value):
     """Microseconds, and bytes, for one (S,G)."""
 
     count: int

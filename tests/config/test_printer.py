@@ -5,7 +5,6 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +36,7 @@ from pimpy.config.printer import print_config
 from pimpy.config.proxies import MATCHINGS
 from pimpy.config.routes import MAX_RANGE, merge
 from pimpy.wire.family import FAMILIES, Family, Prefix, format_address, parse_address, parse_prefix
+from pimpy.wire.record import evolve
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_.@", min_size=1, max_size=15).filter(
     lambda name: name not in (".", "..") and not name.replace(".", "").isdigit()

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import evolve
 from speakers import Channel, Packet
 from stand import UPSTREAM, Stand
 
@@ -24,6 +23,7 @@ from pimpy.core.pim.tib import StarG
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family, parse_address
 from pimpy.wire.join_prune import SG, SG_RPT, STAR_G, GroupSet, JoinPrune, SourceEntry
+from pimpy.wire.record import evolve
 
 KINDS = {SG: "S,G", SG_RPT: "S,G,rpt", STAR_G: "*,G"}
 RPT = 7

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from struct import pack
 
-from attrs import evolve, frozen
-
 from pimpy.wire.checksum import internet_checksum
 from pimpy.wire.family import Address, Family
+from pimpy.wire.record import evolve, frozen
+from pimpy.wire.value import Value
 
 Channel = tuple[Address, Address]
 """(source, group)."""
@@ -15,7 +15,7 @@ HEADER = {4: 20, 16: 40}
 
 
 @frozen
-class Datagram:
+class Datagram(Value):
     """One data packet with the TTL it has on its link."""
 
     source: Address

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from attrs import define, field
 from datagrams import Channel, Datagram
 
 from pimpy.core.engine.effects import (
@@ -29,6 +28,7 @@ from pimpy.core.engine.effects import (
 )
 from pimpy.core.engine.events import CountersRead, NoCache, TableRead, WholePacket, WrongVif
 from pimpy.wire.family import Address, Family
+from pimpy.wire.record import define, field
 
 REGISTER_DEVICE = -1
 """The register tunnel's place among the devices."""
@@ -59,7 +59,7 @@ class Counts:
     wrong: int = 0
 
 
-@define(eq=False)
+@define
 class FakeKernel:
     """The table, and the link-scope groups that its owner joined."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
 from outlines import Outline, Outlines, Unit
 from rules import TUNNEL, Rules, mask, star_of
 
@@ -26,6 +25,7 @@ from pimpy.wire import pim
 from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement
 from pimpy.wire.join_prune import SG as SG_FLAGS
 from pimpy.wire.join_prune import SG_RPT, STAR_G, JoinPrune
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from node import Node
@@ -52,7 +52,7 @@ class Checked:
     units: dict[Unit, tuple[Outline, Wanted]] = field(factory=dict)
 
 
-@define(eq=False)
+@define
 class Checker:
     """Checks routers as they go, and remembers what must not go back."""
 

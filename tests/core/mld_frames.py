@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, evolve
 from gmp_bench import ALLOW, IS_EX, Bench
 
 from pimpy.wire.checksum import internet_checksum
 from pimpy.wire.family import IPV4, IPV6, Address, Family, parse_address
 from pimpy.wire.membership import Query, Record, Report
+from pimpy.wire.record import define, evolve
 
 TAKEN = "taken"
 

@@ -22,7 +22,6 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from attrs import define, evolve, field
 from datagrams import Channel, Datagram
 from fake_routing import shortest_paths
 from invariants import Checker
@@ -32,6 +31,7 @@ from speakers import Host, Packet, Peer
 from pimpy.config.model import Config
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family, format_address, parse_address
+from pimpy.wire.record import define, evolve, field
 
 START = 1000.0
 """When the world begins: no clock of a real host starts at zero."""
@@ -45,7 +45,7 @@ HOPS = 32
 Attached = Node | Host | Peer
 
 
-@define(eq=False)
+@define
 class Link:
     """What routers, hosts and scripted speakers are attached to: a LAN, or a point-to-point link."""
 

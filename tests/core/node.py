@@ -6,7 +6,6 @@ import math
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, frozen
 from datagrams import Channel, Datagram, datagram_of
 from fake_kernel import REGISTER_DEVICE, FakeKernel, Upcall
 from speakers import Packet
@@ -44,6 +43,8 @@ from pimpy.kernel.quiet import QuietRegisters
 from pimpy.wire import pim
 from pimpy.wire.family import Address
 from pimpy.wire.ip import decrement_ttl
+from pimpy.wire.record import define, evolve, field, frozen
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from network import Link, Net
@@ -53,7 +54,7 @@ PIM = 103
 """The IP protocol number, by which the extension tells a PIM message."""
 
 
-@define(eq=False)
+@define
 class Port:
     """A router's interface to a link."""
 
@@ -90,14 +91,14 @@ class Port:
 
 
 @frozen
-class StaticRoute:
+class StaticRoute(Value):
     """A route that a test lays down: by which link, and over which next hop."""
 
     link: str | None
     next_hop: Address | None = None
 
 
-@define(eq=False)
+@define
 class Node:
     """One router. `router` is None while its daemon does not run; the host underneath routes unicast all the same."""
 
@@ -125,7 +126,7 @@ class Node:
     _next_ifindex: int = 2
     _link_at: dict[int, str] = field(factory=dict)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self._new_kernel()
         self._new_adapter()
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import Timer
 from pimpy.core.gmp import Membership
 from pimpy.core.pim.neighbor import PimInterface
@@ -20,13 +18,14 @@ from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.router import Router
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 Outline = tuple[Any, ...]
 Unit = Group | SG
 """What is checked as one: a group with its sources, or a channel of the SSM range."""
 
 
-@define(eq=False)
+@define
 class Outlines:
     """Takes down the state of a router as it is now."""
 
@@ -40,7 +39,7 @@ class Outlines:
     everywhere: list[tuple[PimInterface, Membership]] = field(init=False)
     """Where the configuration may have, of any group."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         memberships = self.router.memberships
         self.places = [(each, memberships[each.ifindex]) for each in self.router.pim.interfaces.values()]
         self.everywhere = [place for place in self.places if place[1].static]

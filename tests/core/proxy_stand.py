@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
 from datagrams import Datagram
 from network import Link, Net
 from node import Node
@@ -15,11 +14,12 @@ from pimpy.config.proxies import Proxy, ProxyInterface
 from pimpy.core.router import Router
 from pimpy.wire.family import Address, Family, parse_address
 from pimpy.wire.membership import Leave, Message, OldReport, Query, Record, RecordType, Report
+from pimpy.wire.record import define, field
 
 TYPES = {value: name for name, value in vars(RecordType).items() if isinstance(value, int)}
 
 
-@define(eq=False)
+@define
 class Asker:
     """Another router on a link, which asks."""
 
@@ -40,7 +40,7 @@ class Asker:
         """It does not care."""
 
 
-@define(eq=False)
+@define
 class ProxyStand:
     """The proxy `r1`."""
 
@@ -55,7 +55,7 @@ class ProxyStand:
     r1: Node = field(init=False)
     _hosts: dict[tuple[str, int], Host] = field(init=False, factory=dict)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.net = Net(self.family)
         found = self.proxies or (
             Proxy("tv", tuple(map(ProxyInterface, self.ups)), tuple(map(ProxyInterface, self.downs)), **self.said),

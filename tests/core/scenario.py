@@ -7,20 +7,20 @@ from itertools import combinations
 from random import Random
 
 import oracle
-from attrs import define, field
 from network import Net
 from node import Node
 from speakers import Channel, Host
 
 from pimpy.config.model import Config, Phyint
 from pimpy.wire.family import Address, Family, parse_address
+from pimpy.wire.record import define, field
 
 QUIET = 295.0
 """Seconds after the last mishap by which all is as it should be: a member whose report was lost is heard of, or
 forgotten, 270 s later (T27), and what follows from that is pruned and joined without loss."""
 
 
-@define(eq=False)
+@define
 class Scenario:
     """A network of routers, sources and hosts, and a while of joins, leaves, failures and lost packets."""
 
@@ -33,7 +33,7 @@ class Scenario:
     story: list[str] = field(factory=list)
     """What happened, for the reader of a failure."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.net = Net(self.family, self.seed)
         self.net.logging = False

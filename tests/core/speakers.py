@@ -6,12 +6,12 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, frozen
-
 from pimpy.wire import igmp, mld, pim
 from pimpy.wire.family import Address, Family
 from pimpy.wire.join_prune import SG, GroupSet, JoinPrune, SourceEntry
 from pimpy.wire.membership import Query, Record, RecordType, Report
+from pimpy.wire.record import define, evolve, field, frozen
+from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
     from network import Link, Net
@@ -28,7 +28,7 @@ def _decoded(protocol: str, data: bytes) -> Query | Report:
 
 
 @frozen
-class Packet:
+class Packet(Value):
     """A PIM, IGMP or MLD packet on a link."""
 
     protocol: str
@@ -49,7 +49,7 @@ class Packet:
         return pim.decode(family, self.source, self.destination, self.data)
 
 
-@define(eq=False)
+@define
 class Host:
     """A host that speaks IGMPv3 or MLDv2 in mode INCLUDE, with a robustness of 2 (RFC 9776 5, RFC 9777 6)."""
 
@@ -147,7 +147,7 @@ class Host:
 DEFAULT_HELLO = pim.Hello(105, pim.LanPruneDelay(False, 500, 2500), 1, 0x1111)
 
 
-@define(eq=False)
+@define
 class Peer:
     """A PIM router that says just what a test has it say."""
 

@@ -7,11 +7,12 @@ figures cut them.
 
 from __future__ import annotations
 
-from attrs import frozen
+from pimpy.wire.record import frozen
+from pimpy.wire.value import Value
 
 
 @frozen
-class Cell:
+class Cell(Value):
     """What an event does in a state."""
 
     state: str

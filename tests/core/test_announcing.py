@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from attrs import evolve
 from proxy_stand import ProxyStand
 from speakers import CODECS, Host, Packet
 from static_stand import StaticStand
@@ -13,6 +12,7 @@ from pimpy.config.model import Phyint
 from pimpy.core.engine.events import Shutdown
 from pimpy.wire.family import Family, parse_address
 from pimpy.wire.membership import Query, Solicitation
+from pimpy.wire.record import evolve
 
 ADVERTISEMENT, TERMINATION = {4: 0x30, 16: 151}, {4: 0x32, 16: 153}
 

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 
 import pytest
-from attrs import field, frozen
 from datagrams import Datagram
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -27,13 +26,15 @@ from pimpy.wire.family import FAMILIES, Address, Family, parse_address, parse_pr
 from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune
 from pimpy.wire.membership import Record, Report
 from pimpy.wire.pim import Assert, Hello, LanPruneDelay
+from pimpy.wire.record import field, frozen
+from pimpy.wire.value import Value
 
 LINKS = ("up", "down", "side")
 PEERS = (2, 3, 9)
 
 
 @frozen
-class Act:
+class Act(Value):
     """Something that happens, and how a failure tells of it."""
 
     name: str

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 
 import pytest
-from attrs import define, evolve, field
 from network import Link
 from scenario import Scenario
 from speakers import Channel, Host
 
 from pimpy.config.model import Config, StaticRp
 from pimpy.wire.family import Address, Family, parse_address
+from pimpy.wire.record import define, evolve, field
 
 NETWORKS = int(os.environ.get("PIMPY_ASM_NETWORKS", "40"))
 CHUNKS = 10
@@ -24,7 +24,7 @@ SETTLING = 420.0
 """Seconds of quiet: membership, joins and lost Asserts that nobody needs have ended by then."""
 
 
-@define(eq=False)
+@define
 class AsmScenario(Scenario):
     """A network with an RP for each any-source group, and now and then a group of the SSM range; hosts want groups from
     anybody, from all but some, or single sources."""

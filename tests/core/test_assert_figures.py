@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from speakers import Channel
 from tables import ASSERT, ASSERT_STAR, Cell
 
@@ -16,6 +15,7 @@ from pimpy.config.model import Config
 from pimpy.core.pim import metric
 from pimpy.core.pim.asserts import AssertState
 from pimpy.wire.family import Family
+from pimpy.wire.record import evolve
 
 STATES = {"NI": "no_info", "W": "winner", "L": "loser"}
 WINNER_TIME, LOSER_TIME = 177.0, 180.0

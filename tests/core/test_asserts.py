@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from speakers import Channel
 
 from pimpy.config.model import Config, Phyint
 from pimpy.core.pim.metric import PREFERENCES, Metric, better
 from pimpy.wire import pim
 from pimpy.wire.family import IPV4, Family, parse_address
+from pimpy.wire.record import evolve
 
 GOOD, BAD = (False, 0, 1), (False, 200, 9)
 """(RPTbit, preference, metric) better and worse than ours: 101 and 0."""

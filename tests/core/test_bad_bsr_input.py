@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve, frozen
 from bsr_stand import BsrStand
 from crafting import sealed
 from digest import digest
@@ -26,19 +25,21 @@ from pimpy.core.pim.rp_set import hash_value
 from pimpy.wire import pim
 from pimpy.wire.bootstrap import CandidateRpAdvertisement, GroupRange
 from pimpy.wire.family import IPV4, IPV6, Family, parse_address, parse_prefix
+from pimpy.wire.record import evolve, frozen
+from pimpy.wire.value import Value
 
 BSM, OFFER = "bootstrap", "candidate_rp_advertisement"
 Act = Callable[[BsrStand], None]
 
 
 @frozen
-class Bad:
+class Bad(Value):
     """An input: how it is sent, and how without what is wrong about it."""
 
     act: Act
     good: Act
     kind: str = BSM
-    config: Config = Config()  # noqa: RUF009
+    config: Config = Config()
     started: float = 100.0
     elected: bool = False
     families: tuple[Family, ...] = (IPV4, IPV6)

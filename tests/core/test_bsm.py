@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from bsr_stand import BsrStand
 from crafting import sealed
 from digest import digest
@@ -16,6 +15,7 @@ from pimpy.core.pim.scope import GLOBAL, Zone, zone_of
 from pimpy.wire import pim
 from pimpy.wire.bootstrap import Bootstrap, RpEntry, RpRange
 from pimpy.wire.family import FAMILIES, IPV4, Family, Prefix, parse_address
+from pimpy.wire.record import evolve
 
 
 def ready(family: Family, **settings: object) -> tuple[BsrStand, bytes, list[bytes]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import evolve
 from bsr_stand import BsrStand
 from digest import digest
 from network import START
@@ -14,6 +13,7 @@ from pimpy.config.model import Config, Phyint
 from pimpy.core.pim.bsr import BsrTimes, rand_override
 from pimpy.wire.bootstrap import Bootstrap
 from pimpy.wire.family import IPV4, IPV6, Family, parse_address, parse_prefix
+from pimpy.wire.record import evolve
 
 
 def dropped(stand: BsrStand, reason: str, **how: object) -> None:

@@ -10,7 +10,6 @@ import os
 from random import Random
 
 import pytest
-from attrs import evolve
 from network import Net
 from node import Node
 
@@ -19,6 +18,7 @@ from pimpy.core.pim.bsr import BsrZone
 from pimpy.core.pim.scope import GLOBAL
 from pimpy.wire.family import Address, Family, parse_address
 from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.record import evolve
 
 NETWORKS = int(os.environ.get("PIMPY_BSR_NETWORKS", "16"))
 CHUNKS = 8

@@ -155,7 +155,7 @@ def test_B18_a_scoped_message_with_a_range_of_another_zone_is_dropped_whole(fami
 
 
 def test_TH57_zones_are_capped(family: Family) -> None:
-    from attrs import evolve
+    from pimpy.wire.record import evolve
 
     stand = BsrStand(family)
     stand.router.pim.settings = evolve(stand.router.pim.settings, max_zones=3)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve, frozen
 from crafting import HELLO, raw, raw_hello, sealed
 from datagrams import Datagram
 from digest import digest
@@ -24,6 +23,8 @@ from pimpy.core.engine.events import PacketReceived
 from pimpy.wire import pim
 from pimpy.wire.family import FAMILIES, Family
 from pimpy.wire.join_prune import SG, STAR_G, GroupSet, JoinPrune
+from pimpy.wire.record import evolve, frozen
+from pimpy.wire.value import Value
 
 Bytes = Callable[[AsmStand], bytes]
 
@@ -61,7 +62,7 @@ def joined(stand: AsmStand, channel: Channel) -> bool:
 
 
 @frozen
-class Input:
+class Input(Value):
     """A message that must change nothing but a counter."""
 
     slug: str

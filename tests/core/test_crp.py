@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from bsr_stand import BsrStand
 from crafting import sealed
 from digest import digest
@@ -13,6 +12,7 @@ from pimpy.config.model import BsrCandidate, Config, Phyint, RpCandidate
 from pimpy.wire import pim
 from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement, GroupRange, RpEntry
 from pimpy.wire.family import Family, parse_address, parse_prefix
+from pimpy.wire.record import evolve
 
 
 def elected(family: Family, **settings: object) -> BsrStand:

@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from attrs import define, field
 from network import Net
 from node import Node
 from speakers import Host
 
 from pimpy.config.model import Config, StaticRp
 from pimpy.wire.family import IPV4, IPV6, Address, Family, parse_address
+from pimpy.wire.record import define, field
 
 SOAK = "PIMPY_SOAK" in os.environ
 HOURS = float(os.environ.get("PIMPY_DAY_HOURS") or (24 if SOAK else 2))
@@ -51,7 +51,7 @@ class Day:
     _looked: dict[str, object] = field(factory=dict)
     """What was seen of each router when it was checked last."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.net = Net(self.family, self.seed)
         self.net.logging = False

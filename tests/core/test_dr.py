@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from attrs import evolve
 from stand import US, Stand
 
 from pimpy.config.model import Config, Phyint
 from pimpy.wire.family import Family, parse_address
 from pimpy.wire.pim import LanPruneDelay
+from pimpy.wire.record import evolve
 
 HIGHEST = 2**32 - 1
 

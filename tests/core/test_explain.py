@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from datagrams import Datagram
 from proxy_stand import ProxyStand
 from speakers import Channel
@@ -21,6 +20,7 @@ from pimpy.core.explain.sentence import INFO, OK, PROBLEM, WAITING
 from pimpy.core.traffic import Traffic
 from pimpy.wire import pim
 from pimpy.wire.family import Family, Prefix, format_address, parse_address, parse_prefix
+from pimpy.wire.record import evolve
 
 SEEN: set[str] = set()
 """The reasons that tests have provoked."""

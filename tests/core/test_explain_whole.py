@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from asm_stand import AsmStand
-from attrs import evolve
 from proxy_stand import ProxyStand
 from speakers import Channel
 from stand import Stand
@@ -19,6 +18,7 @@ from pimpy.core.explain import Facts, explain
 from pimpy.core.explain.sentence import seconds
 from pimpy.core.traffic import Traffic
 from pimpy.wire.family import Family, format_address
+from pimpy.wire.record import evolve
 
 
 def lines(stand: Any, channel: Channel, **facts: Any) -> list[str]:

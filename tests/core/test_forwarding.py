@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from node import Node
 from stand import Stand
 
@@ -12,6 +11,7 @@ from pimpy.core.engine.effects import AddVif, DelMfc, DelVif, SetMfc
 from pimpy.core.engine.events import EffectFailed, NoCache, VifGone, WrongVif
 from pimpy.core.forwarding import MAX_NEGATIVE
 from pimpy.wire.family import Family
+from pimpy.wire.record import evolve
 
 
 def vif(stand: Stand, link: str) -> int:

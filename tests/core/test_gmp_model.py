@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable
 
 import pytest
-from attrs import define, field
 from gmp_bench import CODECS, NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,13 +19,14 @@ from pimpy.core.gmp import GmpSettings, Membership
 from pimpy.core.gmp.host import Host
 from pimpy.wire.family import FAMILIES, IPV4, Address, Family, parse_address
 from pimpy.wire.membership import Query
+from pimpy.wire.record import define, field
 
 SOURCES = 3
 QUIET = 1000.0
 """Seconds in which what was lost, and what older hosts left behind, is made good: GMI, older host present, a query."""
 
 
-@define(eq=False)
+@define
 class Lan:
     """One link in virtual time. A message is lost to each listener by itself with probability `loss`."""
 
@@ -47,7 +47,7 @@ class Lan:
     wishes: dict[tuple[int, int], tuple[bool, frozenset[int]]] = field(factory=dict)
     """(host, group) -> filter mode and sources: what is truly wanted."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         names = [parse_address(name) for name in NAMES[self.family]]
         self.groups, self.us = names[:2], names[3]

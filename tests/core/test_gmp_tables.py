@@ -8,12 +8,12 @@ import re
 from itertools import chain, combinations, product
 
 import pytest
-from attrs import define, field
 from gmp_bench import ALLOW, BLOCK, IS_EX, IS_IN, TO_EX, TO_IN, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimpy.wire.family import FAMILIES, Family
+from pimpy.wire.record import define, field
 
 TABLES = """
 INCLUDE (A)   | IS_IN (B) | INCLUDE (A+B)       | (B)=GMI

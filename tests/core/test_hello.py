@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from crafting import raw_hello
 from network import Net
 from stand import Stand, lonely, secondaries
@@ -11,6 +10,7 @@ from stand import Stand, lonely, secondaries
 from pimpy.config.model import Config
 from pimpy.wire.family import IPV4, Family
 from pimpy.wire.pim import Hello, LanPruneDelay
+from pimpy.wire.record import evolve
 
 DELAY = LanPruneDelay(False, 500, 2500)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from digest import digest
 from stand import Stand
 
@@ -11,6 +10,7 @@ from pimpy.config.model import Config, Phyint
 from pimpy.core.engine.effects import SendPacket
 from pimpy.core.engine.events import Configured, LinkChanged
 from pimpy.wire.family import Family, format_address
+from pimpy.wire.record import evolve
 
 
 def test_the_same_configuration_again_changes_nothing(family: Family) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from digest import digest
 from speakers import group_sets
 from stand import Stand
@@ -15,6 +14,7 @@ from pimpy.core.pim.limits import MAX_SHARES, Bucket, Shares
 from pimpy.wire import pim
 from pimpy.wire.family import Family, parse_address
 from pimpy.wire.join_prune import STAR_G, GroupSet, JoinPrune
+from pimpy.wire.record import evolve
 
 # The bucket itself.
 

@@ -11,13 +11,13 @@ packet each 10 ms no native packet overtakes a registered one, which whoever has
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from network import Net
 from speakers import Channel
 
 from pimpy.config.model import Config, StaticRp
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family, Prefix, parse_address
+from pimpy.wire.record import evolve
 
 EACH = 0.01
 DELAY = 0.001

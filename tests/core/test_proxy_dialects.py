@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from proxy_stand import ProxyStand
 from speakers import CODECS, Packet
 
@@ -15,6 +14,7 @@ from pimpy.core.explain import explain
 from pimpy.wire.checksum import internet_checksum
 from pimpy.wire.family import IPV4, IPV6, Family, parse_address
 from pimpy.wire.membership import Record, RecordType, Report
+from pimpy.wire.record import evolve
 
 
 def stand_of(family: Family, result: Result) -> ProxyStand:

@@ -6,7 +6,6 @@ from itertools import product
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from datagrams import datagram_of
 from speakers import Channel
 from tables import REGISTER
@@ -15,6 +14,7 @@ from pimpy.config.model import StaticRp
 from pimpy.core.pim.register import MACHINE
 from pimpy.wire import pim
 from pimpy.wire.family import Address, Family, Prefix, parse_address
+from pimpy.wire.record import evolve
 
 TUNNEL = 1 << 31
 STATES = {"NI": None, "J": "join", "JP": "join_pending", "P": "prune"}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from asm_stand import AsmStand
-from attrs import fields
 
 from pimpy.config.model import (
     AnycastRp,
@@ -30,6 +29,7 @@ from pimpy.config.model import (
     Watch,
 )
 from pimpy.wire.family import FAMILIES, Family, Prefix, parse_address, parse_prefix
+from pimpy.wire.record import fields
 
 
 def pick(family: Family, four: str, six: str) -> Prefix:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from asm_stand import AsmStand
-from attrs import asdict, evolve
 from bsr_stand import BsrStand
 from gmp_bench import IS_IN, TO_EX, Bench
 from proxy_stand import ProxyStand
@@ -22,11 +21,13 @@ from pimpy.core.views.members import group_rows, interface_row
 from pimpy.core.views.rp import rp_of, rpf
 from pimpy.wire.family import Family, format_address, parse_address, parse_prefix
 from pimpy.wire.pim import Hello, LanPruneDelay
+from pimpy.wire.record import evolve, fields
 
 
 def whole(row: Any) -> dict[str, Any]:
     """All fields; times to a microsecond."""
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(row).items()}
+    values = {field.name: getattr(row, field.name) for field in fields(type(row))}
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def by(family: Family, four: str, six: str) -> str:

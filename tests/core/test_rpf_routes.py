@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import evolve
 from stand import Stand
 
 from pimpy.config.model import RpfRoute
 from pimpy.core.engine.events import RouteResolved
 from pimpy.core.views.rp import rpf
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import evolve
 
 
 def around(family: Family, source: Address, bits: int = 8) -> Prefix:

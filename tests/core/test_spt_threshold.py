@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 from asm_stand import AsmStand
-from attrs import evolve
 from speakers import Channel
 
 from pimpy.config.model import Config
 from pimpy.core.engine.effects import ReadCounters
 from pimpy.wire.family import Family
+from pimpy.wire.record import evolve
 
 
 def config(word: str, number: int = 0, interval: int = 10) -> Config:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from attrs import evolve, frozen
 from crafting import HELLO, JOIN_SIZE, joining, patched, raw, raw_hello, sealed
 from digest import digest
 from speakers import Peer
@@ -21,10 +20,12 @@ from pimpy.core.engine.events import PacketReceived
 from pimpy.wire import pim
 from pimpy.wire.family import IPV4, Family, parse_address
 from pimpy.wire.pim import Hello, Register, RegisterStop
+from pimpy.wire.record import evolve, frozen
+from pimpy.wire.value import Value
 
 
 @frozen
-class Threat:
+class Threat(Value):
     """A message from number 2 on `down` that is dropped, and one like it that is taken."""
 
     id: str

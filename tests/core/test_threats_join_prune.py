@@ -6,7 +6,6 @@ The state is then that of the message without the part, digest by digest, and th
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from crafting import JOIN_SIZE, joining, patched, raw, sealed
 from digest import digest
 from speakers import group_sets
@@ -14,6 +13,7 @@ from stand import Stand, star_entries
 
 from pimpy.wire.family import Family, parse_address
 from pimpy.wire.join_prune import SG, SG_RPT, GroupSet, JoinPrune
+from pimpy.wire.record import evolve
 
 
 def same_as(family: Family, whole: JoinPrune, rest: JoinPrune, reason: str, count: int = 1) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from attrs import evolve
 from network import Net
 from speakers import Channel, group_sets
 from stand import Stand, star_entries
@@ -16,6 +15,7 @@ from pimpy.core.pim.upstream import MACHINE, Event
 from pimpy.wire.family import Address, Family, parse_address
 from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune
 from pimpy.wire.pim import Assert, LanPruneDelay
+from pimpy.wire.record import evolve
 
 EVENTS = {
     "JoinDesired ->True": Event.JOIN_DESIRED,

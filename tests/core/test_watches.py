@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from asm_stand import AsmStand
-from attrs import evolve
 from stand import Stand
 
 from pimpy.config.model import Config, ExpectedNeighbor, Watch
 from pimpy.core.watch_rows import ExpectedNeighborRow, WatchRow
 from pimpy.wire.family import Family, format_address
+from pimpy.wire.record import evolve
 
 REASONS = {"watch_silent", "watch_flows", "expected_neighbor_missing", "expected_neighbor_up"}
 

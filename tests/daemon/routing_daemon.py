@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
 from bench.membership_cost import Bench
 from fake_daemon import FakeDaemon
 
@@ -12,6 +11,7 @@ from pimpy.daemon.entries import Totals, totals
 from pimpy.daemon.rows import StatusRow
 from pimpy.wire.family import IPV4
 from pimpy.wire.membership import Record, RecordType
+from pimpy.wire.record import evolve
 
 
 class Routing(FakeDaemon):

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 import pytest
-from attrs import evolve
 from fake_daemon import FakeDaemon, gmp_interface, interface, mroute, serving
 from lab import needs
 
@@ -23,6 +22,7 @@ from pimpy.daemon.rows import AnyRow, as_json
 from pimpy.kernel.firewall import Probe, drops
 from pimpy.kernel.host import BridgeFacts, HostFacts, LinkFacts
 from pimpy.kernel.sample import Heard
+from pimpy.wire.record import evolve
 
 
 def link(name: str = "a1", **change: Any) -> LinkFacts:

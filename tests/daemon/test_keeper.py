@@ -284,6 +284,7 @@ KEEPERS = {
     "pimpy.daemon.background",
     "pimpy.wire",
     "pimpy.wire.family",
+    "pimpy.wire.record",
     "pimpy.wire.value",
     "pimpy.kernel",
 } | {f"pimpy.kernel.{name}" for name in ("_mroute", "attributes", "guard", "icmp", "rules", "sockets")}

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = ("pimpy.daemon.keeper", "pimpy.daemon.worker", "pimpy.daemon.farewell", "pimpy.kernel.sample")
 """What runs in the keeper, in a process of its own, or before the start."""
 NOT_KEPT = "pyroute2"
-"""`kernel.rtnl` takes two classes out of it at the start; the rest is for `pimctl doctor`."""
+"""It is for `pimctl doctor`."""
 IMPORTED = """
 import json, sys
 from pimpy.daemon import app, keeping, later, options

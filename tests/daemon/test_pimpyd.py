@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from attrs import fields_dict
 
 from pimpy.cli import pimpyd
 from pimpy.config.model import Config
 from pimpy.daemon import configfile
 from pimpy.daemon.keeper import beginning, files
 from pimpy.daemon.options import Options
+from pimpy.wire.record import fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The options that reach a daemon, which is none."""
     found: list[Options] = []
-    names = set(fields_dict(Options))
+    names = {field.name for field in fields(Options)}
 
     def run(words: dict[str, object]) -> int:
         found.append(Options(**{name: value for name, value in words.items() if name in names}))  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def test_paths_do_not_depend_on_the_working_directory_in_the_background(
 def test_every_field_has_a_flag() -> None:
     told = {name for _, fields in FLAGS for name in fields}
     others = {"script", "flush_interval", "mrdisc_interval"}  # smcrouted's
-    assert told | {"check"} | others == set(fields_dict(Options))
+    assert told | {"check"} | others == {field.name for field in fields(Options)}
 
 
 @pytest.mark.parametrize(

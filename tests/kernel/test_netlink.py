@@ -8,7 +8,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from random import Random
@@ -423,43 +422,6 @@ def test_no_descriptor_is_left_behind(trio: Trio) -> None:
             netlink.start()
             netlink.close()
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_pyroute2_is_imported_lightly_and_whole_for_others() -> None:
-    """Its message classes come without the rest of it, and whoever imports it later has all of it."""
-    code = (
-        "import sys\n"
-        "from pimpy.kernel import rtnl\n"
-        "assert not [name for name in sys.modules if name.startswith('pyroute2')]\n"
-        "query = rtnl.Query()\n"
-        "names = {rtnl.read_link(message).name for message in query.dump(rtnl.GETLINK, 0)}\n"
-        "addresses = [rtnl.read_address(message) for message in query.dump(rtnl.GETADDR, 0)]\n"
-        "assert 'lo' in names, names\n"
-        "assert not [name for name in sys.modules if name.startswith('pyroute2')]\n"
-        "import pyroute2\n"
-        "assert pyroute2.netlink.rtnl.ifinfmsg.ifinfmsg\n"
-        "pyroute2.IPRoute().close()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    code = (
-        "import pyroute2, sys\nfrom pimpy.kernel import rtnl\nassert pyroute2.IPRoute and 'pyroute2' in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_malformed_netlink_is_no_exception() -> None:
-    random = Random(3)
-    good = message(24, 1, bytes(28)) * 3
-    for _ in range(5000):
-        data = bytearray(good)
-        for _ in range(random.randrange(4)):
-            data[random.randrange(len(data))] = random.randrange(256)
-        del data[random.randrange(len(data) + 1) :]
-        for _, _, _, one in rtnl.split(bytes(data)):
-            rtnl.error_of(one)
-            rtnl.address_index(one)
 
 
 def test_connecting_namespaces_is_seen_from_both_sides(namespace: Namespace) -> None:

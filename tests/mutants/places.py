@@ -5,8 +5,8 @@ swapped, a loop left out. Some things are not changed, as no behaviour that anyb
 
 - annotations, names of types (`Event = A | B`), and what is there for the type checker only: nobody uses them;
 - the words of an exception: who meets them reads the code, or has its reason word;
-- how attrs builds a class (`eq=False` of a decorator, `init=False` of a field; defaults are changed): it is about what
-  mistakes of ours Python notices, and most changes would fail all tests at once and embellish the figure;
+- how a class is made of fields (`kw_only=True` of a decorator, `init=False` of a field; defaults are changed): it is
+  about what mistakes of ours Python notices, and most changes would fail all tests at once and embellish the figure;
 - `strict=` of `zip`, for the same reason.
 """
 
@@ -41,8 +41,8 @@ OPERATORS = (
     "NumberReplacer",
     "ZeroIterationForLoop",
 )
-OPTIONS = frozenset(("eq", "hash", "init", "kw_only", "on_setattr", "order", "repr", "slots", "strict", "weakref_slot"))
-"""Of attrs' `define`, `frozen` and `field`, and of `zip`."""
+OPTIONS = frozenset(("eq", "init", "kw_only", "repr", "strict"))
+"""Of `define`, `frozen` and `field` of `wire.record`, and of `zip`."""
 BUILDERS = frozenset(("define", "frozen", "field", "zip"))
 
 Place = tuple[int, int]

@@ -7,7 +7,6 @@ from functools import cache
 from struct import pack
 
 import pytest
-from attrs import frozen
 from hypothesis import strategies as st
 
 from pimpy.wire import pim
@@ -15,10 +14,12 @@ from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement, GroupRange
 from pimpy.wire.family import IPV4, IPV6, Address, Family, Prefix, parse_address, parse_prefix
 from pimpy.wire.join_prune import SG, SG_RPT, STAR_G, GroupSet, JoinPrune
 from pimpy.wire.reader import Malformed
+from pimpy.wire.record import frozen
+from pimpy.wire.value import Value
 
 
 @frozen
-class Net:
+class Net(Value):
     """The addresses of one family that the samples use."""
 
     me: Address

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
-
+from pimpy.wire.record import field, frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Pair(Value):
     left: int
     right: str = "r"
@@ -15,18 +14,18 @@ class Pair(Value):
     hidden: int = field(default=0, repr=False)
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Other(Value):
     left: int
     right: str = "r"
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Nothing(Value):
     pass
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Longer(Pair):
     more: int = 0
 

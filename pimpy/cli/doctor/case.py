@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
-
+from pimpy.wire.record import fields, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 Cells = Mapping[str, Any]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Finding(Value):
     """One thing that is wrong, or about to be."""
 
@@ -35,10 +34,10 @@ class Finding(Value):
 
     def as_dict(self) -> dict[str, str]:
         """The JSON object."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(Finding)}
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Case(Value):
     """One look at one host."""
 

@@ -10,9 +10,8 @@ import socket
 import struct
 from ipaddress import ip_address
 
-from attrs import frozen
-
 from pimpy.cli.traffic import PORT as PORT
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 SSM_GROUPS = {socket.AF_INET: "232.43.211.234", socket.AF_INET6: "ff3e::4321:1234"}
@@ -23,7 +22,7 @@ _FAMILIES = {1: 4, 2: 16}
 MAX_OPTIONS = 64
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Message(Value):
     """A message; None for options that it does not carry."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ArrivedRow(Value):
     """What arrived from one source, `pimctl join`: a line each at the end; none, and exit code 1, if nothing did."""
 
@@ -25,7 +24,7 @@ class ArrivedRow(Value):
     """Of the last packet; None if the kernel did not tell."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SentRow(Value):
     """What went out, `pimctl send`."""
 
@@ -34,7 +33,7 @@ class SentRow(Value):
     """Packets."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AnsweredRow(Value):
     """How often a host was asked and answered, `pimctl ping`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from attrs import define, field
+from pimpy.wire.record import define, field
 
 PACKET = struct.Struct("!4sQd")
 """Magic word, sequence number, time of sending (seconds since 1970)."""

@@ -6,13 +6,12 @@ together, and what the kernel refuses comes back as an `EffectFailed` event.
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.wire.family import Address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AddVif(Value):
     """Make `ifindex` the virtual interface `vif` (0 to 31) of the kernel's table, with its TTL threshold (1 to 255)."""
 
@@ -21,21 +20,21 @@ class AddVif(Value):
     threshold: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AddRegisterVif(Value):
     """Make the register tunnel the virtual interface `vif` of the kernel's table (RFC 7761 4.4)."""
 
     vif: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class DelVif(Value):
     """Give the virtual interface `vif` back."""
 
     vif: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class JoinGroup(Value):
     """Receive link-scope messages sent to `group` on `ifindex`."""
 
@@ -43,7 +42,7 @@ class JoinGroup(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class LeaveGroup(Value):
     """Take a JoinGroup back."""
 
@@ -51,7 +50,7 @@ class LeaveGroup(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class JoinSource(Value):
     """Be a member of `group` on `ifindex` as a host, of `source` alone unless that is the unspecified address."""
 
@@ -60,7 +59,7 @@ class JoinSource(Value):
     source: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class LeaveSource(Value):
     """Take a JoinSource back."""
 
@@ -69,7 +68,7 @@ class LeaveSource(Value):
     source: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Installed(Value):
     """A stream got an entry by a static route of several streams; for a script that wants to hear of it."""
 
@@ -77,7 +76,7 @@ class Installed(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SendPacket(Value):
     """Send a PIM, IGMP or MLD message: `protocol` is `pim`, `igmp` or `mld`.
 
@@ -94,7 +93,7 @@ class SendPacket(Value):
     ttl: int = 0
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SetMfc(Value):
     """Forward packets of (source, group) that come in by vif `iif` to the vifs in the bit mask `oifs` (0: to none).
 
@@ -116,7 +115,7 @@ class SetMfc(Value):
     before: int | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class DelMfc(Value):
     """Remove the kernel's entry for (source, group)."""
 
@@ -124,7 +123,7 @@ class DelMfc(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ForwardPacket(Value):
     """Send a whole IP packet, as it arrived, out of the vifs in the bit mask `oifs`, its TTL less by one."""
 
@@ -132,7 +131,7 @@ class ForwardPacket(Value):
     packet: bytes
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SetRegister(Value):
     """Send what the kernel hands up of (source, group) for the register tunnel to `rp`, from `address`, in Registers.
 
@@ -149,7 +148,7 @@ class SetRegister(Value):
     others: tuple[Address, ...] = ()
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class DelRegister(Value):
     """Take a SetRegister back."""
 
@@ -157,7 +156,7 @@ class DelRegister(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class QuietRegister(Value):
     """Registers with data of (source, group) that `dr` sends to `rp` say nothing new for `seconds` from now on.
 
@@ -171,7 +170,7 @@ class QuietRegister(Value):
     seconds: float
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class HearRegister(Value):
     """Take a QuietRegister back."""
 
@@ -179,31 +178,31 @@ class HearRegister(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ReadCounters(Value):
     """Tell the kernel's packet counters of all entries (CountersRead)."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ReadTable(Value):
     """Tell what stands in the kernel's table (TableRead), after all that was to be changed in it."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ResolveRpf(Value):
     """Tell, now and after each change, how `address` is reached (RouteResolved)."""
 
     address: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ForgetRpf(Value):
     """No longer interested in the route to `address`."""
 
     address: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Notice(Value):
     """Something an operator may want to know.
 

@@ -6,21 +6,20 @@ written down and played again.
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.config.model import Config, Static
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Configured(Value):
     """The configuration to follow from now on; the first event of every stream."""
 
     config: Config
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class StaticEdited(Value):
     """Static routes and joins of `change` come, or go if not `add`, until the configuration is read again.
 
@@ -31,12 +30,12 @@ class StaticEdited(Value):
     add: bool
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class FlushIdle(Value):
     """Entries of static routes whose streams were silent since this was last asked for may go."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class LinkChanged(Value):
     """An interface exists, with these properties; sent at start for each one and after every change.
 
@@ -53,14 +52,14 @@ class LinkChanged(Value):
     mtu: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class LinkGone(Value):
     """The interface `ifindex` is no more."""
 
     ifindex: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AddressesChanged(Value):
     """All addresses of this family on `ifindex`, as (address, prefix length) in the kernel's order.
 
@@ -72,7 +71,7 @@ class AddressesChanged(Value):
     addresses: tuple[tuple[Address, int], ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class PacketReceived(Value):
     """A PIM, IGMP or MLD message from the wire: `protocol` is `pim`, `igmp` or `mld`.
 
@@ -89,7 +88,7 @@ class PacketReceived(Value):
     data: bytes
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class NoCache(Value):
     """The kernel holds a packet of (source, group) that came in by `vif` and has no entry for it."""
 
@@ -98,7 +97,7 @@ class NoCache(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class WrongVif(Value):
     """A packet of (source, group) came in by `vif`, which is not the entry's incoming interface."""
 
@@ -107,7 +106,7 @@ class WrongVif(Value):
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class WholePacket(Value):
     """The kernel hands up a whole packet: for the register tunnel, or (`wrong_vif`) one from a wrong interface."""
 
@@ -118,7 +117,7 @@ class WholePacket(Value):
     packet: bytes
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RegisterUnreachable(Value):
     """ICMP says that a PIM message to `destination` did not arrive: `why` is `host` or `protocol`.
 
@@ -130,7 +129,7 @@ class RegisterUnreachable(Value):
     quoted: bytes
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RouteResolved(Value):
     """The answer to ResolveRpf, and again whenever it changes: how unicast packets reach `address`.
 
@@ -148,7 +147,7 @@ class RouteResolved(Value):
     metric: int = 0
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class EffectFailed(Value):
     """The kernel refused an effect: which kind (the effect's class name), for what, and the errno's name."""
 
@@ -160,7 +159,7 @@ class EffectFailed(Value):
     group: Address | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class CountersRead(Value):
     """The answer to ReadCounters: (source, group, packets, bytes), those from a wrong interface not among them.
 
@@ -170,7 +169,7 @@ class CountersRead(Value):
     entries: tuple[tuple[Address, Address, int, int], ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class RegistersRepeated(Value):
     """Registers came in that a QuietRegister spoke of: `count` of them by the interface `ifindex`, to `destination`."""
 
@@ -179,14 +178,14 @@ class RegistersRepeated(Value):
     count: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class VifGone(Value):
     """The kernel removed `vif` by itself, because its device went away."""
 
     vif: int
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class TableFound(Value):
     """What an earlier run of this daemon left in the kernel's table; comes before the first interface.
 
@@ -199,7 +198,7 @@ class TableFound(Value):
     entries: tuple[tuple[Address, Address, int | None, int], ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class TableRead(Value):
     """The answer to ReadTable: the mask of the vifs that are there, and the entries as in TableFound."""
 
@@ -207,7 +206,7 @@ class TableRead(Value):
     entries: tuple[tuple[Address, Address, int | None, int], ...]
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class EntryGone(Value):
     """An entry was removed from the kernel's table, by us or by another program; None: it is not known which."""
 
@@ -215,7 +214,7 @@ class EntryGone(Value):
     group: Address | None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class BridgeChanged(Value):
     """The snooping bridge that `ifindex` is or leads to: `name` "" for none (any more).
 
@@ -233,14 +232,14 @@ class BridgeChanged(Value):
     is_router_port: bool | None = None
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class ClearMembership(Value):
     """An operator wants the records of `group` forgotten on all interfaces, and its members asked."""
 
     group: Address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Shutdown(Value):
     """Say good-bye on every interface and take back what stands in the kernel."""
 

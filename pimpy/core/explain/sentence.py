@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.wire.family import Address, format_address
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ WAITING = "waiting"
 PROBLEM = "problem"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True)
 class ExplainRow(Value):
     """One sentence of `pimctl explain`."""
 
@@ -40,7 +39,7 @@ class ExplainRow(Value):
     """What to do about it."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Facts(Value):
     """What the host knows and the core does not; what is left out was not looked at."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.wire.family import Address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Bridge(Value):
     """A bridge that snoops. It forwards a group only to ports that it heard a report from while somebody asks."""
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.gmp.link import TRAITS, Traits
 from pimpy.core.gmp.packing import packed
 from pimpy.wire.family import Address, Family
 from pimpy.wire.membership import Leave, Message, OldReport, Query, Record, RecordType
 from pimpy.wire.reader import Malformed
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ MAX_RECORDED_SOURCES = 4096
 """Sources of queries that a pending answer keeps; of more all are told (RFC 9776 9.1)."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Reception(Value):
     """The reception state of one group: mode EXCLUDE or INCLUDE, and its list of sources (3.2)."""
 
@@ -47,7 +46,7 @@ NOTHING = Reception(False, frozenset())
 """The state of a group of which nothing is wanted: there is none."""
 
 
-@define(eq=False, repr=False)
+@define
 class HostGroup:
     """One group that we are a member of, or were until the last report of it is sent."""
 
@@ -63,11 +62,11 @@ class HostGroup:
     asked: set[Address] = field(init=False, factory=set)
     """The sources of the queries that will be answered; empty: the whole group."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.answer_timer = Timer(self.host.heap, self, _answer)
 
 
-@define(eq=False, repr=False)
+@define
 class Host:
     """What we say as a member on one interface.
 
@@ -94,7 +93,7 @@ class Host:
     version2_until: float = field(init=False, default=0.0)
     """When the older version querier present timers end (7.2.1); MLD has but the first."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.traits = TRAITS[self.family]
         self.general_timer = Timer(self.heap, self, _answer_all)
         self.change_timer = Timer(self.heap, self, _say_again)

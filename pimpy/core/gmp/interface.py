@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.gmp import queries, reception
 from pimpy.core.gmp.bridge import Bridge
@@ -16,6 +14,7 @@ from pimpy.core.gmp.mrdisc import Advertiser
 from pimpy.core.gmp.querier import Querier, general_query
 from pimpy.core.gmp.settings import GmpSettings, Totals
 from pimpy.wire.family import Address, Family, format_address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     import random
@@ -29,7 +28,7 @@ def _nothing(address: Address) -> bool:
     return False
 
 
-@define(eq=False, repr=False)
+@define
 class Membership:
     """The members of one interface in one family.
 
@@ -68,7 +67,7 @@ class Membership:
     _address: Address = field(init=False)
     """The interface's own, whatever our queries carry."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         family = self.family
         self.link = Link(family, self.heap, self.settings, self.send, self.changed, self.notice, self.totals)
         self.querier = Querier(self.link, family.any)

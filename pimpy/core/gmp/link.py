@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.gmp.settings import GmpSettings, Totals, Variables
 from pimpy.wire import igmp, mld
 from pimpy.wire.family import IPV4, IPV6, Address, Family, format_address
 from pimpy.wire.membership import Message, Query
+from pimpy.wire.record import define, field, frozen
 
 if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord
@@ -59,7 +58,7 @@ class Codec(Protocol):
         """The bytes of a Multicast Router Termination."""
 
 
-@frozen(eq=False)
+@frozen
 class Traits:
     """Where IGMP and MLD differ, beyond the size of an address."""
 
@@ -114,7 +113,7 @@ TRAITS = {
 }
 
 
-@define(eq=False, repr=False)
+@define
 class Link:
     """What every part of one interface's machine sees."""
 
@@ -132,7 +131,7 @@ class Link:
     silenced: dict[str, list[float]] = field(init=False, factory=dict)
     """By reason: when its last notice left, and how many were held back since."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.traits = TRAITS[self.family]
         self.settle(self.settings)
 

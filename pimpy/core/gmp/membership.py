@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.gmp import queries, tracking
 from pimpy.core.gmp.few import Few
 from pimpy.core.gmp.link import Link
 from pimpy.wire.family import Address
 from pimpy.wire.membership import RECORD_TYPES, RecordType
+from pimpy.wire.record import define, field, frozen
 
 INCLUDE = False
 EXCLUDE = True
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class SourceRecord:
     """A source of a group (6.2.3). Its timer runs while some member wants it."""
 
@@ -34,11 +33,11 @@ class SourceRecord:
     queries: int = field(init=False, default=0)
     """Sendings left of a query for it (6.6.3.2)."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.group.link.heap, self, source_expired)
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class GroupRecord:
     """What the members of one group want (6.2)."""
 
@@ -143,7 +142,7 @@ def delete_if_empty(group: GroupRecord) -> None:
         group.close()
 
 
-@define(eq=False, repr=False)
+@define
 class Step:
     """One record being applied to one group."""
 
@@ -220,7 +219,7 @@ def delete(step: Step, address: Address, source: SourceRecord | None) -> None:
     step.changed.append(address)
 
 
-@frozen(eq=False)
+@frozen
 class Row:
     """One row of Tables 8 and 9 (RFC 9777 Tables 7 and 8): what happens to each kind of source, and to the group."""
 

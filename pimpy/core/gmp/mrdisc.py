@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.gmp.link import Traits
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     import random
@@ -30,7 +29,7 @@ def _no_querier() -> tuple[int, int]:
     return 0, 0
 
 
-@define(eq=False, repr=False)
+@define
 class Advertiser:
     """The router's part on one link. `send` gets (destination, complete message)."""
 
@@ -47,7 +46,7 @@ class Advertiser:
     timer: Timer = field(init=False)
     """When the next advertisement is due."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.heap, self, advertise)
 
     def start(self) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import Timer
 from pimpy.core.gmp.link import Link
 from pimpy.core.gmp.settings import GmpSettings, Variables
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.membership import Query
+from pimpy.wire.record import define, field
 
 
-@define(eq=False, repr=False)
+@define
 class Querier:
     """Who asks on this link: we, from the beginning on, unless somebody with a lower address does."""
 
@@ -31,7 +30,7 @@ class Querier:
     present_timer: Timer = field(init=False)
     """The other querier present timer."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.general_timer = Timer(self.link.heap, self, general_query)
         self.present_timer = Timer(self.link.heap, self, take_over)
 

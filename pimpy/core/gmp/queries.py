@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord, SourceRecord
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Asking:
     """What is asked of a group's members, and again each Last Member Query Interval (6.6.3)."""
 
@@ -30,7 +29,7 @@ class Asking:
     timer: Timer = field(init=False)
     """When the next sending is due."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.group.link.heap, self.group, retransmit)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
-
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import define, frozen
 from pimpy.wire.value import Value
 
 MAX_GROUPS = 65536
 MAX_SOURCES = 8192
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class GmpSettings(Value):
     """What the configuration says of one interface. Times are in seconds.
 
@@ -64,7 +63,7 @@ class GmpSettings(Value):
     mrdisc_interval: float = 20.0
     """Seconds between two advertisements, 4 to 180."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         counts = (self.robustness, self.last_member_query_count, self.startup_query_count)
         times = (self.query_interval, self.last_member_query_interval, self.startup_query_interval)
         if any(count is not None and count < 1 for count in counts):
@@ -85,7 +84,7 @@ class GmpSettings(Value):
         return tuple(dict.fromkeys(source for length, source in found if length == longest))
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Variables(Value):
     """The timer values in force (RFC 9776 section 8, RFC 9777 section 9), by their IGMP names; seconds.
 
@@ -121,7 +120,7 @@ class Variables(Value):
         )
 
 
-@define(eq=False, repr=False)
+@define
 class Totals:
     """What all interfaces of a router hold together, and how much they may."""
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import NEVER
 from pimpy.wire.family import Address
 from pimpy.wire.membership import RecordType
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.gmp.membership import GroupRecord, SourceRecord
@@ -24,7 +23,7 @@ _BLOCK = RecordType.BLOCK_OLD_SOURCES
 _EXCLUDING = (RecordType.MODE_IS_EXCLUDE, RecordType.CHANGE_TO_EXCLUDE_MODE)
 
 
-@define(eq=False, repr=False)
+@define
 class Host:
     """One host's wishes for one group."""
 
@@ -40,7 +39,7 @@ class Host:
         return 1 + len(self.sources)
 
 
-@define(eq=False, repr=False)
+@define
 class Hosts:
     """The hosts of one group, and how many of them want what."""
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.effects import DelRegister, SetRegister
 from pimpy.core.engine.timers import Timer
 from pimpy.core.interface import REGISTER_MASK
@@ -18,6 +16,7 @@ from pimpy.core.pim import macros
 from pimpy.core.pim.register import REGISTER_PROBE_TIME
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ MAX_OTHERS = 15
 """Members of a set beside ourselves: what the register table has room for, and more than anybody builds."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class AnycastSet(Value):
     """The RPs of one shared address, of which we are one."""
 
@@ -49,7 +48,7 @@ class AnycastSet(Value):
     others: tuple[Address, ...]
 
 
-@define(eq=False, repr=False)
+@define
 class Telling:
     """Registers for a source on a link of ours (4610 3, the DR that is an RP itself).
 
@@ -68,7 +67,7 @@ class Telling:
     data_timer: Timer = field(init=False)
     """When the first of `until` is over."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.null_timer = Timer(self.sg.pim.heap, self, _send_null_registers)
         self.data_timer = Timer(self.sg.pim.heap, self, _write_table)
 
@@ -92,7 +91,7 @@ class Telling:
             self.sg.pim.emit(DelRegister(self.sg.source, self.sg.group))
 
 
-@define(eq=False, repr=False)
+@define
 class Anycast:
     """The shared addresses of one family that are ours."""
 

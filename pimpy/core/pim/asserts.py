@@ -10,8 +10,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import macros, trees
 from pimpy.core.pim.metric import (
@@ -25,6 +23,7 @@ from pimpy.core.pim.metric import (
 from pimpy.core.pim.tib import SG, StarG
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.pim import Assert
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Verdict(Enum):
     A6 = "lose to the sender; set SPTbit if it is upstream and Joined"
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Facts(Value):
     """What the verdict on a received Assert hangs on."""
 
@@ -139,7 +138,7 @@ def decide_star(facts: Facts) -> Verdict:
     return Verdict.NOTHING
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class AssertState:
     """An Assert machine that is not in state NoInfo."""
 
@@ -155,7 +154,7 @@ class AssertState:
     timer: Timer = field(init=False)
     """AT."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.interface.pim.heap, self, _assert_timer_expires)
 
 

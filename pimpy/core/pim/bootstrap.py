@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.pim import bsm, macros, trees
 from pimpy.core.pim.bsr import BsrTimes, BsrZone, CandidateBsr, Received, State
 from pimpy.core.pim.filters import Filter
@@ -14,6 +12,7 @@ from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire import pim as wire
 from pimpy.wire.bootstrap import NO_FORWARD, Bootstrap
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -26,7 +25,7 @@ RATE = 100
 """Accepted messages of one interface in a second, from which on repetitions are dropped (TH56)."""
 
 
-@define(eq=False, repr=False)
+@define
 class Held:
     """A message whose BSR's path is asked for."""
 
@@ -42,7 +41,7 @@ class Held:
         self.routing.resume(self)
 
 
-@define(eq=False, repr=False)
+@define
 class BootstrapRouting:
     """The Bootstrap mechanism of one family."""
 
@@ -63,7 +62,7 @@ class BootstrapRouting:
     accepted_lately: dict[int, tuple[float, int]] = field(factory=dict)
     """By ifindex: the second in hand began when, and how many messages were accepted in it."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.zone(GLOBAL).configured = True
 
     def zone(self, zone: Zone) -> BsrZone:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, evolve, field
-
 from pimpy.core.pim.scope import Zone, zone_of
 from pimpy.wire.bootstrap import Bootstrap, RpEntry, RpRange
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import define, evolve, field
 
 MAX_FRAGMENTS = 128
 """Fragments of one message that are kept."""
@@ -73,7 +72,7 @@ def _fixed(family: Family) -> int:
     return PIM_HEADER + 4 + 2 + family.size
 
 
-@define(eq=False, repr=False)
+@define
 class _Packer:
     """Fills fragments with ranges."""
 
@@ -84,7 +83,7 @@ class _Packer:
     done: list[tuple[RpRange, ...]] = field(factory=list)
     part: list[RpRange] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         wanted, self.head = self.head, tuple(evolve(each, rps=()) for each in self.head)
         self.part = list(self.head)
         for each in wanted:
@@ -146,7 +145,7 @@ class _Packer:
         return sum(self._range_size + self._rp_size * len(each.rps) for each in ranges)
 
 
-@define(eq=False, repr=False)
+@define
 class LastBsm:
     """The last Bootstrap message from the current BSR, as far as its fragments have come (2, 4.1.1)."""
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from math import log2
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import bsm
@@ -20,6 +18,7 @@ from pimpy.core.pim.crp_set import CandidateRpSet
 from pimpy.core.pim.scope import Zone
 from pimpy.wire.bootstrap import Bootstrap
 from pimpy.wire.family import Address, Family, format_address
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Event(Word):
     ZONE_TIMER_EXPIRES = "Scope-Zone Expiry Timer Expires"
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Facts(Value):
     """What the classification of a Bootstrap message hangs on (3.1.4)."""
 
@@ -93,7 +92,7 @@ def rand_override(family: Family, mine: Weight, stored: Weight | None) -> float:
     return 5 + 2 * log2(1 + best_priority - priority) + address_delay
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class BsrTimes(Value):
     """The values of section 5 that follow from BS_Period, in seconds."""
 
@@ -116,7 +115,7 @@ class BsrTimes(Value):
         return 10 * self.timeout
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class CandidateBsr(Value):
     """Our candidacy in a zone."""
 
@@ -132,7 +131,7 @@ class CandidateBsr(Value):
         return self.priority, self.address
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Received(Value):
     """The Bootstrap message in hand."""
 
@@ -148,7 +147,7 @@ class Received(Value):
         return self.message.priority, self.message.bsr
 
 
-@define(eq=False, repr=False)
+@define
 class BsrZone:
     """All that a router holds for one scope zone (2)."""
 
@@ -181,7 +180,7 @@ class BsrZone:
     """SZT(Z), the Scope-Zone Expiry Timer."""
     crp_set: CandidateRpSet = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         heap = self.routing.pim.heap
         self.bst = Timer(heap, self, _bootstrap_timer_expires)
         self.szt = Timer(heap, self, _zone_timer_expires)

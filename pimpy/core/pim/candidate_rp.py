@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim import macros
 from pimpy.core.pim.filters import Filter
 from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire.bootstrap import CandidateRpAdvertisement, GroupRange
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ HOLDTIME_FACTOR = 2.5
 """The hold time is so many C_RP_Adv_Periods (4.2)."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Candidacy(Value):
     """We are willing to be an RP."""
 
@@ -42,7 +41,7 @@ class Candidacy(Value):
     ranges: tuple[Prefix, ...]
 
 
-@define(eq=False, repr=False)
+@define
 class Advertiser:
     """What one candidacy tells the BSR of one zone."""
 
@@ -56,13 +55,13 @@ class Advertiser:
     told: bool = False
     """Whether the BSR has heard of us, and has to hear that we end."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         pim = self.candidate.pim
         self.crpt = Timer(pim.heap, self, _timer_expires)
         self.crpt.at(pim.now + pim.random.uniform(0, C_RP_ADV_BACKOFF))
 
 
-@define(eq=False, repr=False)
+@define
 class CandidateRp:
     """Our candidacies, and what was told of them to whom."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
-
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.pim.bsm import complete
 from pimpy.wire.bootstrap import RpEntry, RpRange
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import define, field
 
 
-@define(eq=False, repr=False)
+@define
 class CandidateRp:
     """One group-to-C-RP mapping."""
 
@@ -26,11 +25,11 @@ class CandidateRp:
     expiry: Timer = field(init=False)
     """CGET(M,Z), the Group-to-C-RP mapping Expiry Timer."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.expiry = Timer(self.crp_set.heap, self, _expired)
 
 
-@define(eq=False, repr=False)
+@define
 class CandidateRpSet:
     """All group-to-C-RP mappings of one zone."""
 

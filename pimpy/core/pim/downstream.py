@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 from pimpy.core.pim.tib import SG, StarG
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
@@ -35,7 +34,7 @@ class Event(Word):
     EXPIRY_TIMER_EXPIRES = "Expiry Timer Expires"
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Downstream:
     """One entry on one interface, joined by somebody downstream."""
 
@@ -48,7 +47,7 @@ class Downstream:
     prune_pending: Timer | None = None
     """PPT: how long others may override a Prune; made when first needed."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.expiry = Timer(self.interface.pim.heap, self, _expiry_timer_expires)
 
 

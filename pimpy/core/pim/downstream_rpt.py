@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.pim.instance import HOLDTIME_FOREVER
 from pimpy.core.pim.tib import SGRpt
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.neighbor import PimInterface
@@ -37,7 +36,7 @@ class Event(Word):
     EXPIRY_TIMER_EXPIRES = "Expiry Timer Expires"
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class RptDownstream:
     """One source on one interface, pruned off the shared tree by somebody downstream."""
 
@@ -50,7 +49,7 @@ class RptDownstream:
     prune_pending: Timer = field(init=False)
     """PPT."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.expiry = Timer(self.interface.pim.heap, self, _expiry_timer_expires)
         self.prune_pending = Timer(self.interface.pim.heap, self, _prune_pending_timer_expires)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field, frozen
-
 from pimpy.core.pim.limits import Shares
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Filter(Value):
     """Ranges of one family; an address passes that lies in one of them, and any if there is none."""
 
@@ -22,7 +21,7 @@ class Filter(Value):
         return not self.ranges or any(prefix.covers(address) for prefix in self.ranges)
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class JoinFilter(Value):
     """What neighbours may join: the groups, and the sources of them."""
 
@@ -30,7 +29,7 @@ class JoinFilter(Value):
     sources: Filter = Filter()
 
 
-@define(eq=False, repr=False)
+@define
 class RegisterPolicy:
     """Whose Registers are taken where we are the RP, and how many new ones."""
 

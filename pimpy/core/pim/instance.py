@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.counters import Counters
 from pimpy.core.engine.effects import AddRegisterVif, Effect, Notice, ReadCounters, SendPacket
 from pimpy.core.engine.settle import Worklist
@@ -24,6 +22,7 @@ from pimpy.core.ssm import SsmRanges
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, Family
 from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Takeover(Protocol):
         """A neighbour sent an Assert."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class PimSettings(Value):
     """The numbers of RFC 7761 4.11 and our limits, in force on all interfaces. Times are in seconds."""
 
@@ -94,7 +93,7 @@ WARNING_PACE = 60.0
 """A warning that somebody else's messages cause is repeated this often, in seconds."""
 
 
-@define(eq=False, repr=False)
+@define
 class Pim:
     """The PIM routing of one family and table."""
 
@@ -159,7 +158,7 @@ class Pim:
     measuring: Timer = field(init=False)
     """When the interval of `spt-threshold` ends; runs while something hangs on that."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.rp_set = RpSet(self.family, self.heap, self.rpf)
         self.poll = Timer(self.heap, self, _read_counters)
         self.register_retry = Timer(self.heap, self, Pim.renew_register_vif)

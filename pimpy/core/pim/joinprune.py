@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.pim import asserts, downstream, downstream_rpt, trees, upstream, upstream_rpt
 from pimpy.core.pim.instance import HOLDTIME_FACTOR, HOLDTIME_FOREVER
 from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.wire.family import Address
 from pimpy.wire.join_prune import SG as SG_FLAGS
 from pimpy.wire.join_prune import SG_RPT, STAR_G, GroupSet, JoinPrune, SourceEntry, pack
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -194,7 +193,7 @@ def _see_rpt(sg: SG | None, neighbor: Neighbor, event: upstream_rpt.Event) -> No
         upstream_rpt.step(sg, event)
 
 
-@define(eq=False, repr=False)
+@define
 class Outbox:
     """The Joins and Prunes of one batch, by upstream neighbour; of an entry the last word counts.
 

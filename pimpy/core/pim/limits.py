@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from attrs import define, field
+from pimpy.wire.record import define, field
 
 Key = TypeVar("Key")
 
@@ -12,7 +12,7 @@ MAX_SHARES = 1024
 """Who is told apart; all others have one share together."""
 
 
-@define(eq=False, repr=False)
+@define
 class Bucket:
     """A token bucket: `rate` things a second, as many at once after a second's rest. Times in seconds."""
 
@@ -38,7 +38,7 @@ class Bucket:
         self.since = now
 
 
-@define(eq=False, repr=False)
+@define
 class Shares(Generic[Key]):
     """A bucket for each of those who ask, made when it is needed; `rate` 0 means without limit."""
 

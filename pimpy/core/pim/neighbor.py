@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
-
 from pimpy.core.engine.timers import NEVER, Timer
 from pimpy.core.interface import Interface
 from pimpy.core.pim import asserts, trees, upstream
@@ -23,6 +21,7 @@ from pimpy.core.pim.tib import SG, Group, StarG
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.pim import Hello, LanPruneDelay
+from pimpy.wire.record import define, evolve, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.asserts import AssertState
@@ -35,7 +34,7 @@ HELLO_SIZE = 38
 """Bytes of our Hello with an empty Address List."""
 
 
-@define(eq=False, repr=False)
+@define
 class Neighbor:
     """A PIM router on one of our links, keyed by that link: fe80::1 on two links is two neighbours (N12)."""
 
@@ -57,7 +56,7 @@ class Neighbor:
     heard: tuple[bytes, Hello] | None = None
     """The bytes of its last Hello, and what they say: most are the same as the one before."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.liveness = Timer(self.interface.pim.heap, self, _liveness_expired)
         self.restart_answer = Timer(self.interface.pim.heap, self, _answer_restart)
 
@@ -69,7 +68,7 @@ class Neighbor:
         return (self.address, *own)
 
 
-@define(eq=False, repr=False)
+@define
 class PimInterface:
     """PIM on one interface; exists as long as PIM runs there."""
 
@@ -113,7 +112,7 @@ class PimInterface:
     lan_delay_enabled: bool = True
     """lan_delay_enabled(I): all neighbours sent the LAN Prune Delay option (4.3.3)."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.generation_id = self.pim.random.getrandbits(32)
         self.hello_timer = Timer(self.pim.heap, self, _hello_timer_expired)
         self.triggered_hello = Timer(self.pim.heap, self, send_hello)

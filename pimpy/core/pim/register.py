@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import DelRegister, SetRegister
 from pimpy.core.engine.machine import Machine, Word
 from pimpy.core.engine.timers import Timer
@@ -20,6 +18,7 @@ from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
 from pimpy.wire.reader import Malformed
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.engine.events import PacketReceived
@@ -58,7 +57,7 @@ class Event(Word):
     RP_CHANGED = "RP changed"
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Registering:
     """The Register machine of an entry, in a state other than NoInfo."""
 
@@ -75,7 +74,7 @@ class Registering:
     behind: Timer | None = None
     """Runs while copies leave behind their Registers; None while packets go by the tunnel or by interfaces only."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.sg.pim.heap, self, _timer_expires)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import HearRegister, QuietRegister
 from pimpy.core.pim import macros
 from pimpy.core.pim.spt_threshold import switch_to_spt_desired
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -35,7 +34,7 @@ def answered_by_stop(sg: SG) -> bool:
     return sg.spt_bit or (switch_to_spt_desired(sg) and macros.inherited_olist(sg) == 0)
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Said:
     """What the last Register with data of an (S,G) said."""
 
@@ -49,7 +48,7 @@ class Said:
     """When that ends."""
 
 
-@define(eq=False, repr=False)
+@define
 class Repeats:
     """Of the (S,G) for which we are the RP."""
 

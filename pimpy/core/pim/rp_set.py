@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from attrs import define, field, frozen
-
 from pimpy.core.engine.timers import Timer, TimerHeap
 from pimpy.core.pim.embedded import EMBEDDED_RANGE, embedded_rp, is_embedded
 from pimpy.core.pim.scope import GLOBAL, Zone
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import define, field, frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ Dirty = tuple[Prefix, Address | None]
 T = TypeVar("T")
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Mapping(Value):
     """One RP that the configuration names for a range of groups; of several priorities the lowest wins."""
 
@@ -99,7 +98,7 @@ def _bits(address: Address, length: int) -> int:
     return int.from_bytes(address, "big") >> (8 * len(address) - length)
 
 
-@define(eq=False, repr=False)
+@define
 class Static:
     """A mapping of the configuration; its path is watched where another one could take its place."""
 
@@ -120,7 +119,7 @@ class Static:
             self.rp_set.changed()
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Learned:
     """A group-to-RP mapping of a Bootstrap message."""
 
@@ -133,11 +132,11 @@ class Learned:
     expiry: Timer = field(init=False)
     """GET(M,Z), the Group-to-RP mapping Expiry Timer."""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.expiry = Timer(self.range.zone.rp_set.heap, self, _expired)
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Range:
     """A range of groups that Bootstrap messages of one zone have told of."""
 
@@ -147,7 +146,7 @@ class Range:
     rps: dict[Address, Learned] = field(factory=dict)
 
 
-@define(eq=False, repr=False)
+@define
 class ZoneSet:
     """What the Bootstrap messages of one zone said."""
 
@@ -157,7 +156,7 @@ class ZoneSet:
     ranges: Ranges[Range] = field(factory=Ranges)
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Choice(Value):
     """RP(G), and how it was found."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from pimpy.wire.family import Address, Family, Prefix
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 IPV6_SCOPE_BITS = 16
 """An IPv6 range has one scope ID if its mask is at least so long."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Zone(Value):
     """A scope zone; without a range it is the global one of the non-scoped BSR.
 

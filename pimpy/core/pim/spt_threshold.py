@@ -9,10 +9,9 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from pimpy.core.engine.effects import ReadCounters
 from pimpy.core.pim import macros
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from pimpy.core.pim.tib import SG
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class SptThreshold(Value):
     """From how much data on a source's own tree is wanted."""
 

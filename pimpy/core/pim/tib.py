@@ -10,12 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.machine import Word
 from pimpy.core.engine.timers import Timer
 from pimpy.core.rpf import Path
 from pimpy.wire.family import Address, Prefix
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.asserts import AssertState
@@ -32,7 +31,7 @@ class RptState(Word):
     NOT_PRUNED = "not_pruned"
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class SGRpt:
     """What concerns S on the shared tree of G (4.1.4)."""
 
@@ -51,7 +50,7 @@ class SGRpt:
     """OT(S,G,rpt); made when it is first needed."""
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Window:
     """How much data of a flow came lately, as far as `spt-threshold` wants to know."""
 
@@ -63,7 +62,7 @@ class Window:
     """Whether the threshold was reached when last it was looked at."""
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Flow:
     """Data of (S,G) that passes here, or wants to."""
 
@@ -86,7 +85,7 @@ class Flow:
     """Whether a member here wanted it when the entry was last settled."""
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class SG:
     """The (S,G) entry (RFC 7761 4.1.3), and with `rpt` the (S,G,rpt) entry (4.1.4)."""
 
@@ -125,7 +124,7 @@ class SG:
     touched: bool = False
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class StarG:
     """The (*,G) entry (RFC 7761 4.1.2)."""
 
@@ -158,7 +157,7 @@ class StarG:
         return self.tree.group
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define
 class Group:
     """All state of one group outside the SSM range, and its RP."""
 

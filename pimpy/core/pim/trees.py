@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from pimpy.core.interface import REGISTER_VIF
 from pimpy.core.pim import asserts, data, macros, register, upstream, upstream_rpt
 from pimpy.core.pim.tib import SG, Group, SGRpt, StarG
 from pimpy.wire.family import Address
+from pimpy.wire.record import frozen
 from pimpy.wire.value import Value
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
     return sg
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Asker(Value):
     """For whom an entry is to be made: how a refusal is counted."""
 

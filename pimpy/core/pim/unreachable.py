@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.engine.events import RegisterUnreachable
 from pimpy.core.engine.timers import Timer
 from pimpy.wire import pim as wire
 from pimpy.wire.family import Address, format_address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.pim.instance import Pim
@@ -25,7 +24,7 @@ _REGISTER = b"\x21"
 """Version 2 and type 1, a Register's first byte (RFC 7761 4.9)."""
 
 
-@define(eq=False, repr=False)
+@define
 class Hold:
     """Registers to `rp` wait."""
 
@@ -35,7 +34,7 @@ class Hold:
     """`host` or `protocol`: what ICMP says cannot be reached."""
     timer: Timer = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.timer = Timer(self.pim.heap, self, _try_again)
 
 

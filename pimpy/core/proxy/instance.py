@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.config.proxies import Proxy, ProxyInterface
 from pimpy.core.gmp.host import NOTHING, Reception
 from pimpy.core.proxy.filters import ALL, NONE, of_group, permits
 from pimpy.core.proxy.merge import Merge, reception
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.proxy.ports import Port
 
 
-@define(eq=False, repr=False)
+@define
 class Instance:
     """A proxy with those of its interfaces that are there."""
 

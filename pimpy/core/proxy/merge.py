@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
-
 from pimpy.core.gmp.host import NOTHING, Reception
 from pimpy.core.gmp.membership import EXCLUDE, GroupRecord
 from pimpy.wire.family import Address
+from pimpy.wire.record import define, field
 
 LONGEST = 4096
 """Sources of a merged list; a longer INCLUDE list becomes EXCLUDE of nothing, which brings all of them."""

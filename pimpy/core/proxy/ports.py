@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 from pimpy.core.gmp.host import Host
 from pimpy.core.gmp.interface import Membership
 from pimpy.core.interface import Interface
 from pimpy.wire.family import Address
 from pimpy.wire.membership import Record
+from pimpy.wire.record import define, field
 
 if TYPE_CHECKING:
     from pimpy.core.proxy.instance import Instance
 
 
-@define(eq=False, repr=False)
+@define
 class Speaker(Host):
     """The host side, which puts the records of one batch of events into as few reports as the MTU allows."""
 
@@ -33,7 +32,7 @@ class Speaker(Host):
             super().report(records)
 
 
-@define(eq=False, repr=False)
+@define
 class Port:
     """An interface that takes part, by what it is to the proxies: upstream, downstream, or both."""
 

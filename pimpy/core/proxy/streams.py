@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from attrs import define
-
 from pimpy.core.engine.effects import ReadCounters
 from pimpy.core.engine.timers import Timer
 from pimpy.core.forwarding import PROXY
 from pimpy.wire.family import Address
+from pimpy.wire.record import define
 
 if TYPE_CHECKING:
     from pimpy.core.proxy.instance import Instance
@@ -23,7 +22,7 @@ IDLE = 60.0
 """Seconds of silence, at least, after which an entry goes."""
 
 
-@define(eq=False, repr=False)
+@define
 class Stream:
     """A stream that has an entry, wanted or not: who wants it may change while it flows."""
 
