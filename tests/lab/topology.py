@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import cleaning
+from .namespace import inside, read_sysctl, write_sysctls
 from .routing import shortest_paths
 from .shell import LabError, Process, run, wait_until
 
@@ -181,11 +182,10 @@ class Node:
         self.set_sysctls({key.replace("__", "/"): value for key, value in values.items()})
 
     def set_sysctls(self, values: dict[str, int]) -> None:
-        lines = [f"[ ! -e {key} ] || echo {value} > {key}" for key, value in values.items()]
-        self.run("sh", "-ec", "cd /proc/sys/net\n" + "\n".join(lines))
+        inside(self.namespace, lambda: write_sysctls(values))
 
     def read_sysctl(self, key: str) -> str:
-        return self.run("cat", f"/proc/sys/net/{key}").strip()
+        return inside(self.namespace, lambda: read_sysctl(key))
 
     def route(self, family: int, prefix: str, via: Port, metric: int | None = None) -> None:
         """Lays or moves a route: `via` is the next hop's port."""
