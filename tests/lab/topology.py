@@ -168,6 +168,10 @@ class Node:
         """Starts a program here, to be ended with the lab at the latest."""
         return self.lab.start_process(f"{self.name}.{name}", self.inside(argv), self.folder / f"{name}.log", pipe)
 
+    def start_tool(self, name: str, tool: str) -> Process:
+        """Starts a script of tools/ here, in the same way; its input and output are pipes."""
+        return self.lab.start_tool(f"{self.name}.{name}", tool, self.namespace, self.folder / f"{name}.log")
+
     def ip(self, *words: str, check: bool = True) -> str:
         """The command ip, for this node: node.ip("route", "replace", ...)."""
         return run(["ip", "-n", self.namespace, *words], check=check)
@@ -278,6 +282,13 @@ class Lab:
 
     def start_process(self, name: str, argv: Sequence[str], log: Path, pipe: bool = False) -> Process:
         process = Process(name, argv, log, pipe=pipe, outlive=self.keep)
+        self._processes.append(process)
+        return process
+
+    def start_tool(self, name: str, tool: str, namespace: str, log: Path) -> Process:
+        from .starting import ToolProcess
+
+        process = ToolProcess(name, tool, namespace, log, outlive=self.keep)
         self._processes.append(process)
         return process
 
