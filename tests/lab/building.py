@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .namespace import end_offload, inside, write_sysctls
 from .shell import run
 from .topology import FORWARDING, SYSCTLS
 
 if TYPE_CHECKING:
     from .topology import Lab, Link, Node, Port
+
+SILENCE = {f"ipv6/conf/{name}/disable_ipv6": 1 for name in ("all", "default", "lo")}
+"""For a bridge: it says nothing of itself."""
 
 
 def build(lab: Lab) -> None:
@@ -17,13 +21,12 @@ def build(lab: Lab) -> None:
     bridges = [link.namespace for link in lab.links if link.namespace]
     names = [node.namespace for node in lab.nodes] + bridges
     _batch([], [f"netns add {name}" for name in names])
-    for node in lab.nodes:
+    for node in lab.nodes:  # before it has links, which take some of this over when they are made
         node.set_sysctls(SYSCTLS | (FORWARDING if node.forwards else {}))
+    _batch([], [_pair(link) for link in lab.links if not link.lan])
     for link in lab.links:
         if link.lan:
             _make_lan(link)
-        else:
-            _make_pair(link)
     paths = lab.shortest_paths()
     for node in lab.nodes:
         _address(node, paths[node])
@@ -37,15 +40,14 @@ def _half(port: Port) -> str:
     return f"name {port.name} address {port.mac} netns {port.node.namespace}"
 
 
-def _make_pair(link: Link) -> None:
+def _pair(link: Link) -> str:
     a, b = link.ports.values()
-    _batch([], [f"link add {_half(a)} type veth peer {_half(b)}"])
+    return f"link add {_half(a)} type veth peer {_half(b)}"
 
 
 def _make_lan(link: Link) -> None:
     namespace = str(link.namespace)
-    silence = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 > $f; done"
-    run(["ip", "netns", "exec", namespace, "sh", "-c", silence])
+    inside(namespace, lambda: write_sysctls(SILENCE))
     _batch(
         ["-n", namespace],
         ["link add name br0 up type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
@@ -62,6 +64,7 @@ def _make_lan(link: Link) -> None:
 
 def _address(node: Node, paths: dict[Link, Port]) -> None:
     """Addresses first, then routes, which need them."""
+    inside(node.namespace, lambda: end_offload(node.ports))
     lines = ["link set dev lo up"]
     for port in node.ports.values():
         lines.append(f"link set dev {port.name} up")
@@ -69,9 +72,6 @@ def _address(node: Node, paths: dict[Link, Port]) -> None:
         lines += [f"address add {address}/64 dev {port.name} nodad" for address in (port.ipv6, port.link_local)]
     lines += _routes("add", node, paths)
     _batch(["-n", node.namespace], lines)
-    offload = "; ".join(f"ethtool -K {port.name} tx off" for port in node.ports.values())
-    if offload:
-        node.run("sh", "-c", f"({offload}) >/dev/null 2>&1 || :")
 
 
 def _routes(verb: str, node: Node, paths: dict[Link, Port]) -> list[str]:

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .namespace import processes_in
 from .paths import STATE
-from .shell import run
 
 KEPT = "kept"
 PREFIX = "pimpy-"
@@ -67,7 +67,7 @@ def _namespaces(token: str) -> list[str]:
 def _kill_inside(namespaces: list[str]) -> None:
     """Kills what still runs in these namespaces, until nothing does."""
     for _ in range(50):
-        pids = [int(pid) for name in namespaces for pid in run(["ip", "netns", "pids", name], check=False).split()]
+        pids = processes_in(namespaces)
         if not pids:
             return
         for pid in pids:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -45,6 +45,20 @@ def wait_until(
         pause = min(pause * 1.3, 0.1)
 
 
+class Child(Protocol):
+    """What `Process` needs of subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[str] | None: ...
+    @property
+    def stdout(self) -> IO[str] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+
+
 class Process:
     """A program in the background whose output goes to a file. It dies with this process, whatever happens to it."""
 
@@ -54,7 +68,7 @@ class Process:
         self.log = log
         self._log_file: IO[bytes] = log.open("ab")
         guard = [] if outlive else ["setpriv", "--pdeathsig", "KILL"]
-        self._process = subprocess.Popen(
+        self._process: Child = subprocess.Popen(
             [*guard, *argv],
             stdin=subprocess.PIPE if pipe else subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else self._log_file,

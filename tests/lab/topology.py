@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import cleaning
+from .namespace import inside, read_sysctl, write_sysctls
 from .routing import shortest_paths
 from .shell import LabError, Process, run, wait_until
 
@@ -167,6 +168,10 @@ class Node:
         """Starts a program here, to be ended with the lab at the latest."""
         return self.lab.start_process(f"{self.name}.{name}", self.inside(argv), self.folder / f"{name}.log", pipe)
 
+    def start_tool(self, name: str, tool: str) -> Process:
+        """Starts a script of tools/ here, in the same way; its input and output are pipes."""
+        return self.lab.start_tool(f"{self.name}.{name}", tool, self.namespace, self.folder / f"{name}.log")
+
     def ip(self, *words: str, check: bool = True) -> str:
         """The command ip, for this node: node.ip("route", "replace", ...)."""
         return run(["ip", "-n", self.namespace, *words], check=check)
@@ -181,11 +186,10 @@ class Node:
         self.set_sysctls({key.replace("__", "/"): value for key, value in values.items()})
 
     def set_sysctls(self, values: dict[str, int]) -> None:
-        lines = [f"[ ! -e {key} ] || echo {value} > {key}" for key, value in values.items()]
-        self.run("sh", "-ec", "cd /proc/sys/net\n" + "\n".join(lines))
+        inside(self.namespace, lambda: write_sysctls(values))
 
     def read_sysctl(self, key: str) -> str:
-        return self.run("cat", f"/proc/sys/net/{key}").strip()
+        return inside(self.namespace, lambda: read_sysctl(key))
 
     def route(self, family: int, prefix: str, via: Port, metric: int | None = None) -> None:
         """Lays or moves a route: `via` is the next hop's port."""
@@ -278,6 +282,13 @@ class Lab:
 
     def start_process(self, name: str, argv: Sequence[str], log: Path, pipe: bool = False) -> Process:
         process = Process(name, argv, log, pipe=pipe, outlive=self.keep)
+        self._processes.append(process)
+        return process
+
+    def start_tool(self, name: str, tool: str, namespace: str, log: Path) -> Process:
+        from .starting import ToolProcess
+
+        process = ToolProcess(name, tool, namespace, log, outlive=self.keep)
         self._processes.append(process)
         return process
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import select
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from .shell import LabError, Process, wait_until
 from .topology import Node, Port
 
-TOOL = Path(__file__).parent / "tools" / "mcast.py"
 PORT = 5000
 Membership = tuple[str | None, str]
 """(source or None for any, group)."""
@@ -70,11 +67,11 @@ class Sent:
 
 
 class Tool:
-    """The script at work: a line in, a line out."""
+    """A script of tools/ at work: a line in, a line out."""
 
-    def __init__(self, node: Node, name: str, spec: dict[str, Any], script: Path = TOOL) -> None:
+    def __init__(self, node: Node, name: str, spec: dict[str, Any], tool: str = "mcast") -> None:
         number = len(list(node.folder.glob(f"{name}*.log")))
-        self.process: Process = node.start(f"{name}{number}", sys.executable, "-I", "-S", str(script), pipe=True)
+        self.process: Process = node.start_tool(f"{name}{number}", tool)
         self.first = self.ask({**spec, "stays": node.lab.keep})
 
     def ask(self, request: dict[str, Any], timeout: float = 30) -> dict[str, Any]:
@@ -267,4 +264,4 @@ def reports(
         "pause": pause,
         "of_one_group": of_one_group,
     }
-    return float(Tool(port.node, "reports", spec, TOOL.with_name("reports.py")).first["began"])
+    return float(Tool(port.node, "reports", spec, "reports").first["began"])

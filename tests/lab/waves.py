@@ -8,7 +8,7 @@ from itertools import pairwise
 from .capture import Capture
 from .scenes import hellos
 from .topology import Node, Port
-from .traffic import TOOL, Tool, family_of, ssm_group
+from .traffic import Tool, family_of, ssm_group
 
 ADDRESSES = {4: "10.77.0.2", 6: "fe80::77:1"}
 """The first host's; each further one has the next."""
@@ -40,7 +40,7 @@ class Hosts:
             "each": each,
             "within": within,
         }
-        self._tool = Tool(port.node, "wave", spec, TOOL.with_name("wave.py"))
+        self._tool = Tool(port.node, "wave", spec, "wave")
 
     def answer(self) -> Answered:
         """Wait for the next General Query and answer it; the first time it is news, from then on a refresh."""
