@@ -20,6 +20,7 @@ from pimpy.daemon import logs
 from pimpy.daemon.driver import Driver
 from pimpy.daemon.keeping import Given, Keeping
 from pimpy.daemon.monitor import Monitor
+from pimpy.daemon.reading import Reading
 from pimpy.kernel.adapter import Adapter
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.sockets import EXIT_FAILED, Memberships, kept_sockets, place
@@ -46,6 +47,11 @@ class Served:
     """Of a further table: the interfaces that the kernel leads there."""
     heard: Callable[[Sequence[Event]], None] | None = None
     """Told of what was read, once it is handled."""
+    reading: Reading = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        adapter, driver = self.adapter, self.driver
+        self.reading = Reading(adapter.datagrams(), adapter.receive, lambda: driver.portion, self._feed, driver.now)
 
     @property
     def router(self) -> Router:
@@ -63,15 +69,22 @@ class Served:
             took = (time.monotonic() - began) * 1000
             text = "%s: %d entries of an earlier worker taken over in %.0f ms"
             log.info(text, self.family.name, self.router.health.adopted, took, extra={"reason": "taken_over"})
-        loop = asyncio.get_running_loop()
-        for fd in self.adapter.filenos():
-            loop.add_reader(fd, self._readable, fd)
+        self.reading.start()
+        for fd in self._notices():
+            asyncio.get_running_loop().add_reader(fd, self._noticed, fd)
 
-    def _readable(self, fd: int) -> None:
+    def _notices(self) -> list[int]:
+        """The descriptors that tell of this host: what they say is never left to wait."""
+        return [fd for fd in self.adapter.filenos() if fd not in self.reading.datagrams]
+
+    def _noticed(self, fd: int) -> None:
         if events := self.adapter.receive(fd, self.driver.portion):
-            self.driver.feed(events)
-            if self.heard is not None:
-                self.heard(events)
+            self._feed(events)
+
+    def _feed(self, events: Sequence[Event]) -> None:
+        self.driver.feed(events)
+        if self.heard is not None:
+            self.heard(events)
 
     def look(self) -> None:
         """See how fast streams flow; OSError if the kernel does not tell."""
@@ -79,12 +92,12 @@ class Served:
 
     def stop(self) -> None:
         """Say good-bye, and leave the table as it was."""
-        loop = asyncio.get_running_loop()
         self._record_state()
         self.driver.feed([Shutdown()])
         self.driver.close()
-        for fd in self.adapter.filenos():
-            loop.remove_reader(fd)
+        self.reading.stop()
+        for fd in self._notices():
+            asyncio.get_running_loop().remove_reader(fd)
         self._record_state()
         self.adapter.close()
 

@@ -6,6 +6,7 @@ The adapter decides nothing: it batches effects, and says who sent what by which
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import socket
@@ -189,6 +190,7 @@ class Adapter:
         self._dropped = {"truncated": 0, "malformed": 0}
         self._sockets = sockets
         self._netlink = netlink
+        self._raw = socket(fileno=os.dup(sockets.raw))
         self._errors = errors
         self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
@@ -207,7 +209,11 @@ class Adapter:
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
         errors = () if self._errors is None else (self._errors.fileno(),)
-        return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos(), *errors)
+        return (*self.datagrams(), self._watch.fileno(), *self._netlink.filenos(), *errors)
+
+    def datagrams(self) -> tuple[int, int]:
+        """Those of them that messages and data of the network come by."""
+        return self.registers.fileno(), self._sockets.pim
 
     def begin(self) -> None:
         """The core knows what there is: let what waits come up."""
@@ -314,6 +320,7 @@ class Adapter:
         self._watch.close()
         self._memberships.close()
         self._static_joins.close()
+        self._raw.close()
         if self._errors is not None:
             self._errors.close()
 
@@ -475,7 +482,7 @@ class Adapter:
         for vif, held in self.table.vifs.items():
             if effect.oifs >> vif & 1 and held.ifindex:
                 with suppress(OSError):
-                    send_raw(self._sockets.raw, self.family, held.ifindex, packet)
+                    send_raw(self._raw, self.family, held.ifindex, packet)
 
     def _count(self) -> CountersRead:
         """The kernel's counters, packets of the wrong interface left out, and of the bytes as much in proportion."""

@@ -260,18 +260,14 @@ def _turn_loop_off(raw: socket, family: Family) -> None:
         raw.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0)
 
 
-def send_raw(fd: int, family: Family, ifindex: int, packet: bytes) -> None:
+def send_raw(opened: socket, family: Family, ifindex: int, packet: bytes) -> None:
     """Send a whole IP packet, its header included, out of an interface; OSError if that fails."""
-    borrowed = socket(fileno=os.dup(fd))
-    try:
-        if family.size == 4:
-            told = (IPPROTO_IP, _IP_PKTINFO, struct.pack("=iII", ifindex, 0, 0))
-            borrowed.sendmsg([packet], [told], 0, (inet_ntop(AF_INET, packet[16:20]), 0))
-        else:
-            told = (IPPROTO_IPV6, IPV6_PKTINFO, bytes(16) + struct.pack("=I", ifindex))
-            borrowed.sendmsg([packet], [told], 0, (inet_ntop(AF_INET6, packet[24:40]), 0, 0, 0))
-    finally:
-        borrowed.close()
+    if family.size == 4:
+        told = (IPPROTO_IP, _IP_PKTINFO, struct.pack("=iII", ifindex, 0, 0))
+        opened.sendmsg([packet], [told], 0, (inet_ntop(AF_INET, packet[16:20]), 0))
+    else:
+        told = (IPPROTO_IPV6, IPV6_PKTINFO, bytes(16) + struct.pack("=I", ifindex))
+        opened.sendmsg([packet], [told], 0, (inet_ntop(AF_INET6, packet[24:40]), 0, 0, 0))
 
 
 def icmp6_filter(types: tuple[int, ...]) -> bytes:

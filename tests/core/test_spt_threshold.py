@@ -220,6 +220,17 @@ def test_R12_the_threshold_of_the_rp_is_not_that_of_the_last_hop(family: Family)
     assert len(joined_at(stand)) == 1 and 60 < joined_at(stand)[0] <= 80
 
 
+@pytest.mark.parametrize("elsewhere", ["immediate", "infinity"])
+def test_R12_the_rp_joins_when_its_own_threshold_is_reached_not_with_the_next_register(
+    family: Family, elsewhere: str
+) -> None:
+    stand, source = rp(family, at_rp(config(elsewhere), "packets", 50))
+    stand.say("Join(*,G)", holdtime=0xFFFF)
+    stand.mark()
+    tunnel(stand, source, 6, 10)
+    assert joined_at(stand) == [10.0] and stand.keepalive(source) == pytest.approx(210)
+
+
 def test_R12_the_threshold_of_the_rp_may_change_under_registers(family: Family) -> None:
     stand, source = rp(family, at_rp(config("immediate"), "infinity"))
     stand.say("Join(*,G)", holdtime=0xFFFF)

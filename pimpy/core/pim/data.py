@@ -138,7 +138,8 @@ def counted(sg: SG, packets: int, octets: int) -> None:
     restart_keepalive(sg, flow.vif)
     if macros.on_shared_tree(sg):
         check_switch_to_spt(sg)
-        if sg.pim.spt_threshold.measured and sg.tree is not None and sg.tree.i_am_rp and switch_to_spt_desired(sg):
+        at_rp = sg.tree is not None and sg.tree.i_am_rp
+        if at_rp and spt_threshold.threshold_of(sg).measured and switch_to_spt_desired(sg):
             set_keepalive(sg, sg.pim.settings.keepalive_period)  # what was counted came in Registers (4.4.2)
 
 
