@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from attrs import define, field
-
 from pimpy.core.engine.events import Event, RegistersRepeated
+from pimpy.wire.record import define, field
 
 GATHER = 0.01
 """Seconds that datagrams are left to gather at most: much less than any timer of the protocols."""
@@ -20,7 +19,7 @@ REST = 3
 """They gather for so many times as long as it took to deal with those before them."""
 
 
-@define(eq=False, repr=False)
+@define
 class Reading:
     """The descriptors `datagrams` of a table read, from `start` to `stop`."""
 
