@@ -19,20 +19,14 @@ from pimpy.core.engine.effects import (
     DelRegister,
     DelVif,
     Effect,
-    ForgetRpf,
     ForwardPacket,
-    HearRegister,
     JoinGroup,
     JoinSource,
     LeaveGroup,
-    LeaveSource,
     QuietRegister,
-    ReadCounters,
-    ReadTable,
     ResolveRpf,
     SendPacket,
     SetMfc,
-    SetRegister,
 )
 from pimpy.core.engine.events import (
     CountersRead,
@@ -54,13 +48,13 @@ from pimpy.kernel.icmp import read_errors
 from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.plan import Plan
 from pimpy.kernel.quiet import Message as _Message
 from pimpy.kernel.quiet import QuietRegisters
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
 from pimpy.wire.ip import decrement_ttl
-from pimpy.wire.record import define, field
 
 BATCH = 256
 """Messages of one socket that one call of `receive` takes."""
@@ -85,51 +79,6 @@ _EVENTS: dict[int, Callable[[_Message], Event]] = {
     _mroute.WHOLEPKT: lambda message: WholePacket(message[1], message[2], message[3], False, message[6]),
     _mroute.WRVIFWHOLE: lambda message: WholePacket(message[1], message[2], message[3], True, message[6]),
 }
-
-
-@define
-class _Plan:
-    """Effects sorted into batches; of several for the same thing the last one counts."""
-
-    joins: dict[tuple[int, Address], JoinGroup | LeaveGroup] = field(factory=dict)
-    members: dict[tuple[int, Address, Address], JoinSource | LeaveSource] = field(factory=dict)
-    vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
-    mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
-    registers: dict[tuple[Address, Address], SetRegister | DelRegister] = field(factory=dict)
-    quiet: dict[tuple[Address, Address], QuietRegister | HearRegister] = field(factory=dict)
-    packets: dict[str, list[SendPacket]] = field(factory=dict)
-    forwards: list[ForwardPacket] = field(factory=list)
-    counters: bool = False
-    table: bool = False
-    routes: dict[Address, ResolveRpf | ForgetRpf] = field(factory=dict)
-
-    def sort(self, effects: Sequence[Effect]) -> None:
-        """Take effects in; a Notice is not for the kernel."""
-        mfc = self.mfc
-        for effect in effects:
-            kind = type(effect)
-            if kind is SetMfc or kind is DelMfc:
-                mfc[effect.source, effect.group] = effect  # type: ignore[union-attr,assignment]
-            elif isinstance(effect, SendPacket):
-                self.packets.setdefault(effect.protocol, []).append(effect)
-            elif isinstance(effect, (ResolveRpf, ForgetRpf)):
-                self.routes[effect.address] = effect
-            elif isinstance(effect, (SetRegister, DelRegister)):
-                self.registers[effect.source, effect.group] = effect
-            elif isinstance(effect, (QuietRegister, HearRegister)):
-                self.quiet[effect.source, effect.group] = effect
-            elif isinstance(effect, ForwardPacket):
-                self.forwards.append(effect)
-            elif isinstance(effect, ReadCounters):
-                self.counters = True
-            elif isinstance(effect, ReadTable):
-                self.table = True
-            elif isinstance(effect, (AddVif, AddRegisterVif, DelVif)):
-                self.vifs[effect.vif] = effect
-            elif isinstance(effect, (JoinGroup, LeaveGroup)):
-                self.joins[effect.ifindex, effect.group] = effect
-            elif isinstance(effect, (JoinSource, LeaveSource)):
-                self.members[effect.ifindex, effect.group, effect.source] = effect
 
 
 def _changes(effects: Sequence[SetMfc | DelMfc]) -> tuple[list[SetMfc | DelMfc], list[Change]]:
@@ -259,7 +208,7 @@ class Adapter:
         """
         if len(effects) == 1 and type(effects[0]) in (SetMfc, DelMfc):
             return self._write(effects)  # type: ignore[arg-type]  # a stream that came by itself needs no plan
-        plan = _Plan()
+        plan = Plan()
         plan.sort(effects)
         events = self._join(plan, JoinGroup) if plan.joins else []
         if plan.registers:
@@ -342,7 +291,7 @@ class Adapter:
                 self._tell_vifs()
         return events
 
-    def _join(self, plan: _Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
+    def _join(self, plan: Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
         failed: list[Event] = []
         act = self._memberships.join if kind is JoinGroup else self._memberships.leave
         for effect in plan.joins.values():
@@ -356,7 +305,7 @@ class Adapter:
                         )
         return failed
 
-    def _be_members(self, plan: _Plan) -> list[Event]:
+    def _be_members(self, plan: Plan) -> list[Event]:
         failed: list[Event] = []
         for effect in plan.members.values():
             try:
@@ -370,7 +319,7 @@ class Adapter:
                     failed.append(EffectFailed("JoinSource", name, None, effect.ifindex, effect.source, effect.group))
         return failed
 
-    def _change_registers(self, plan: _Plan) -> list[Event]:
+    def _change_registers(self, plan: Plan) -> list[Event]:
         failed: list[Event] = []
         for effect in plan.registers.values():
             if isinstance(effect, DelRegister):
@@ -383,7 +332,7 @@ class Adapter:
                 failed.append(EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group))
         return failed
 
-    def _change_table(self, plan: _Plan) -> list[Event]:
+    def _change_table(self, plan: Plan) -> list[Event]:
         """Old entries go, virtual interfaces come, entries are set, virtual interfaces go."""
         adds = [effect for effect in plan.vifs.values() if isinstance(effect, (AddVif, AddRegisterVif))]
         failed: list[Event] = []
@@ -493,7 +442,7 @@ class Adapter:
             )
         )
 
-    def _route(self, plan: _Plan) -> list[Event]:
+    def _route(self, plan: Plan) -> list[Event]:
         wanted = []
         for address, effect in plan.routes.items():
             if type(effect) is ResolveRpf:
