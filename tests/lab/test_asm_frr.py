@@ -17,43 +17,61 @@ from .helpers import eventually
 from .pimpyd import QUICK, Pimpyd
 from .topology import Lab
 
-FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+FAMILIES = (4, 6)
 pytestmark = pytest.mark.usefixtures("frr", "pimpyd", "captures")
 
 
-def frr_of(row: Row, family: int) -> Frr:
+def frr_of(row: Row) -> Frr:
     """FRR with short intervals, knowing the RP; it repeats Joins each 5 s, for it sends some no sooner (#22776)."""
-    ip, gmp, router = ("ip", "ip igmp", "pim") if family == 4 else ("ipv6", "ipv6 mld", "pim6")
-    ranges = {4: "224.0.0.0/4", 6: "ff00::/8"}
-    lines = [f"{ip} pim hello 1 4", f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp]
-    settings = [f"router {router}", f" rp {row.rp.address(family)} {ranges[family]}", " join-prune-interval 5", "exit"]
-    return Frr(row.foreign, [], [family], {family: lines}, {family: settings})
+    lines, settings = {}, {}
+    for family in FAMILIES:
+        ip, gmp, router = ("ip", "ip igmp", "pim") if family == 4 else ("ipv6", "ipv6 mld", "pim6")
+        rp = f" rp {row.rp.address(family)} {'224.0.0.0/4' if family == 4 else 'ff00::/8'}"
+        lines[family] = [f"{ip} pim hello 1 4", f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp]
+        settings[family] = [f"router {router}", rp, " join-prune-interval 5", "exit"]
+    return Frr(row.foreign, lines=lines, settings=settings)
 
 
-def start(row: Row, family: int) -> tuple[Frr, list[Pimpyd]]:
+def start(row: Row) -> tuple[Frr, list[Pimpyd]]:
     """All of them; neighbours know each other."""
     text = f"{QUICK}join-prune-interval 5\n{row.rp_lines()}"
     daemons = [Pimpyd(node, text).launch() for node in row.ours]
-    frr = frr_of(row, family).start()
+    frr = frr_of(row).start()
     for daemon in daemons:
         daemon.wait_ready()
-    by_node = {daemon.node: daemon for daemon in daemons}
-    for port in frr.node.ports.values():
-        for node, other in port.link.ports.items():
-            if (one := by_node.get(node)) is not None:
-                theirs, ours = port.pim_address(family), other.pim_address(family)
-                eventually(one, lambda d=one, a=theirs: a in d.neighbors(family), "FRR is a neighbour")  # type: ignore[misc]
-                eventually(one, lambda a=ours: a in frr.neighbors(family), "we are FRR's")  # type: ignore[misc]
+    for daemon in daemons:
+        for family in FAMILIES:
+            wait_adjacent(daemon, frr, family)
     return frr, daemons
 
 
-@FAMILIES
+def wait_adjacent(daemon: Pimpyd, frr: Frr, family: int) -> None:
+    """Until they know each other, if they have a link."""
+    for port in frr.node.ports.values():
+        if (other := port.link.ports.get(daemon.node)) is not None:
+            theirs, ours = port.pim_address(family), other.pim_address(family)
+            eventually(daemon, lambda a=theirs: a in daemon.neighbors(family), f"{theirs} is a neighbour")  # type: ignore[misc]
+            eventually(daemon, lambda a=ours: a in frr.neighbors(family), f"{ours} is FRR's")  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("role", list(ROLES))
-def test_frr_in_each_place(lab: Lab, family: int, role: str) -> None:
+def test_frr_in_each_place(lab: Lab, role: str) -> None:
     row = make_row(lab, role)
     lab.start()
     lab.capture_all()
-    frr, daemons = start(row, family)
+    frr, daemons = start(row)
+    played = [play_beside(row, family, frr, daemons, role) for family in FAMILIES]
+    for streams in played:
+        if role in ("last_hop", "middle"):
+            what = "who registers and who takes it out are ours: the first packet arrives"
+            assert streams[0].began.first_seq == 0, (streams[0].key, what)
+        if role == "rp":
+            assert_registered(row, streams[0])
+    assert_clean(lab, *row.ours)
+
+
+def play_beside(row: Row, family: int, frr: Frr, daemons: list[Pimpyd], role: str) -> list[Stream]:
+    """The streams of one family, to their end."""
 
     def agrees(stream: Stream) -> bool:
         found = frr.show(family, "mroute").get(stream.group, {}).get(stream.source, {})
@@ -67,20 +85,17 @@ def test_frr_in_each_place(lab: Lab, family: int, role: str) -> None:
     streams = play(row, family, daemons, Foreign(agrees, has_tree))
     for stream in streams:
         stream.end()
-    if role in ("last_hop", "middle"):
-        assert streams[0].began.first_seq == 0, "who registers and who takes it out are ours: the first packet arrives"
-    if role == "rp":
-        assert_registered(row, streams[0])
-    assert_clean(lab, *row.ours)
+    return streams
 
 
 def assert_registered(row: Row, stream: Stream) -> None:
     """That our first hop put the first packets into Registers, and stopped when it was told to."""
     link = row.routers[0].port("b").link
     capture = next(one for one in row.lab.captures if one.link is link)
-    data = capture.fields("pim.type == 1 and pim.register_flag.null_register == 0", "frame.time_epoch")
-    stops = capture.fields("pim.type == 2", "frame.time_epoch")
-    assert data and stops, "Registers and a Register-Stop"
+    name = "ip" if stream.family == 4 else "ipv6"
+    data = capture.fields(f"{name} and pim.type == 1 and pim.register_flag.null_register == 0", "frame.time_epoch")
+    stops = capture.fields(f"{name} and pim.type == 2", "frame.time_epoch")
+    assert data and stops, f"Registers and a Register-Stop for {stream.key}"
     assert float(data[0][0]) < float(stops[0][0]) < stream.began.last_time
     assert float(data[0][0]) < stream.began.first_time, "before anything arrived"
     assert len(data) < RATE, "no more than passed until the stop"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .capture import assert_clean
-from .frr import Frr
+from .frr import DAEMONS, Frr
 from .helpers import (
     Flow,
     Route,
@@ -16,6 +16,7 @@ from .helpers import (
     kernel_forwards,
     our_route,
     querier,
+    reconfigure,
     start_flow,
     wait_gone,
 )
@@ -23,13 +24,13 @@ from .pimpyd import QUICK, Pimpyd
 from .topology import Lab, Node, Port
 from .traffic import Watcher
 
-FAMILIES = pytest.mark.parametrize("family", [4, 6])
 pytestmark = pytest.mark.usefixtures("frr", "pimpyd", "captures")
+FAMILIES = (4, 6)
 IP = {4: "ip", 6: "ipv6"}
 GMP = {4: "ip igmp", 6: "ipv6 mld"}
 
 
-def hasty_frr(node: Node, family: int, members: bool = False) -> Frr:
+def hasty_frr(node: Node, members: bool = False) -> Frr:
     """FRR with a Hello each second: its first one comes too early for its own socket and is lost.
 
     It repeats Joins every 5 s, because after a neighbour's restart it sends none before its time. With `members` it
@@ -37,19 +38,22 @@ def hasty_frr(node: Node, family: int, members: bool = False) -> Frr:
     time for a last listener. The order of lines matters: an interval below the response time is refused, and MLD takes
     both over when it begins.
     """
-    gmp = GMP[family]
-    asking = [f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp] if members else []
-    lines = {family: [f"{IP[family]} pim hello 1 4", *asking]}
-    settings = {family: [f"router pim{'' if family == 4 else '6'}", " join-prune-interval 5", "exit"]}
-    return Frr(node, [], [family], lines, settings)
+    lines, settings = {}, {}
+    for family, gmp in GMP.items():
+        asking = [f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp] if members else []
+        lines[family] = [f"{IP[family]} pim hello 1 4", *asking]
+        settings[family] = [f"router pim{'' if family == 4 else '6'}", " join-prune-interval 5", "exit"]
+    return Frr(node, lines=lines, settings=settings)
 
 
-def wait_adjacent(daemon: Pimpyd, frr: Frr, family: int) -> None:
+def wait_adjacent(daemon: Pimpyd, frr: Frr) -> None:
     """Until both know each other, and tell the same of each other."""
-    ours, theirs = daemon.node.port(frr.node), frr.node.port(daemon.node)
-    eventually(daemon, lambda: theirs.pim_address(family) in daemon.neighbors(family), "FRR is a neighbour")
-    eventually(daemon, lambda: ours.pim_address(family) in frr.neighbors(family), "FRR has a neighbour")
-    assert_same_neighbors(daemon, frr, family, ours, theirs)
+    for family in FAMILIES:
+        ours, theirs = daemon.node.port(frr.node), frr.node.port(daemon.node)
+        us, them = ours.pim_address(family), theirs.pim_address(family)
+        eventually(daemon, lambda f=family, a=them: a in daemon.neighbors(f), f"{them} is a neighbour")  # type: ignore[misc]
+        eventually(daemon, lambda f=family, a=us: a in frr.neighbors(f), f"{us} is FRR's neighbour")  # type: ignore[misc]
+        assert_same_neighbors(daemon, frr, family, ours, theirs)
 
 
 def assert_same_neighbors(daemon: Pimpyd, frr: Frr, family: int, ours: Port, theirs: Port) -> None:
@@ -70,79 +74,91 @@ def assert_same_neighbors(daemon: Pimpyd, frr: Frr, family: int, ours: Port, the
     assert neighbor["secondary_addresses"].split() == frr_interface["secondaryAddressList"]
 
 
-@FAMILIES
-def test_frr_above_ours(lab: Lab, family: int) -> None:
+def start_flows(sending: Port, receiving: Port, number: int = 1) -> list[Flow]:
+    """A stream of each family."""
+    return [start_flow(sending, receiving, family, number=number) for family in FAMILIES]
+
+
+def assert_end_with_the_receivers(flows: list[Flow], watched: Port, *routers: Pimpyd | Frr) -> None:
+    """That nobody forwards the streams any more once their receivers have left, and nothing passes at a port."""
+    watchers = [Watcher(watched, family) for family in FAMILIES]
+    for flow in flows:
+        flow.receiver.leave()
+    for flow in flows:
+        wait_gone(flow, *routers)
+    for watcher in watchers:
+        watcher.wait_silent(0.5)
+    for flow in flows:
+        flow.sender.stop()
+
+
+def test_frr_above_ours(lab: Lab) -> None:
     """src - f - r - h: FRR is the first hop and takes our Join and our Prune."""
     src, f, r, h = in_a_row(lab, "src", "f", "r", "h")
     lab.capture_all()
-    frr, daemon = hasty_frr(f, family).start(), Pimpyd(r).start()
-    wait_adjacent(daemon, frr, family)
-    flow = start_flow(src.port(f), h.port(r), family)
-    assert our_route(daemon, *flow.key) == Route("f", f.port(r).pim_address(family), frozenset({"h"}))
-    assert frr_route(frr, *flow.key) == Route("src", None, frozenset({"r"}))
-    assert frr.show(family, "pim join")["r"][flow.group][flow.source]["channelJoinName"] == "JOIN"
-    assert kernel_forwards(r, *flow.key) == ("f", {"h"})
-    assert kernel_forwards(f, *flow.key) == ("src", {"r"})
-    flow.assert_arrived(hops=2)
-    watcher = Watcher(r.port(f), family)
-    flow.receiver.leave()
-    wait_gone(flow, daemon, frr)
-    watcher.wait_silent(0.5)
+    frr, daemon = hasty_frr(f).start(), Pimpyd(r).start()
+    wait_adjacent(daemon, frr)
+    flows = start_flows(src.port(f), h.port(r))
+    for family, flow in zip(FAMILIES, flows, strict=True):
+        assert our_route(daemon, *flow.key) == Route("f", f.port(r).pim_address(family), frozenset({"h"}))
+        assert frr_route(frr, *flow.key) == Route("src", None, frozenset({"r"}))
+        assert kernel_forwards(f, *flow.key) == ("src", {"r"})
+        flow.assert_arrived(hops=2)
+    assert_end_with_the_receivers(flows, r.port(f), daemon, frr)
     assert_clean(lab, r)
 
 
-@FAMILIES
-def test_frr_below_ours(lab: Lab, family: int) -> None:
+def test_frr_below_ours(lab: Lab) -> None:
     """src - r - f - h: FRR is the last hop; we take its Join and its Prune, and after a crash its Joins again."""
     src, r, f, h = in_a_row(lab, "src", "r", "f", "h")
     lab.capture_all()
-    frr, daemon = hasty_frr(f, family, members=True).start(), Pimpyd(r).start()
-    wait_adjacent(daemon, frr, family)
-    flow = start_flow(src.port(r), h.port(f), family)
-    assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"f"}))
-    assert frr_route(frr, *flow.key) == Route("r", r.port(f).pim_address(family), frozenset({"h"}))
-    assert ("h", flow.group) in frr.members_of(family)
-    (outgoing,) = (row for row in daemon.show("mroute", family) if row["row"] == "outgoing")
-    assert (outgoing["jp_state"], outgoing["member"]) == ("join", False)
-    assert kernel_forwards(r, *flow.key) == ("src", {"f"})
-    flow.assert_arrived(hops=2)
+    frr, daemon = hasty_frr(f, members=True).start(), Pimpyd(r).start()
+    wait_adjacent(daemon, frr)
+    flows = start_flows(src.port(r), h.port(f))
+    for family, flow in zip(FAMILIES, flows, strict=True):
+        assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"f"}))
+        assert frr_route(frr, *flow.key) == Route("r", r.port(f).pim_address(family), frozenset({"h"}))
+        assert ("h", flow.group) in frr.members_of(family)
+        (outgoing,) = (row for row in daemon.show("mroute", family) if row["row"] == "outgoing")
+        assert (outgoing["jp_state"], outgoing["member"]) == ("join", False)
+        assert kernel_forwards(r, *flow.key) == ("src", {"f"})
+        flow.assert_arrived(hops=2)
     daemon.kill()
-    flow.receiver.wait_silent(0.2)
+    for flow in flows:
+        flow.receiver.wait_silent(0.2)
     daemon.start()
-    flow.receiver.wait_for(100, 60)
-    assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"f"}))
-    watcher = Watcher(f.port(r), family)
-    flow.receiver.leave()
-    wait_gone(flow, frr, daemon)
-    watcher.wait_silent(0.5)
+    for flow in flows:
+        flow.receiver.wait_for(100, 60)
+        assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"f"}))
+    assert_end_with_the_receivers(flows, f.port(r), frr, daemon)
     assert_clean(lab, r)
 
 
-@FAMILIES
-def test_frr_between_ours(lab: Lab, family: int) -> None:
+def test_frr_between_ours(lab: Lab) -> None:
     """src - r1 - f - r2 - h: FRR passes on what we ask for, and tells us when it restarts."""
     src, r1, f, r2, h = in_a_row(lab, "src", "r1", "f", "r2", "h")
     lab.capture_all()
-    frr, ours = hasty_frr(f, family).start(), [Pimpyd(r1).start(), Pimpyd(r2).start()]
+    frr, ours = hasty_frr(f).start(), [Pimpyd(r1).start(), Pimpyd(r2).start()]
     for daemon in ours:
-        wait_adjacent(daemon, frr, family)
-    flow = start_flow(src.port(r1), h.port(r2), family)
-    assert our_route(ours[0], *flow.key) == Route("src", None, frozenset({"f"}))
-    assert frr_route(frr, *flow.key) == Route("r1", r1.port(f).pim_address(family), frozenset({"r2"}))
-    assert our_route(ours[1], *flow.key) == Route("f", f.port(r2).pim_address(family), frozenset({"h"}))
-    flow.assert_arrived(hops=3)
+        wait_adjacent(daemon, frr)
+    flows = start_flows(src.port(r1), h.port(r2))
+    for family, flow in zip(FAMILIES, flows, strict=True):
+        assert our_route(ours[0], *flow.key) == Route("src", None, frozenset({"f"}))
+        assert frr_route(frr, *flow.key) == Route("r1", r1.port(f).pim_address(family), frozenset({"r2"}))
+        assert our_route(ours[1], *flow.key) == Route("f", f.port(r2).pim_address(family), frozenset({"h"}))
+        flow.assert_arrived(hops=3)
     frr.stop()
-    frr = hasty_frr(f, family).start()
-    flow.receiver.wait_for(100, 60)
-    assert frr_route(frr, *flow.key) == Route("r1", r1.port(f).pim_address(family), frozenset({"r2"}))
+    frr = hasty_frr(f).start()
+    for family, flow in zip(FAMILIES, flows, strict=True):
+        flow.receiver.wait_for(100, 60)
+        assert frr_route(frr, *flow.key) == Route("r1", r1.port(f).pim_address(family), frozenset({"r2"}))
     assert_clean(lab, r1, r2)
 
 
 class SharedLan:
     """Ours and FRR between two LANs. `low` has the lower addresses, so it queries; `high` is the DR by its address."""
 
-    def __init__(self, lab: Lab, family: int, ours_low: bool, text: str = "") -> None:
-        self.family = family
+    def __init__(self, lab: Lab, ours_low: bool) -> None:
         self.src = lab.host("src")
         self.low, self.high = (lab.router(name) for name in ("rf" if ours_low else "fr"))
         self.h = lab.host("h")
@@ -151,37 +167,39 @@ class SharedLan:
         lab.lan("lan", self.low, self.high, self.h)
         lab.start()
         lab.capture_all()
-        self.frr = hasty_frr(self.f, family, members=True)
-        self.daemon = Pimpyd(self.r, f"{QUICK}igmp-query-interval 2\n{text}")
+        self.frr = hasty_frr(self.f, members=True)
+        self.daemon = Pimpyd(self.r, TEXT)
         for one in (self.daemon, self.frr) if self.r is self.high else (self.frr, self.daemon):
             one.start()  # the querier last, so that the other hears its first query
 
     def wait_dr(self, node: Node) -> None:
         """Until both hold `node` for the DR."""
-        address = node.port("lan").pim_address(self.family)
+        for family in FAMILIES:
+            address = node.port("lan").pim_address(family)
+            what = f"both hold {address} for the DR"
+            eventually(self.daemon, lambda f=family, a=address: self.drs(f) == {a}, what)  # type: ignore[misc]
 
-        def look() -> bool:
-            frr = self.frr.show(self.family, "pim interface detail").get("lan", {})
-            ours = interface_row(self.daemon, self.family, "lan")
-            return bool(frr.get("drAddress") == ours.get("dr_address") == address)
-
-        eventually(self.daemon, look, f"both hold {node} for the DR")
+    def drs(self, family: int) -> set[str | None]:
+        """Whom they hold for it."""
+        frr = self.frr.show(family, "pim interface detail").get("lan", {})
+        return {frr.get("drAddress"), interface_row(self.daemon, family, "lan").get("dr_address")}
 
     def wait_querier(self, node: Node) -> None:
         """Until both hold `node` for the querier."""
-        address = node.port("lan").pim_address(self.family)
+        for family in FAMILIES:
+            address = node.port("lan").pim_address(family)
+            what = f"both hold {address} for the querier"
+            eventually(self.daemon, lambda f=family, a=address: self.queriers(f) == {a}, what)  # type: ignore[misc]
 
-        def look() -> bool:
-            four = self.family == 4
-            answer = (
-                self.frr.show(4, "igmp interface") if four else self.frr.show(6, "mld interface").get("default", {})
-            )
-            return bool(answer.get("lan", {}).get("querierIp") == querier(self.daemon, self.family, "lan") == address)
+    def queriers(self, family: int) -> set[str | None]:
+        """Whom they hold for it."""
+        frr = (
+            self.frr.show(4, "igmp interface") if family == 4 else self.frr.show(6, "mld interface").get("default", {})
+        )
+        return {frr.get("lan", {}).get("querierIp"), querier(self.daemon, family, "lan")}
 
-        eventually(self.daemon, look, f"both hold {node} for the querier")
-
-    def flow(self) -> Flow:
-        return start_flow(self.src.port("up"), self.h.port("lan"), self.family)
+    def flows(self, number: int) -> list[Flow]:
+        return start_flows(self.src.port("up"), self.h.port("lan"), number)
 
     def assert_alone(self, node: Node, flow: Flow) -> None:
         """That `node` forwards to the LAN and the other does not, in its own words and in its kernel."""
@@ -189,56 +207,71 @@ class SharedLan:
         routes = {self.r: our_route(self.daemon, *flow.key), self.f: frr_route(self.frr, *flow.key)}
         for one, route in routes.items():
             outgoing = frozenset({"lan"}) if one is node else frozenset()
-            assert (route.outgoing if route is not None else frozenset()) == outgoing, one
-            assert kernel_forwards(one, *flow.key)[1] == outgoing, one
+            assert (route.outgoing if route is not None else frozenset()) == outgoing, (one, flow.key)
+            assert kernel_forwards(one, *flow.key)[1] == outgoing, (one, flow.key)
+
+    def serves(self, flow: Flow) -> bool:
+        """Whether ours forwards the stream to the LAN."""
+        return our_route(self.daemon, *flow.key) == Route("up", None, frozenset({"lan"}))
 
 
-@FAMILIES
-@pytest.mark.parametrize("ours_low", [True, False], ids=["frr-dr", "ours-dr"])
-def test_frr_beside_ours(lab: Lab, family: int, ours_low: bool) -> None:
-    """The highest address is the DR and forwards alone; the lowest is the querier, and asks when a host leaves."""
-    lan = SharedLan(lab, family, ours_low)
-    lan.wait_dr(lan.high)
-    lan.wait_querier(lan.low)
-    assert_same_neighbors(lan.daemon, lan.frr, family, lan.r.port("lan"), lan.f.port("lan"))
-    flow = lan.flow()
-    lan.assert_alone(lan.high, flow)
-    assert ("lan", flow.group) in lan.frr.members_of(family)
-    watcher = Watcher(lan.h.port("lan"), family)
-    flow.receiver.leave()
-    wait_gone(flow, lan.daemon, lan.frr)
-    watcher.wait_silent(0.5)
-    assert_clean(lab, lan.r)
+TEXT = f"{QUICK}igmp-query-interval 2\n"
 
 
-@FAMILIES
-def test_the_dr_by_priority(lab: Lab, family: int) -> None:
-    """Ours has the lower address and the higher priority, so it is the DR; then FRR's is raised."""
-    lan = SharedLan(lab, family, ours_low=True, text="phyint lan dr-priority 10\n")
-    lan.wait_dr(lan.r)
-    flow = lan.flow()
-    lan.assert_alone(lan.r, flow)
-    lan.frr.vtysh(f"configure terminal\ninterface lan\n{IP[family]} pim drpriority 20\nend")
+def test_frr_is_the_dr_until_ours_has_the_higher_priority(lab: Lab) -> None:
+    """The highest address is the DR and forwards alone, by priority the other; the lowest is the querier.
+
+    It asks when a host leaves. Then the priorities are changed: ours is raised by a reload, FRR's after that.
+    """
+    lan = SharedLan(lab, ours_low=True)
     lan.wait_dr(lan.f)
-    eventually(lan.daemon, lambda: not our_route(lan.daemon, *flow.key), "ours does not forward")
-    flow.receiver.wait_for(1)
-    lan.assert_alone(lan.f, flow)
+    lan.wait_querier(lan.r)
+    for family in FAMILIES:
+        assert_same_neighbors(lan.daemon, lan.frr, family, lan.r.port("lan"), lan.f.port("lan"))
+    assert_served_by(lan, lan.f)
+    reconfigure(lan.daemon, f"{TEXT}phyint lan dr-priority 10\n")
+    lan.wait_dr(lan.r)
+    flows = lan.flows(2)
+    for flow in flows:
+        lan.assert_alone(lan.r, flow)
+    for family in FAMILIES:
+        line = f"configure terminal\ninterface lan\n{IP[family]} pim drpriority 20\nend"
+        lan.frr.vtysh(line, DAEMONS[family])
+    lan.wait_dr(lan.f)
+    for flow in flows:
+        eventually(lan.daemon, lambda one=flow: not our_route(lan.daemon, *one.key), f"ours ends {flow.key}")  # type: ignore[misc]
+        flow.receiver.wait_for(1)
+        lan.assert_alone(lan.f, flow)
     assert_clean(lab, lan.r)
 
 
-@FAMILIES
-def test_one_takes_over_from_the_other(lab: Lab, family: int) -> None:
+def assert_served_by(lan: SharedLan, node: Node) -> None:
+    """That it forwards streams alone, and that they end when the hosts leave."""
+    flows = lan.flows(1)
+    for family, flow in zip(FAMILIES, flows, strict=True):
+        lan.assert_alone(node, flow)
+        assert ("lan", flow.group) in lan.frr.members_of(family)
+    assert_end_with_the_receivers(flows, lan.h.port("lan"), lan.daemon, lan.frr)
+
+
+def test_ours_is_the_dr_and_one_takes_over_from_the_other(lab: Lab) -> None:
     """Ours, the DR, takes leave and FRR takes over; ours comes back, FRR ends, and ours takes over."""
-    lan = SharedLan(lab, family, ours_low=False)
+    lan = SharedLan(lab, ours_low=False)
     lan.wait_dr(lan.r)
-    flow = lan.flow()
+    lan.wait_querier(lan.f)
+    for family in FAMILIES:
+        assert_same_neighbors(lan.daemon, lan.frr, family, lan.r.port("lan"), lan.f.port("lan"))
+    assert_served_by(lan, lan.r)
+    flows = lan.flows(2)
     assert lan.daemon.stop() == 0
-    flow.receiver.wait_for(200, 60)
-    assert frr_route(lan.frr, *flow.key) == Route("up", None, frozenset({"lan"}))
+    for flow in flows:
+        flow.receiver.wait_for(200, 60)
+        assert frr_route(lan.frr, *flow.key) == Route("up", None, frozenset({"lan"}))
     lan.daemon.start()
     lan.wait_dr(lan.r)
     lan.frr.stop()
-    eventually(lan.daemon, lambda: our_route(lan.daemon, *flow.key) == Route("up", None, frozenset({"lan"})), "ours")
-    flow.receiver.wait_for(1, 60)
-    flow.assert_arrived(hops=1)
+    for flow in flows:
+        eventually(lan.daemon, lambda one=flow: lan.serves(one), f"ours serves {flow.key}")  # type: ignore[misc]
+        flow.receiver.wait_for(1, 60)
+        flow.assert_arrived(hops=1)
     assert_clean(lab, lan.r)

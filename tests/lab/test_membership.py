@@ -20,7 +20,6 @@ from .shell import wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Watcher
 
-FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 QUERIES = "igmp-query-interval 4\n"
 """So that members are asked again and again while a test looks."""
 RATE = 200
@@ -30,19 +29,14 @@ TEN_TIMES = 30.0
 
 
 class Edge:
-    """The lab, the daemon, and the two sources."""
+    """The lab and its daemon, with the two sources of a family."""
 
-    def __init__(self, lab: Lab, family: int, text: str = QUERIES) -> None:
-        self.family = family
-        self.one, self.two, self.r = lab.host("one"), lab.host("two"), lab.router("r")
-        self.hosts = [lab.host(name) for name in ("a", "b", "c")]
-        lab.lan("up", self.one, self.two, self.r)
-        lab.lan("edge", self.r, *self.hosts)
-        lab.start()
-        port = self.r.port("up")
-        rp = f"rp-address {port.ipv4}\nrp-address {port.ipv6}\n"
-        self.daemon = Pimpyd(self.r, "triggered-hello-delay 0\n" + rp + text).start()
+    def __init__(self, daemon: Pimpyd, family: int) -> None:
+        self.daemon, self.family = daemon, family
+        lab = daemon.node.lab
+        self.one, self.two, self.r, *self.hosts = lab.nodes
         self.watcher = Watcher(self.hosts[2].port("edge"), family)
+        self.senders: list[Sender] = []
         self.numbers: Iterator[int] = itertools.count(1)
 
     def force(self, host: Node, version: int) -> None:
@@ -59,8 +53,9 @@ class Edge:
 
     def send(self, *groups: str) -> dict[str, str]:
         """Both sources send to these; {"one": address, "two": address}."""
-        senders = {node.name: Sender(node.port("up"), groups, rate=RATE) for node in (self.one, self.two)}
-        return {name: sender.source for name, sender in senders.items()}
+        nodes = (self.one, self.two)
+        self.senders += [Sender(node.port("up"), groups, rate=RATE) for node in nodes]
+        return {node.name: node.port("up").address(self.family) for node in nodes}
 
     def receive(self, host: Node, group: str, source: str | None = None) -> Receiver:
         return Receiver(host.port("edge"), [(source, group)])
@@ -80,10 +75,35 @@ class Edge:
         self.watcher.wait_for(RATE // 4)
         return {source for source, of_group in self.watcher.streams() if of_group == group}
 
+    def stop(self) -> None:
+        """Both sources."""
+        for sender in self.senders:
+            sender.stop()
 
-@FAMILIES
-def test_every_version_alone_and_all_of_them_on_one_link(lab: Lab, family: int) -> None:
-    edge = Edge(lab, family)
+
+def edges(lab: Lab, text: str = QUERIES) -> Iterator[Edge]:
+    """Makes the lab, and gives the edge as it is for IPv4, then for IPv6."""
+    one, two, r = lab.host("one"), lab.host("two"), lab.router("r")
+    hosts = [lab.host(name) for name in ("a", "b", "c")]
+    lab.lan("up", one, two, r)
+    lab.lan("edge", r, *hosts)
+    lab.start()
+    port = r.port("up")
+    rp = f"rp-address {port.ipv4}\nrp-address {port.ipv6}\n"
+    daemon = Pimpyd(r, "triggered-hello-delay 0\n" + rp + text).start()
+    for family in (4, 6):
+        edge = Edge(daemon, family)
+        yield edge
+        edge.stop()
+
+
+def test_every_version_alone_and_all_of_them_on_one_link(lab: Lab) -> None:
+    for edge in edges(lab):
+        play_every_version(edge)
+
+
+def play_every_version(edge: Edge) -> None:
+    family = edge.family
     oldest, newest = VERSIONS[family][0], VERSIONS[family][-1]
     groups = {version: edge.group() for version in VERSIONS[family]}
     common, channel, refused, include = edge.group(), edge.group(ssm=True), edge.group(ssm=True), edge.group()
@@ -132,9 +152,12 @@ def test_every_version_alone_and_all_of_them_on_one_link(lab: Lab, family: int) 
         edge.wait(common, set())
 
 
-@FAMILIES
-def test_exclude_lists_change_while_both_sources_send(lab: Lab, family: int) -> None:
-    edge = Edge(lab, family)
+def test_exclude_lists_change_while_both_sources_send(lab: Lab) -> None:
+    for edge in edges(lab):
+        play_exclude_lists(edge)
+
+
+def play_exclude_lists(edge: Edge) -> None:
     group = edge.group()
     both = edge.send(group)
     one, two = both["one"], both["two"]
@@ -163,10 +186,14 @@ def test_exclude_lists_change_while_both_sources_send(lab: Lab, family: int) -> 
     edge.wait(group, set())
 
 
-@FAMILIES
 @pytest.mark.parametrize("tracked", [False, True], ids=["asked", "tracked"])
-def test_a_leave_ends_a_stream_and_cuts_nobody_else(lab: Lab, family: int, tracked: bool) -> None:
-    edge = Edge(lab, family, "phyint edge immediate-leave\n" if tracked else "")
+def test_a_leave_ends_a_stream_and_cuts_nobody_else(lab: Lab, tracked: bool) -> None:
+    for edge in edges(lab, "phyint edge immediate-leave\n" if tracked else ""):
+        play_leaves(edge, tracked)
+
+
+def play_leaves(edge: Edge, tracked: bool) -> None:
+    family = edge.family
     group = edge.group(ssm=True)
     both = edge.send(group)
     a, b = edge.hosts[:2]
@@ -202,11 +229,20 @@ def _queries(daemon: Pimpyd, command: str) -> int:
     return count
 
 
-@FAMILIES
-def test_static_members_and_members_on_the_router_itself(lab: Lab, family: int) -> None:
+STATIC = {4: ("239.7.9.9", "239.7.9.8"), 6: ("ff0e::7:9999", "ff0e::7:9998")}
+"""A group with a static member, and one that the router itself is to be a member of."""
+
+
+def test_static_members_and_members_on_the_router_itself(lab: Lab) -> None:
     """Who is a member on the router hears the router's own queries, and answers them."""
-    static, joined = ("239.7.9.9", "239.7.9.8") if family == 4 else ("ff0e::7:9999", "ff0e::7:9998")
-    edge = Edge(lab, family, f"{QUERIES}static-group edge group {static}\nmgroup from edge group {joined}\n")
+    lines = (f"static-group edge group {one}\nmgroup from edge group {other}\n" for one, other in STATIC.values())
+    for edge in edges(lab, QUERIES + "".join(lines)):
+        play_members_of_the_router(edge)
+
+
+def play_members_of_the_router(edge: Edge) -> None:
+    family = edge.family
+    static, joined = STATIC[family]
     gmp, own = "igmp" if family == 4 else "mld", edge.group()
     both = edge.send(static, joined, own)
     edge.wait(static, {*both.values()})
