@@ -29,7 +29,8 @@ PORTIONS = (8, 256)
 PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket, RegisterUnreachable)
 """Events of which any may be lost: all protocols bear that."""
 ROUNDS = 16
-"""How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""
+"""How often what the kernel answers to effects is handled at once, or a part of what queues is settled; what is left
+then waits for the next turn."""
 
 
 class Kernel(Protocol):
@@ -133,7 +134,7 @@ class Driver:
             if self._watch is not None and drained:
                 self._watch(self.router, drained)
             answers = self.kernel.apply(self._without_notices(drained)) if drained else []
-            if not answers:
+            if not answers and not self.router.unsettled:
                 break
             self._handle(answers)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pimpy.core.interface import REGISTER_VIF
@@ -190,13 +191,26 @@ def _touch_sources(pim: Pim, tree: Group) -> None:
 
 def touch_path(pim: Pim, path: Path) -> None:
     """Whoever needs this path has to look at it again."""
+    for entry in _entries_by(pim, path):
+        pim.touched.touch(entry)
+
+
+def path_moved(pim: Pim, path: Path) -> None:
+    """The same where nothing else hangs on it: entries need not follow all at once, there may be many thousands."""
+    pim.touched.queue(_entries_by(pim, path))
+
+
+def _entries_by(pim: Pim, path: Path) -> Iterator[SG | StarG]:
+    """The entries that need a path; what else does is told on the way."""
     for user in list(path.users):
-        if isinstance(user, Group):
+        if isinstance(user, SG):
+            yield user
+        elif isinstance(user, Group):
             if user.coming is path and path.route is not None:
                 _way_is_known(pim, user)
-            touch_tree(pim, user)
-        elif isinstance(user, SG):
-            pim.touched.touch(user)
+            if user.star is not None:
+                yield user.star
+            yield from user.sources
         elif user in path.users:
             user.path_changed()  # what finds the RP
 
