@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pimpy.driver")
 
-SLICE = 0.1
-"""Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""
-PORTIONS = (8, 256)
+SLICE = 0.02
+"""Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait, and
+neighbours for what follows from the first of them."""
+PORTIONS = (4, 256)
 """The least and the most that is read at once."""
 PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket, RegisterUnreachable)
 """Events of which any may be lost: all protocols bear that."""
