@@ -56,7 +56,7 @@ class Negative:
         """Have the kernel drop the stream for NEGATIVE_LIFE from now on."""
         self.told = True
         self.timer.at(self.forwarding.heap.now + NEGATIVE_LIFE)
-        self.forwarding._changed[self.source + self.group] = self.source, self.group
+        self.forwarding._changed[self.source + self.group] = None
 
 
 class Forwarding:
@@ -69,8 +69,8 @@ class Forwarding:
         """(incoming vif, mask of outgoing vifs) by `source + group`, as PIM wants it."""
         self._claims: tuple[dict[bytes, tuple[int, int]], dict[bytes, tuple[int, int]]] = ({}, {})
         """The same as others want it, of STATIC and of PROXY: these hold before what PIM wants."""
-        self._changed: dict[bytes, tuple[Address, Address]] = {}
-        """What has to be told to the kernel: (source, group) by key."""
+        self._changed: dict[bytes, None] = {}
+        """What has to be told to the kernel."""
         self._negatives: dict[bytes, Negative] = {}
         self.held = HeldEntries(self._held_changed)
         """What an earlier run of this daemon left, until it is confirmed or given up."""
@@ -92,7 +92,7 @@ class Forwarding:
         claims = self._claims[owner]
         if claims.get(key) != wanted:
             claims[key] = wanted
-            self._changed[key] = source, group
+            self._changed[key] = None
             if self._negatives:
                 self._drop_negative(key)
             if owner == STATIC and (held := self.held.get(key)) is not None:
@@ -104,7 +104,7 @@ class Forwarding:
         """`owner` does not want to route (source, group) any more; the next one's wish holds."""
         key = source + group
         if self._claims[owner].pop(key, None) is not None:
-            self._changed[key] = source, group
+            self._changed[key] = None
 
     def owner(self, source: Address, group: Address) -> int | None:
         """Who of STATIC and PROXY has the entry, None if neither."""
@@ -149,33 +149,31 @@ class Forwarding:
         static, proxy = self._claims
         return static.get(key) or proxy.get(key)
 
-    def set(self, source: Address, group: Address, iif: int, oifs: int, behind_registers: bool = False) -> None:
-        """Forward what comes in by vif `iif` to the vifs in `oifs`; never back to where it came from (4.2).
+    def set(self, key: bytes, iif: int, oifs: int, behind_registers: bool = False) -> None:
+        """PIM wants what comes in by vif `iif` forwarded to the vifs in `oifs`; never back to where it came from (4.2).
 
-        With `behind_registers` it goes to the register tunnel first.
+        With `behind_registers` it goes to the register tunnel first. `key` is `source + group`.
         """
-        key = source + group
         if behind_registers != (key in self._behind):
             self._behind ^= {key}
-            self._changed[key] = source, group
+            self._changed[key] = None
         wanted = _entry(iif, oifs & ~(1 << iif))
         standing = self._wanted.get(key, (None, 0))
         if standing != wanted:
             if key in self._changed and standing[0] not in (None, iif):
                 self._before.setdefault(key, standing[0])
             if wanted[1] & ~standing[1]:
-                self.expect_wrong_vif(source, group)
+                self.expect_wrong_vif(key)
             self._wanted[key] = wanted
-            self._changed[key] = source, group
+            self._changed[key] = None
             self._drop_negative(key)
             self.held.give_up(self.held.get(key), wanted[1])  # confirmed: from now on the protocol alone decides
 
-    def remove(self, source: Address, group: Address) -> None:
-        """Nobody wants to route (source, group) any more."""
-        key = source + group
+    def remove(self, key: bytes) -> None:
+        """PIM does not want to route `source + group` any more."""
         if self._wanted.pop(key, None) is not None:
             self._behind.discard(key)
-            self._changed[key] = source, group
+            self._changed[key] = None
 
     def wrong_vif(self, source: Address, group: Address) -> None:
         """The kernel told of a packet from a wrong interface."""
@@ -183,16 +181,15 @@ class Forwarding:
         if self.installed(key) is not None:
             self._told_wrong[key] = self.heap.now
 
-    def expect_wrong_vif(self, source: Address, group: Address) -> None:
+    def expect_wrong_vif(self, key: bytes) -> None:
         """The next packet from a wrong interface matters: data goes to a further one, where it may be already (4.6.1),
         or is to come by its own tree (4.2.2). The kernel, which may just have told of another, tells of it at once."""
         if not self._told_wrong:
             return  # most of the time
-        key = source + group
         told = self._told_wrong.pop(key, None)
         if told is not None and self.heap.now < told + WRONG_VIF_PACE:
             self._anew.add(key)
-            self._changed[key] = source, group
+            self._changed[key] = None
 
     def no_cache(self, vif: int, source: Address, group: Address, patience: float = 0.0) -> bool:
         """The kernel asks what to do with (source, group) from `vif`; whether the entry it should have stands already.
@@ -201,7 +198,7 @@ class Forwarding:
         """
         key = source + group
         if self._standing(key) is not None:
-            self._changed[key] = source, group
+            self._changed[key] = None
             return True
         negative = self._negatives.get(key)
         if negative is None:
@@ -218,11 +215,11 @@ class Forwarding:
         """The kernel asked for an entry that stands: it is written once more."""
         key = source + group
         if self._standing(key) is not None:
-            self._changed[key] = source, group
+            self._changed[key] = None
 
-    def entry(self, source: Address, group: Address) -> tuple[int, int] | None:
-        """(incoming vif, mask of outgoing vifs) as PIM wants it, None if it wants nothing."""
-        return self._wanted.get(source + group)
+    def entry(self, key: bytes) -> tuple[int, int] | None:
+        """(incoming vif, mask of outgoing vifs) as PIM wants it of `source + group`, None if it wants nothing."""
+        return self._wanted.get(key)
 
     def others(self) -> frozenset[bytes]:
         """The entries that are not PIM's, as `source + group`."""
@@ -259,7 +256,7 @@ class Forwarding:
         key = source + group
         if key in self._negatives:
             self._drop_negative(key)
-            self._changed[key] = source, group
+            self._changed[key] = None
 
     def forget_vif(self, vif: int) -> None:
         """`vif` is about to go: no negative entry may name it, nor one of an earlier run."""
@@ -271,7 +268,7 @@ class Forwarding:
         for key, negative in list(self._negatives.items()):
             if negative.vif == vif:
                 self._drop_negative(key)
-                self._changed[key] = negative.source, negative.group
+                self._changed[key] = None
         self.held.look_again([held for held in self.held.all() if held.iif == vif])
 
     def forget_negatives(self, ranges: Collection[Prefix]) -> None:
@@ -280,7 +277,7 @@ class Forwarding:
             if not any(prefix.covers(negative.group) for prefix in ranges):
                 continue
             self._drop_negative(key)
-            self._changed[key] = negative.source, negative.group
+            self._changed[key] = None
         held = self.held.all()
         self.held.look_again([entry for entry in held if any(prefix.covers(entry.group) for prefix in ranges)])
 
@@ -326,8 +323,7 @@ class Forwarding:
 
     def put_right(self, keys: Iterable[bytes]) -> None:
         """Tell the kernel again what these entries should be."""
-        for key in keys:
-            self._touch(key)
+        self._changed.update(dict.fromkeys(keys))
 
     def flush(self) -> None:
         """Emit what changed since the last time."""
@@ -340,8 +336,9 @@ class Forwarding:
             for key in changed.keys() & self.refused.keys():
                 del self.refused[key]
         behind = self._behind
-        for key, (source, group) in changed.items():
-            entry = self.installed(key)
+        half = len(next(iter(changed))) // 2
+        for key in changed:
+            source, group, entry = key[:half], key[half:], self.installed(key)
             if entry is None:
                 self._told_wrong.pop(key, None)
                 self._emit(DelMfc(source, group))
@@ -352,11 +349,7 @@ class Forwarding:
                 self._emit(SetMfc(source, group, *entry))
 
     def _held_changed(self, held: Held) -> None:
-        self._changed[held.key] = held.source, held.group
-
-    def _touch(self, key: bytes) -> None:
-        half = len(key) // 2
-        self._changed[key] = key[:half], key[half:]
+        self._changed[held.key] = None
 
     def _drop_negative(self, key: bytes) -> None:
         negative = self._negatives.pop(key, None)
@@ -370,4 +363,4 @@ def _negative_expired(negative: Negative) -> None:
         return
     forwarding, key = negative.forwarding, negative.source + negative.group
     forwarding._drop_negative(key)
-    forwarding._changed[key] = negative.source, negative.group
+    forwarding._changed[key] = None

@@ -109,13 +109,23 @@ class Router:
         while self.heap.fire_next(now):
             self.settle()
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether more follows from the events so far than was worked out yet: then `drain` is to be called again."""
+        return self.pim.touched.queued > 0
+
     def drain(self) -> list[Effect]:
-        """What has to be done, in order, since the last call. Call it once after each batch of events."""
+        """What has to be done, in order, since the last call. Call it after each batch of events until all is settled.
+
+        A part of what queues is settled each time, so that its Joins leave before the next part is worked out.
+        """
+        if self.unsettled:
+            self.settle()
         if self.proxies.ports:
             self.proxies.flush()
         self.forwarding.flush()
-        self.pim.outbox.flush()
-        if self.vifs.resting:
+        self.pim.outbox.flush(more=self.unsettled)
+        if self.vifs.resting and not self.unsettled:  # what queues may name one of them
             for vif in self.vifs.release():
                 self.emit(DelVif(vif))
             if self.waiting:
@@ -221,7 +231,7 @@ def _registers_repeated(router: Router, event: events.RegistersRepeated) -> None
 def _route_resolved(router: Router, event: events.RouteResolved) -> None:
     path = router.rpf.resolved(event)
     if path is not None:
-        trees.touch_path(router.pim, path)
+        trees.path_moved(router.pim, path)
 
 
 _REFUSALS = {

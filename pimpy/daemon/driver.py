@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pimpy.driver")
 
-SLICE = 0.1
-"""Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait."""
-PORTIONS = (8, 256)
+SLICE = 0.02
+"""Seconds that one batch of events should take at most: so long Hellos and the other family may have to wait, and
+neighbours for what follows from the first of them."""
+PORTIONS = (4, 256)
 """The least and the most that is read at once."""
 PACKETS = (PacketReceived, NoCache, WrongVif, WholePacket, RegisterUnreachable)
 """Events of which any may be lost: all protocols bear that."""
 ROUNDS = 16
-"""How often what the kernel answers to effects is handled at once; what is left then waits for the next turn."""
+"""How often what the kernel answers to effects is handled at once, or a part of what queues is settled; what is left
+then waits for the next turn."""
 
 
 class Kernel(Protocol):
@@ -133,7 +135,7 @@ class Driver:
             if self._watch is not None and drained:
                 self._watch(self.router, drained)
             answers = self.kernel.apply(self._without_notices(drained)) if drained else []
-            if not answers:
+            if not answers and not self.router.unsettled:
                 break
             self._handle(answers)
         else:

@@ -281,6 +281,10 @@ class Node:
         effects = self.router.drain()
         if effects:
             self._carry_out(effects)
+        while self.router.unsettled:
+            further = self.router.drain()
+            self._carry_out(further)
+            effects += further
         if any(isinstance(effect, ReadTable) for effect in effects):
             self.handle(self.kernel.contents_read())  # what is put right is looked at then
         else:

@@ -69,12 +69,21 @@ class Timer:
 class TimerHeap:
     """All timers of one core. `now` is the time of the event in hand, in seconds of a clock that never goes back."""
 
-    __slots__ = ("_buckets", "_times", "now")
+    __slots__ = ("_buckets", "_last", "_times", "now")
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._last = NEVER
         self._times: list[float] = []
         self._buckets: dict[float, list[Timer]] = {}
+
+    def after(self, seconds: float) -> float:
+        """The deadline that comes in `seconds`. Timers that are set alike one after the other share the number itself:
+        there may be 100,000 of them."""
+        deadline = self.now + seconds
+        if deadline != self._last:
+            self._last = deadline
+        return self._last
 
     def enqueue(self, timer: Timer, deadline: float) -> None:
         """Look at `timer` when `deadline` has come (Timer's own business)."""

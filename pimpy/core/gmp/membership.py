@@ -277,7 +277,7 @@ def apply(group: GroupRecord, kind: int, listed: tuple[Address, ...], reporter: 
         new = group.mode is INCLUDE and not group.sources
         untracked = tracking.hear(group, kind, listed, reporter, new=new)
     row = TABLE[group.mode, kind]
-    step = Step(group, link.heap.now + link.variables.group_membership_interval, group.deadline)
+    step = Step(group, link.heap.after(link.variables.group_membership_interval), group.deadline)
     _classify(step, row, listed)
     switched = row.to_exclude and group.mode is INCLUDE
     if row.to_exclude:

@@ -32,7 +32,7 @@ def arrives(sg: SG, vif: int) -> None:
     pim = sg.pim
     if sg.flow is None:
         sg.flow = Flow(vif, vif, Timer(pim.heap, sg, _flow_ends), Window(pim.now))
-        sg.flow.found = pim.forwarding.held.get(sg.source + sg.group) is not None
+        sg.flow.found = pim.forwarding.held.get(sg.key) is not None
         pim.watch_counters()
     if 1 << sg.flow.vif != macros.rpf_mask(sg):
         sg.flow.vif = vif
@@ -131,7 +131,7 @@ def counted(sg: SG, packets: int, octets: int) -> None:
     if packets == 0:
         return  # the entry was made anew, and counts from the beginning
     flow.timer.at(sg.pim.now + sg.pim.settings.keepalive_period)
-    entry = sg.pim.forwarding.entry(sg.source, sg.group)
+    entry = sg.pim.forwarding.entry(sg.key)
     if entry is None:
         return
     flow.vif = entry[0]

@@ -72,7 +72,7 @@ def _set_expiry(downstream: Downstream, holdtime: float) -> None:
     if holdtime == HOLDTIME_FOREVER:
         downstream.expiry.cancel()
     elif downstream.expiry.running or downstream.state is State.NO_INFO:
-        downstream.expiry.no_sooner_than(downstream.interface.pim.now + holdtime)
+        downstream.expiry.no_sooner_than(downstream.interface.pim.heap.after(holdtime))
 
 
 def _to_join(downstream: Downstream, holdtime: float) -> None:

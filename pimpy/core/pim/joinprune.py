@@ -234,23 +234,36 @@ class Outbox:
         """Send a PruneEcho: a Prune that names ourselves (4.5.1, 4.5.2)."""
         self._boxes.setdefault((interface, interface.address), {})[entry, False] = False
 
-    def flush(self) -> None:
-        """Send what was said, a Hello before it where one is due (N7), and nothing to who is gone meanwhile."""
+    def flush(self, *, more: bool = False) -> None:
+        """Send what was said, a Hello before it where one is due (N7), and nothing to who is gone meanwhile.
+
+        With `more` to follow at once, what does not fill a message waits for it, and so do Prunes: before a neighbour
+        ends a branch, the other is to have begun its own.
+        """
         if not self._boxes:
             return
         boxes, self._boxes = self._boxes, {}
         for (interface, address), said in boxes.items():
             neighbor = interface.neighbors.get(address)
-            if self.pim.interfaces.get(interface.ifindex) is not interface:
+            hearers = () if neighbor is None else (neighbor,)
+            is_here = self.pim.interfaces.get(interface.ifindex) is interface
+            if not is_here or not (hearers or address == interface.address):
                 continue
-            if neighbor is not None:
-                interface.say_hello_first(neighbor)
-                self._send(interface, address, said)
-            elif address == interface.address:
-                interface.say_hello_first()
-                self._send(interface, address, said)
+            if more and not any(said.values()):
+                self._boxes[interface, address] = said
+                continue
+            messages = self._pack(interface, address, said)
+            if more and messages:
+                groups = {group_set.group for group_set in messages.pop().groups}
+                self._boxes[interface, address] = {what: join for what, join in said.items() if what[0].group in groups}
+            if messages:
+                interface.say_hello_first(*hearers)
+            for message in messages:
+                self.pim.send(interface, message)
 
-    def _send(self, interface: PimInterface, address: Address, said: dict[tuple[SG | StarG, bool], bool]) -> None:
+    def _pack(
+        self, interface: PimInterface, address: Address, said: dict[tuple[SG | StarG, bool], bool]
+    ) -> list[JoinPrune]:
         pim = self.pim
         groups: dict[Address, tuple[list[SourceEntry], list[SourceEntry]]] = {}
         for (entry, rpt), join in said.items():
@@ -264,8 +277,7 @@ class Outbox:
         sets = (
             GroupSet(group, tuple(joins), tuple(dict.fromkeys(prunes))) for group, (joins, prunes) in groups.items()
         )
-        for message in pack(pim.family, address, self.holdtime(), sets, interface.link.messages):
-            pim.send(interface, message)
+        return pack(pim.family, address, self.holdtime(), sets, interface.link.messages)
 
     def _say_star(self, star: StarG, join: bool, lists: tuple[list[SourceEntry], list[SourceEntry]]) -> None:
         """Join(*,G) with its Prune(S,G,rpt) (4.5.6), or Prune(*,G); both name RP(G), zeros if there is none (U8)."""

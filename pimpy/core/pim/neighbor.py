@@ -405,7 +405,7 @@ def _paths_over(interface: PimInterface, addresses: Iterable[Address]) -> list[P
 def _next_hops_changed(interface: PimInterface, addresses: tuple[Address, ...]) -> None:
     """Who NBR(I, A) is may have changed for these addresses: their entries have to look again."""
     for path in _paths_over(interface, addresses):
-        trees.touch_path(interface.pim, path)
+        trees.path_moved(interface.pim, path)
 
 
 def _derive(interface: PimInterface) -> None:

@@ -90,6 +90,8 @@ class SG:
     """The (S,G) entry (RFC 7761 4.1.3), and with `rpt` the (S,G,rpt) entry (4.1.4)."""
 
     pim: Pim
+    key: bytes
+    """`source + group`, as all tables have it."""
     source: Address
     group: Address
     tree: Group | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pimpy.core.interface import REGISTER_VIF
@@ -22,7 +23,7 @@ def obtain(pim: Pim, source: Address, group: Address) -> SG:
     sg = pim.tib.sg.get(key)
     if sg is None:
         tree = None if pim.ssm.holds(group) else obtain_tree(pim, group)
-        sg = pim.tib.sg[key] = SG(pim, source, group, tree, pim.now)
+        sg = pim.tib.sg[key] = SG(pim, key, source, group, tree, pim.now)
         sg.path = pim.rpf.track(source, sg)
         if tree is not None:
             tree.sources[sg] = None
@@ -190,13 +191,26 @@ def _touch_sources(pim: Pim, tree: Group) -> None:
 
 def touch_path(pim: Pim, path: Path) -> None:
     """Whoever needs this path has to look at it again."""
+    for entry in _entries_by(pim, path):
+        pim.touched.touch(entry)
+
+
+def path_moved(pim: Pim, path: Path) -> None:
+    """The same where nothing else hangs on it: entries need not follow all at once, there may be many thousands."""
+    pim.touched.queue(_entries_by(pim, path))
+
+
+def _entries_by(pim: Pim, path: Path) -> Iterator[SG | StarG]:
+    """The entries that need a path; what else does is told on the way."""
     for user in list(path.users):
-        if isinstance(user, Group):
+        if isinstance(user, SG):
+            yield user
+        elif isinstance(user, Group):
             if user.coming is path and path.route is not None:
                 _way_is_known(pim, user)
-            touch_tree(pim, user)
-        elif isinstance(user, SG):
-            pim.touched.touch(user)
+            if user.star is not None:
+                yield user.star
+            yield from user.sources
         elif user in path.users:
             user.path_changed()  # what finds the RP
 
@@ -204,7 +218,7 @@ def touch_path(pim: Pim, path: Path) -> None:
 def settle(entry: SG | StarG) -> None:
     """Work out what follows from what was changed in an entry."""
     if isinstance(entry, SG):
-        if entry.pim.tib.sg.get(entry.source + entry.group) is entry:
+        if entry.pim.tib.sg.get(entry.key) is entry:
             _settle_sg(entry)
     elif entry.tree.star is entry:
         _settle_star(entry)
@@ -252,7 +266,7 @@ def _settle_sg(sg: SG) -> None:
     was_joined = sg.joined
     upstream.settle(sg, desired=macros.join_desired(sg), rpf_prime=macros.rpf_prime(sg))
     if sg.joined and not was_joined:
-        sg.pim.forwarding.expect_wrong_vif(sg.source, sg.group)
+        sg.pim.forwarding.expect_wrong_vif(sg.key)
     if sg.tree is not None:
         if unread and sg.flow is not None:
             sg.flow.unread = False
@@ -284,9 +298,9 @@ def _forward(sg: SG) -> None:
         iif = 0  # the first packet waits in the kernel until it is known how S is reached (F1)
     if iif:
         behind = register.leaves_behind(sg, oifs)
-        pim.forwarding.set(sg.source, sg.group, iif.bit_length() - 1, oifs, behind)
+        pim.forwarding.set(sg.key, iif.bit_length() - 1, oifs, behind)
     else:
-        pim.forwarding.remove(sg.source, sg.group)
+        pim.forwarding.remove(sg.key)
 
 
 def _has_state(sg: SG) -> bool:
@@ -303,8 +317,8 @@ def discard(sg: SG) -> None:
     pim = sg.pim
     pim.anycast.forget(sg)
     pim.repeats.forget(sg)
-    del pim.tib.sg[sg.source + sg.group]
-    pim.forwarding.remove(sg.source, sg.group)
+    del pim.tib.sg[sg.key]
+    pim.forwarding.remove(sg.key)
     for timer in (sg.join_timer, sg.keepalive, sg.rpt.override_timer if sg.rpt is not None else None):
         if timer is not None:
             timer.close()

@@ -88,7 +88,7 @@ def _send_join(entry: Entry) -> None:
         entry.join_timer.cancel()
         return
     entry.pim.outbox.add(entry.rpf, entry, join=True)
-    entry.join_timer.at(entry.pim.now + entry.pim.outbox.t_periodic())
+    entry.join_timer.at(entry.pim.heap.after(entry.pim.outbox.t_periodic()))
 
 
 def tell_new_rp(star: StarG) -> None:

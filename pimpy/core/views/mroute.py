@@ -99,7 +99,7 @@ def _star_entry(router: Router, star: StarG) -> MrouteRow:
 
 def _entry(router: Router, sg: SG) -> MrouteRow:
     interface = macros.rpf_interface(router.pim, sg.path)
-    installed = router.forwarding.entry(sg.source, sg.group)
+    installed = router.forwarding.entry(sg.key)
     rpf_prime = macros.rpf_prime(sg)
     tree = sg.tree
     traffic = router.traffic.get((sg.source, sg.group), NOTHING)
@@ -161,7 +161,7 @@ def _star_outgoing(router: Router, star: StarG) -> Iterator[OutgoingRow]:
 
 
 def _outgoing(router: Router, sg: SG) -> Iterator[OutgoingRow]:
-    installed = router.forwarding.entry(sg.source, sg.group)
+    installed = router.forwarding.entry(sg.key)
     oifs = 0 if installed is None else installed[1]
     served, inherited = macros.pim_include(sg), macros.inherited_olist_rpt(sg)
     pruned = macros.prunes_rpt(sg)
