@@ -49,7 +49,7 @@ class Served:
     """Told of what was read, once it is handled."""
     reading: Reading = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         adapter, driver = self.adapter, self.driver
         self.reading = Reading(adapter.datagrams(), adapter.receive, lambda: driver.portion, self._feed, driver.now)
 
