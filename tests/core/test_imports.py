@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,14 @@ def test_the_lower_floors_know_no_world(path: Path) -> None:
     roots = {imported.split(".")[0] for imported in imports(path, typing=False)}
     assert not roots & WORLD, f"{name_of(path)} imports {roots & WORLD}"
     assert roots <= {"pimpy"} | sys.stdlib_module_names
+
+
+def test_what_is_imported_is_installed_with_it() -> None:
+    """What only the tests have would be missing elsewhere."""
+    lines = (ROOT / "pyproject.toml").read_text().partition("\ndependencies = [\n")[2].partition("]")[0].split()
+    needed = {re.split("[>=]", line.strip('",'))[0].replace("-", "_") for line in lines}
+    roots = {imported.split(".")[0] for path in MODULES for imported in imports(path, typing=True)}
+    assert roots - {"pimpy"} - sys.stdlib_module_names == needed
 
 
 def test_pim_and_gmp_know_nothing_of_each_other() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import define, field
 from speakers import Channel
 from stand import WARM_UP, Stand
 
@@ -13,11 +12,12 @@ from pimpy.core.engine.timers import TimerHeap
 from pimpy.wire import pim
 from pimpy.wire.family import Family
 from pimpy.wire.join_prune import JoinPrune
+from pimpy.wire.record import define, field
 
 MANY = 1000
 
 
-@define(eq=False)
+@define
 class Item:
     """Something to be settled, and whom that touches."""
 
