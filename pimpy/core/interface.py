@@ -38,6 +38,8 @@ class Interface:
     """1 << vif, or 0 without a vif."""
     routable: Address | None = field(init=False, default=None)
     """The first of its addresses that routers elsewhere can answer to."""
+    own: frozenset[Address] = field(init=False, default=frozenset())
+    """The same without their prefixes."""
     _primary: Address | None = field(init=False, default=None)
     _subnets: tuple[Prefix, ...] = field(init=False, default=())
 
@@ -55,6 +57,7 @@ class Interface:
         """These are its addresses now. The primary one stays as long as it is among them: IPv6 puts new ones first."""
         usable = [a for a, _ in addresses if self.family.size == 4 or self.family.is_link_local(a)]
         self.addresses = addresses
+        self.own = frozenset(address for address, _ in addresses)
         self.routable = next((a for a, _ in addresses if not self.family.is_link_local(a)), None)
         self._subnets = tuple(Prefix(own, length) for own, length in addresses)
         if self._primary not in usable:

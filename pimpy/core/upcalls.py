@@ -63,9 +63,9 @@ def is_of_interest(router: Router, vif: int, source: Address, group: Address) ->
     if router.ssm.holds(group) or not router.family.is_unicast(source) or router.pim.is_barred(vif, group):
         return False
     pim, tree = router.pim, router.pim.tib.groups.get(group)
-    interface = pim.by_vif(vif)
     if tree is not None and tree.star is not None:
         return True
+    interface = pim.by_vif(vif)
     connected = macros.directly_connected(interface, source)
     if interface is None:
         return vif == REGISTER_VIF

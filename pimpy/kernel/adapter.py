@@ -6,7 +6,6 @@ The adapter decides nothing: it batches effects, and says who sent what by which
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import socket
@@ -19,7 +18,6 @@ from pimpy.core.engine.effects import (
     DelRegister,
     DelVif,
     Effect,
-    ForwardPacket,
     JoinGroup,
     JoinSource,
     LeaveGroup,
@@ -48,13 +46,13 @@ from pimpy.kernel.icmp import read_errors
 from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
+from pimpy.kernel.onward import Onward
 from pimpy.kernel.plan import Plan
 from pimpy.kernel.quiet import Message as _Message
 from pimpy.kernel.quiet import QuietRegisters
-from pimpy.kernel.sockets import Memberships, Sockets, send_raw
+from pimpy.kernel.sockets import Memberships, Sockets
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
-from pimpy.wire.ip import decrement_ttl
 
 BATCH = 256
 """Messages of one socket that one call of `receive` takes."""
@@ -139,7 +137,7 @@ class Adapter:
         self._dropped = {"truncated": 0, "malformed": 0}
         self._sockets = sockets
         self._netlink = netlink
-        self._raw = socket(fileno=os.dup(sockets.raw))
+        self._onward = Onward(family, sockets.raw)
         self._errors = errors
         self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
@@ -222,7 +220,8 @@ class Adapter:
         for protocol, packets in plan.packets.items():
             events += self._send(protocol, packets)
         for forward in plan.forwards:
-            self._forward(forward)
+            vifs = self.table.vifs.items()
+            self._onward.send(forward.packet, [v.ifindex for n, v in vifs if forward.oifs >> n & 1 and v.ifindex])
         if plan.joins:
             events += self._join(plan, LeaveGroup)
         if plan.members:
@@ -269,7 +268,7 @@ class Adapter:
         self._watch.close()
         self._memberships.close()
         self._static_joins.close()
-        self._raw.close()
+        self._onward.close()
         if self._errors is not None:
             self._errors.close()
 
@@ -422,16 +421,6 @@ class Adapter:
         destination = packet.destination
         on_link = self.family.is_multicast(destination) or self.family.is_link_local(destination)
         return packet.ifindex if on_link else 0
-
-    def _forward(self, effect: ForwardPacket) -> None:
-        """Send a packet on that the kernel did not: out of each interface, its TTL less by one. What fails is lost."""
-        packet = decrement_ttl(self.family, effect.packet)
-        if packet is None:
-            return
-        for vif, held in self.table.vifs.items():
-            if effect.oifs >> vif & 1 and held.ifindex:
-                with suppress(OSError):
-                    send_raw(self._raw, self.family, held.ifindex, packet)
 
     def _count(self) -> CountersRead:
         """The kernel's counters, packets of the wrong interface left out, and of the bytes as much in proportion."""

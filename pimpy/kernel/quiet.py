@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from pimpy.core.engine.effects import QuietRegister
 from pimpy.core.engine.events import RegistersRepeated
@@ -17,6 +18,12 @@ Message = tuple[int, int, Address, Address, int, bool, bytes]
 
 _LENGTH_AT = {4: 10, 16: 12}
 """Where the packet inside has its length: all of it in IPv4, less its header in IPv6."""
+
+
+@lru_cache(maxsize=1024)
+def _header(family: Family, dr: Address, rp: Address) -> bytes:
+    """What stands before the packet inside a Register of `dr` to `rp` whose flags are clear."""
+    return pim.encode(family, dr, rp, pim.Register(False, False, b""))
 
 
 @frozen
@@ -43,8 +50,7 @@ class QuietRegisters:
 
     def set(self, effect: QuietRegister) -> None:
         """From now on, and for so long."""
-        header = pim.encode(self._family, effect.dr, effect.rp, pim.Register(False, False, b""))
-        quiet = Quiet(effect.dr, effect.rp, header, self._clock() + effect.seconds)
+        quiet = Quiet(effect.dr, effect.rp, _header(self._family, effect.dr, effect.rp), self._clock() + effect.seconds)
         self._quiet[effect.source + effect.group] = quiet
 
     def delete(self, source: Address, group: Address) -> None:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from socket import (
     AF_INET,
-    AF_INET6,
     AF_NETLINK,
     IP_ADD_MEMBERSHIP,
     IP_DROP_MEMBERSHIP,
@@ -39,7 +38,6 @@ from socket import (
     IPV6_LEAVE_GROUP,
     IPV6_MULTICAST_HOPS,
     IPV6_MULTICAST_LOOP,
-    IPV6_PKTINFO,
     IPV6_RECVHOPLIMIT,
     IPV6_RECVHOPOPTS,
     IPV6_RECVPKTINFO,
@@ -50,7 +48,6 @@ from socket import (
     SOCK_NONBLOCK,
     SOCK_RAW,
     SOL_SOCKET,
-    inet_ntop,
     socket,
 )
 
@@ -70,7 +67,7 @@ packets of 75,000/s that are to be registered, for a third of a second."""
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
-_IP_PKTINFO = 8
+IP_PKTINFO = 8
 _IP_TRANSPARENT = 19
 _IPV6_TRANSPARENT = 75
 ICMP6_FILTER = 1
@@ -224,7 +221,7 @@ def _prepare(opened: socket, family: Family, membership: bool) -> None:
     # This host hears our queries too: its own memberships, those of a router among them, have to answer (RFC 9776 6).
     loop = int(membership)
     if family.size == 4:
-        opened.setsockopt(IPPROTO_IP, _IP_PKTINFO, 1)
+        opened.setsockopt(IPPROTO_IP, IP_PKTINFO, 1)
         opened.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, loop)
         opened.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, 1)
         opened.setsockopt(IPPROTO_IP, IP_TOS, _INTERNETWORK_CONTROL)
@@ -258,16 +255,6 @@ def _turn_loop_off(raw: socket, family: Family) -> None:
         raw.setsockopt(IPPROTO_IP, IP_MULTICAST_LOOP, 0)
     else:
         raw.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0)
-
-
-def send_raw(opened: socket, family: Family, ifindex: int, packet: bytes) -> None:
-    """Send a whole IP packet, its header included, out of an interface; OSError if that fails."""
-    if family.size == 4:
-        told = (IPPROTO_IP, _IP_PKTINFO, struct.pack("=iII", ifindex, 0, 0))
-        opened.sendmsg([packet], [told], 0, (inet_ntop(AF_INET, packet[16:20]), 0))
-    else:
-        told = (IPPROTO_IPV6, IPV6_PKTINFO, bytes(16) + struct.pack("=I", ifindex))
-        opened.sendmsg([packet], [told], 0, (inet_ntop(AF_INET6, packet[24:40]), 0, 0, 0))
 
 
 def icmp6_filter(types: tuple[int, ...]) -> bytes:

@@ -93,7 +93,8 @@ class Family:
 
     def is_link_local(self, address: Address) -> bool:
         """Whether a unicast `address` is link-local: fe80::/10, 169.254/16."""
-        return any(prefix.covers(address) for prefix in _LINK_LOCAL)
+        prefix = _LINK_LOCAL.get(len(address))
+        return prefix is not None and prefix.covers(address)
 
     def is_routable_group(self, group: Address) -> bool:
         """Whether packets to `group` may cross a router (conformance F20, M9).
@@ -158,7 +159,8 @@ def _packed(text: str) -> Address:
 
 _LINK_LOCAL_GROUPS4 = bytes((224, 0, 0))
 _LOOPBACK6 = IPv6Address(1).packed
-_LINK_LOCAL = (Prefix(IPv4Address("169.254.0.0").packed, 16), Prefix(IPv6Address("fe80::").packed, 10))
+_LINK_LOCAL = {4: Prefix(IPv4Address("169.254.0.0").packed, 16), 16: Prefix(IPv6Address("fe80::").packed, 10)}
+"""By the bytes of an address."""
 
 IPV4 = Family(
     name="ipv4",

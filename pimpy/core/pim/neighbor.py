@@ -144,7 +144,7 @@ class PimInterface:
 
     def owns(self, address: Address) -> bool:
         """Whether `address` is one of ours on this interface."""
-        return any(address == own for own, _ in self.link.addresses)
+        return address in self.link.own
 
     def bars(self, group: Address) -> bool:
         """Whether this is a border of a scope that `group` is in: nothing of it passes, Joins and data alike."""

@@ -190,7 +190,7 @@ def receive(interface: PimInterface, outer: PacketReceived, message: wire.Regist
     except Malformed as bad:
         pim.refuse(interface.name, "register", bad.reason)
         return
-    if not pim.ssm.usable(group) or not pim.family.is_unicast(inner_source):
+    if not pim.ssm.usable(group):
         pim.refuse(interface.name, "register", "reg_bad_inner")
         return
     if pim.ssm.holds(group):
@@ -240,7 +240,10 @@ def _at_rp(interface: PimInterface, sg: SG, dr: Address, rp: Address) -> bool:
 def _entry(interface: PimInterface, dr: Address, group: Address, source: Address) -> SG | None:
     """The (S,G) entry; a new one only within the limits, in all and of that DR a second (TH43)."""
     pim = interface.pim
-    if source + group not in pim.tib.sg and not pim.registers.shares.take(dr, pim.now):
+    known = pim.tib.sg.get(source + group)
+    if known is not None:
+        return known
+    if not pim.registers.shares.take(dr, pim.now):
         pim.refuse(interface.name, "register", "reg_limit")
         text = f"{format_address(dr)} registers more than {pim.registers.shares.rate:g} new sources a second"
         pim.warn(interface.name, "reg_limit", text)
