@@ -17,3 +17,5 @@ assert _spec is not None
 _module = module_from_spec(_spec)
 _loader.exec_module(_module)
 sys.modules[_NAME] = _module
+# What this process starts (`ip`, above all) is not what is watched, and would begin by setting up its sanitizers.
+os.environ.pop("LD_PRELOAD", None)
