@@ -77,12 +77,12 @@ class Lans:
         return {row["querier"] for row in rows if row["interface"] == "edge"}
 
     def configure(self, text: str) -> None:
-        """All routers run, and with this configuration; those that had another one are started again."""
+        """All routers run, and with this configuration; those that had another one read it."""
+        self.net.mend()
         for daemon in self.net.daemons.values():
             if daemon.config.read_text() != text:
-                daemon.stop()
                 daemon.config.write_text(text)
-        self.net.mend()
+                daemon.ask("reload")
 
 
 @pytest.fixture(scope="module")
