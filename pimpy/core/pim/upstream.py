@@ -82,11 +82,12 @@ def _is_by_assert(entry: Entry, rpf_prime: Neighbor | None) -> bool:
 
 def _send_join(entry: Entry) -> None:
     """Send Join to RPF' and set the Join Timer to t_periodic; without an RPF' there is nobody to tell."""
+    if entry.rpf is None:
+        if entry.join_timer is not None:
+            entry.join_timer.cancel()
+        return
     if entry.join_timer is None:
         entry.join_timer = Timer(entry.pim.heap, entry, _join_timer_expires)
-    if entry.rpf is None:
-        entry.join_timer.cancel()
-        return
     entry.pim.outbox.add(entry.rpf, entry, join=True)
     entry.join_timer.at(entry.pim.heap.after(entry.pim.outbox.t_periodic()))
 
