@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,13 @@ def test_a_query_from_0_0_0_0_elects_nobody(lab: Lab) -> None:
     daemon = Pimpyd(r, TEXT).start()
     own, lower = r.port("lan").ipv4, h.port("lan").ipv4
     eventually(daemon, lambda: querier(daemon, 4, "lan") == own, "ours asks")
-    h.run("python3", str(QUERY), "lan", "0.0.0.0")
+    h.run(sys.executable, "-I", str(QUERY), "lan", "0.0.0.0")
     eventually(daemon, lambda: _counted(daemon, "query_src_zero") == 1, "it is counted")
     assert querier(daemon, 4, "lan") == own
-    h.run("python3", str(QUERY), "lan", "198.51.100.1")
+    h.run(sys.executable, "-I", str(QUERY), "lan", "198.51.100.1")
     eventually(daemon, lambda: _counted(daemon, "igmp_src_subnet") == 1, "so is one from elsewhere")
     assert querier(daemon, 4, "lan") == own
-    h.run("python3", str(QUERY), "lan", lower)
+    h.run(sys.executable, "-I", str(QUERY), "lan", lower)
     eventually(daemon, lambda: querier(daemon, 4, "lan") == lower, "a lower address of the link wins")
 
 
