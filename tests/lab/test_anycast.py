@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
-
 from .capture import assert_clean
+from .helpers import reconfigure
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
@@ -18,20 +17,20 @@ from .traffic import Receiver, Sender
 
 SHARED = {4: "10.99.0.1", 6: "fd00:99::1"}
 BITS = {4: 32, 6: 128}
-GROUPS = {4: "239.1.1.1", 6: "ff1e::1234"}
+GROUPS = {4: {"own": "239.1.1.1", "shared": "239.1.1.2"}, 6: {"own": "ff1e::1234", "shared": "ff1e::5678"}}
 RATE = 200
 UNDER_WAY = 2
 """Packets that may be in Registers still while the other RP's entry turns to the source's own tree (ARCHITECTURE)."""
 
 
-def start(lab: Lab, tree: str) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
-    """The network above with its daemons; receivers stay on the `shared` tree, or take each source's `own`."""
+def start(lab: Lab) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
+    """The network above with its daemons."""
     names = ("src1", "h1", "a", "x", "y", "b", "h2", "src2")
     nodes = {name: lab.router(name) if len(name) == 1 else lab.host(name) for name in names}
     for left, right in (("src1", "a"), ("h1", "a"), ("a", "x"), ("x", "y"), ("y", "b"), ("b", "h2"), ("b", "src2")):
         lab.link(nodes[left], nodes[right])
     lab.start()
-    lines = "spt-threshold infinity\n" if tree == "shared" else ""
+    lines = ""
     for family, address in SHARED.items():
         prefix = f"{address}/{BITS[family]}"
         for name in "xy":
@@ -59,9 +58,11 @@ class Event:
     nodes: dict[str, Node]
     daemons: dict[str, Pimpyd]
     family: int
+    tree: str
+    """Receivers stay on the `shared` tree, or take each source's `own`."""
 
     def __post_init__(self) -> None:
-        self.group = GROUPS[self.family]
+        self.group = GROUPS[self.family][self.tree]
         places = (("h1", "a"), ("h2", "b"))
         self.receivers = [Receiver(self.nodes[h].port(r), [(None, self.group)]) for h, r in places]
         self.senders: list[Sender] = []
@@ -91,10 +92,10 @@ class Event:
                 stream = receiver.stream(sender.source, self.group)
                 assert stream.received > RATE // 4 and (stream.lost, stream.duplicates) == (0, 0), stream
 
-    def on_tree(self, name: str, source: str, tree: str) -> bool:
+    def on_tree(self, name: str, source: str) -> bool:
         """Whether a last hop gets a source by the tree that it should."""
         entry = self.daemons[name].entry(source, self.group)
-        return entry is not None and entry["is_spt"] == (tree == "own")
+        return entry is not None and entry["is_spt"] == (self.tree == "own")
 
     def outage(self) -> float:
         """The longest that any receiver was without any source since the last reset, in seconds."""
@@ -103,14 +104,23 @@ class Event:
         return max(r.stream(s.source, self.group).outage for r in self.receivers for s in self.senders)
 
 
-@pytest.mark.parametrize("tree", ["own", "shared"])
-def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab, tree: str) -> None:
-    nodes, daemons = start(lab, tree)
+def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab) -> None:
+    """Where receivers take each source's own tree; then, with y an RP again, where they stay on the shared one."""
+    nodes, daemons = start(lab)
     lab.capture_all()
-    streams = [Event(nodes, daemons, family) for family in (4, 6)]
+    play(nodes, daemons, "own")
+    for daemon in daemons.values():
+        reconfigure(daemon, f"{daemon.config.read_text()}spt-threshold infinity\n")
+    play(nodes, daemons, "shared")
+    assert_clean(lab, *(nodes[name] for name in "axyb"))
+
+
+def play(nodes: dict[str, Node], daemons: dict[str, Pimpyd], tree: str) -> None:
+    """Streams of both families with two RPs, and with x alone; at the end both are RPs again."""
+    streams = [Event(nodes, daemons, family, tree) for family in (4, 6)]
     for one in streams:
         one.begin()
-        assert one.on_tree("a", one.senders[1].source, tree) and one.on_tree("b", one.senders[0].source, tree)
+        assert one.on_tree("a", one.senders[1].source) and one.on_tree("b", one.senders[0].source), one.group
         one.reset()
     for family, address in SHARED.items():
         nodes["y"].ip("addr", "del", f"{address}/{BITS[family]}", "dev", "lo")
@@ -126,7 +136,10 @@ def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab, tre
         one.receivers[0].reset()
         one.receivers[0].wait_for(RATE, 40)
         again.stop()
-    assert_clean(lab, *(nodes[name] for name in "axyb"))
+        for receiver in one.receivers:
+            receiver.stop()
+    for family, address in SHARED.items():
+        nodes["y"].ip("addr", "add", f"{address}/{BITS[family]}", "dev", "lo")
 
 
 def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_packet_on(lab: Lab) -> None:
@@ -144,7 +157,8 @@ def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_
         lines += f"rp-address {address}\nanycast-rp {address} member {members}\n"
     daemons = [Pimpyd(node, QUICK + lines).start() for node in (x, y)]
     wait_neighbors(daemons)
-    for family, group in GROUPS.items():
+    for family, groups in GROUPS.items():
+        group = groups["own"]
         receiver = Receiver(h.port("y"), [(None, group)])
         wait_until(lambda f=family, g=group: ("*", g) in entries(daemons[1], f), 15, "y has the shared tree")  # type: ignore[misc]
         sender = Sender(src.port("x"), [group], rate=RATE)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from functools import partial
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
 
 from . import needs
 from .helpers import Flow, eventually, in_a_row, start_flow
 from .kernel import mfc
+from .namespace import inside
 from .paths import PROMETHEUS, PROMTOOL, ROOT
 from .pimpyd import FAMILIES as NAMES
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .shell import LabError, Process, wait_until
+from .shell import Process, wait_until
 from .topology import Lab, Node
 from .traffic import Sender, reports, ssm_group
 from .waves import longest_silence
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.usefixtures("pimpyd", "prometheus")
 STREAMS = 10_000
 HOLD = 3.5
 """Seconds after which a neighbour gives up a router that says Hello every second."""
-FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode(), end='')"
 
 
 @pytest.fixture
@@ -38,7 +38,13 @@ def prometheus() -> None:
 
 def fetch(node: Node, url: str) -> str:
     """What a URL gives, asked for at a node."""
-    return node.run(sys.executable, "-I", "-c", FETCH, url)
+
+    def ask() -> str:
+        with urlopen(url, timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    return inside(node.namespace, ask)
 
 
 class Prometheus:
@@ -61,7 +67,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query; none as long as it does not answer."""
-        with contextlib.suppress(LabError):
+        with contextlib.suppress(OSError):  # refused or late
             answer = json.loads(fetch(self.node, f"http://127.0.0.1:9090/api/v1/query?query={quote(expression)}"))
             result: list[dict[str, Any]] = answer["data"]["result"]
             return result
