@@ -7,6 +7,7 @@ as they were when they were last checked (`outlines.py`) are not checked again.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from outlines import Outline, Outlines, Unit
@@ -23,6 +24,7 @@ from pimpy.core.pim.neighbor import Neighbor, PimInterface
 from pimpy.core.pim.tib import SG, Group, RptState, SGRpt, StarG
 from pimpy.wire import pim
 from pimpy.wire.bootstrap import Bootstrap, CandidateRpAdvertisement
+from pimpy.wire.family import Address, Family
 from pimpy.wire.join_prune import SG as SG_FLAGS
 from pimpy.wire.join_prune import SG_RPT, STAR_G, JoinPrune
 from pimpy.wire.record import define, field
@@ -75,6 +77,7 @@ class Checker:
         check_kernel(node, router, rules, self.check_entries(node, router, rules))
         for interface in router.pim.interfaces.values():
             check_interface(node, router, rules, interface)
+        assert len(router.pim.tib.sg) <= router.pim.settings.max_sg
         check_timers(router)
         check_nothing_left(router)
         self.check_counters(node, router)
@@ -109,11 +112,11 @@ class Checker:
 
     def check_counters(self, node: Node, router: Router) -> None:
         """Counters only grow."""
-        before = self._counters[node.name]
-        now = router.counters.values
-        for key, value in before.items():
-            assert now.get(key, 0) >= value, f"{node.name}: the counter {key} went from {value} to {now.get(key)}"
-        self._counters[node.name] = dict(now)
+        before, now = self._counters[node.name], router.counters.values
+        if before != now:
+            for key, value in before.items():
+                assert now.get(key, 0) >= value, f"{node.name}: the counter {key} went from {value} to {now.get(key)}"
+            self._counters[node.name] = dict(now)
 
     def sent(self, node: Node, effect: SendPacket) -> None:
         """What may leave a router at all."""
@@ -272,16 +275,16 @@ def check_asserts(rules: Rules, vif: int, interface: PimInterface) -> None:
 
 def check_interface(node: Node, router: Router, rules: Rules, interface: PimInterface) -> None:
     """Each state on it has its one expiry, and the counts stay below their caps."""
-    settings = router.pim.settings
+    settings, neighbors, vif = router.pim.settings, interface.neighbors, interface.vif
     assert node.ports[node.link_at(interface.ifindex)].running, f"{node.name}: PIM runs on {interface.name}, it is down"
-    assert len(interface.neighbors) <= settings.max_neighbors and len(router.pim.tib.sg) <= settings.max_sg
-    assert not (interface.passive and interface.neighbors), "a passive interface has no neighbours"
-    assert interface.vif is not None
-    assert bool(router.pim.dr & interface.mask) == rules.i_am_dr(interface.vif), "the DR is not who it should be"
-    for address, neighbor in interface.neighbors.items():
-        assert neighbor.address == address and neighbor.interface is interface
+    assert len(neighbors) <= settings.max_neighbors, "too many neighbours"
+    assert not (interface.passive and neighbors), "a passive interface has no neighbours"
+    assert vif is not None
+    assert bool(router.pim.dr & interface.mask) == rules.i_am_dr(vif), "the DR is not who it should be"
+    for address, neighbor in neighbors.items():
+        assert neighbor.address == address and neighbor.interface is interface, "a neighbour in another's place"
         forever = neighbor.hello.holdtime == HOLD_FOREVER
-        assert neighbor.liveness.running != forever, "a neighbour without its liveness timer"
+        assert (neighbor.liveness.deadline == NEVER) == forever, "a neighbour without its liveness timer"
     for neighbor in interface.secondary_of.values():
         assert interface.neighbors.get(neighbor.address) is neighbor, "a secondary address of nobody"
     for entry, machine in interface.downstream.items():
@@ -290,7 +293,7 @@ def check_interface(node: Node, router: Router, rules: Rules, interface: PimInte
         check_downstream_rpt(router, interface, sg, rpt)
     for entry in interface.members:
         assert entry.members & interface.mask and lives(router, entry)
-    check_asserts(rules, interface.vif, interface)
+    check_asserts(rules, vif, interface)
 
 
 def lives(router: Router, entry: SG | StarG) -> bool:
@@ -322,18 +325,17 @@ def check_downstream_rpt(router: Router, interface: PimInterface, sg: SG, machin
 def check_timers(router: Router) -> None:
     """No timer runs without an owner that lives, none is overdue, and one that runs is in the heap in time."""
     heap = router.heap
-    running = {id(timer): timer for timer in timers_of(router) if timer is not None and timer.deadline != NEVER}
-    found: set[int] = set()
+    now, running = heap.now, {timer for timer in timers_of(router) if timer is not None and timer.deadline != NEVER}
+    found: set[Timer] = set()
     assert len(heap._times) == len(heap._buckets), "a bucket that will not come up"
     for when, bucket in heap._buckets.items():
         for timer in bucket:
-            if timer.deadline != NEVER:
-                assert id(timer) in running or timer.queued != when, f"a timer of nobody: {timer.owner}"
-                if timer.queued == when:
-                    assert heap.now <= timer.deadline, f"overdue: {timer.owner}"
-                    assert when <= timer.deadline, "a timer that the heap will miss"
-                    found.add(id(timer))
-    assert running.keys() == found, "timers that the heap does not know"
+            if timer.deadline != NEVER and timer.queued == when:
+                assert timer in running, f"a timer of nobody: {timer.owner}"
+                assert now <= timer.deadline, f"overdue: {timer.owner}"
+                assert when <= timer.deadline, "a timer that the heap will miss"
+                found.add(timer)
+    assert running == found, "timers that the heap does not know"
 
 
 def timers_of(router: Router) -> list[Timer | None]:
@@ -396,18 +398,23 @@ def check_nothing_left(router: Router) -> None:
 # What leaves.
 
 
+@lru_cache(maxsize=4096)
+def decoded(family: Family, source: Address, destination: Address, data: bytes) -> pim.Message:
+    """What a router sends it mostly sends again, byte for byte."""
+    return pim.decode(family, source, destination, data)
+
+
 def check_sent(node: Node, effect: SendPacket) -> None:
     """Only onto links that are up, from an own address, no larger than the MTU; PIM not where it is passive."""
     link = node.link_at(effect.ifindex)
     assert link in node.ports, f"{node.name}: sent on {link}"
     port = node.ports[link]
-    config = node.config.phyint(link)
     fits = len(effect.data) + node.net.family.ip_header <= port.link.mtu
     assert fits or is_passed_on(node, effect), f"{node.name}: larger than the MTU"
     if effect.protocol != "pim":
         assert node.net.family.is_multicast(effect.destination), f"{node.name}: unicast"
         return
-    message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
+    message = decoded(node.net.family, effect.source, effect.destination, effect.data)
     if isinstance(message, (pim.Register, pim.RegisterStop)):
         assert node.net.family.is_unicast(effect.destination), f"{node.name}: a Register to a group"
         return
@@ -417,7 +424,7 @@ def check_sent(node: Node, effect: SendPacket) -> None:
     # A link that becomes passive is told so: a good-bye, and an AssertCancel where we were the forwarder (A16).
     good_bye = isinstance(message, pim.Hello) and message.holdtime == 0
     cancel = isinstance(message, pim.Assert) and message.rpt and message.preference == 0x7FFFFFFF
-    assert good_bye or cancel or not config.passive, f"{node.name}: PIM on the passive {link}"
+    assert good_bye or cancel or not node.config.phyint(link).passive, f"{node.name}: PIM on the passive {link}"
     assert effect.destination == node.net.family.all_pim_routers
     if isinstance(message, JoinPrune):
         check_join_prune(node, message)
@@ -427,7 +434,7 @@ def is_passed_on(node: Node, effect: SendPacket) -> bool:
     """Whether it is a Bootstrap message of another router, which is passed on as it is (RFC 5059 3.4)."""
     if effect.protocol != "pim":
         return False
-    message = pim.decode(node.net.family, effect.source, effect.destination, effect.data)
+    message = decoded(node.net.family, effect.source, effect.destination, effect.data)
     return isinstance(message, Bootstrap) and not node.owns(message.bsr)
 
 
