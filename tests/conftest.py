@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from itertools import groupby
@@ -17,32 +18,85 @@ os.environ["PATH"] += f":{PROMTOOL.parent}"
 TURN = pytest.StashKey[Turn]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+SECONDS = {
+    "test_asm_life": 300,
+    "test_restart": 260,
+    "test_register": 220,
+    "test_dropin": 200,
+    "test_frr": 150,
+    "test_spt_threshold": 130,
+    "test_asm_lan": 130,
+    "test_interfaces": 120,
+    "test_bsr": 110,
+    "test_bsr_peers": 100,
+    "test_snooping": 100,
+    "test_asm_frr": 90,
+    "test_pimd": 90,
+    "test_rpt_peers": 70,
+    "test_asm_pimd": 70,
+    "test_prometheus": 70,
+    "test_anycast": 60,
+    "test_assert_peers": 60,
+    "test_doctor": 50,
+}
+"""What the longest files of the lab take, about, while others run: they are begun first. The rest is taken for
+A_TEST seconds a test."""
+A_TEST = 4
+LONG = ("test_sanitizers", "test_networks", "test_day", "test_fuzz", "test_printer", "test_asm_networks")
+"""The longest files of those that compute: begun first too."""
+
+gc.disable()  # nothing of what is collected goes away
+
+
+def pytest_collection_finish() -> None:
+    """What is collected here is never looked through again by the garbage collector."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test of a lab or of the kernel that failed is tried again, twice at most and alone, for what shares its
     machine; the summary names it (RERUN).
 
-    A lab mostly waits, the other tests compute: the files of both are dealt out by turns, so that those who wait and
-    those who compute share the processors from the first minute to the last.
+    A lab mostly waits, the other tests compute: one worker begins with those that compute, the others with labs, so
+    that those who wait and those who compute share the processors from the first minute to the last.
     """
     labs, others = [], []
     for item in items:
         if item.path.parent.name in ("lab", "kernel"):
             item.add_marker(pytest.mark.flaky(reruns=2))
         (labs if item.path.parent.name == "lab" else others).append(item)
-    items[:] = dealt([list(file) for _, file in groupby(labs, key=lambda item: item.path)], others)
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = dealt([list(file) for _, file in groupby(labs, key=lambda item: item.path)], others, workers)
 
 
-def dealt(files: list[list[pytest.Item]], others: list[pytest.Item]) -> list[pytest.Item]:
-    """The labs' files, each in one piece, with as many other tests behind each test of theirs on the average."""
-    order: list[pytest.Item] = []
-    tests, placed, used = sum(map(len, files)), 0, 0
-    for file in files:
-        order += file
-        placed += len(file)
-        until = len(others) * placed // tests
-        order += others[used:until]
-        used = until
-    return order + others[used:]
+def dealt(files: list[list[pytest.Item]], others: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The order of all tests, for workers of which each is given one piece of it, all with the same number of tests.
+
+    All pieces but the last begin with files of the lab, each whole, the longest first; what computes fills them up. Who
+    is ready takes from the end of another's piece (--dist worksteal): what computes at first, labs when nothing else
+    is left, the short ones.
+    """
+    pieces: list[list[pytest.Item]] = [[] for _ in range(max(1, workers - 1))]
+    load = [0] * len(pieces)
+    for file in sorted(files, key=seconds, reverse=True):
+        least = load.index(min(load))
+        pieces[least] += file
+        load[least] += seconds(file)
+    rest = sorted(others, key=lambda item: item.path.stem not in LONG)
+    left, order = len(rest) + sum(map(len, files)), []
+    size = left // workers
+    first, rest = rest[: left - size * (workers - 1)], rest[left - size * (workers - 1) :]
+    for piece in pieces:
+        room = max(0, size - len(piece)) if workers > 1 else 0
+        order += piece + rest[:room]
+        rest = rest[room:]
+    return order + rest + first
+
+
+def seconds(file: list[pytest.Item]) -> int:
+    """What a file of the lab takes, about."""
+    return SECONDS.get(file[0].path.stem, A_TEST * len(file))
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
