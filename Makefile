@@ -72,7 +72,6 @@ lint: build
 	@$(BIN)/ruff check .
 	@echo "lint: mypy --strict"
 	@$(BIN)/mypy --strict
-	@cd tests && MYPYPATH=.. ../$(BIN)/mypy --strict --config-file ../pyproject.toml -p lab -p bench
 
 test:
 	@tests/prepare test
@@ -106,6 +105,6 @@ bench:
 	@$(PYTHON) -m bench $(BENCH)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.mypy_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find pimpy tests -name __pycache__ -prune -exec rm -rf {} +
 	find pimpy -name '*.so' -delete
