@@ -568,10 +568,10 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def cost(*args: str) -> float:
+def cost(*args: str, allowed: float) -> float:
     """Seconds of processor time that pimctl takes, interpreter included, and this process with the daemon in it.
 
-    Processor time, so that others on the machine do not count; the best of some runs.
+    Processor time, so that others on the machine do not count; of some runs the first that is as good as it has to be.
     """
     best = 9.0
     for _ in range(4):
@@ -581,12 +581,14 @@ def cost(*args: str) -> float:
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         best = min(best, usage.ru_utime + usage.ru_stime + time.process_time() - began)
+        if best < allowed:
+            break
     return best
 
 
 def test_nobody_waits_for_it(path: str) -> None:
     """All in all, the interpreter's start included: under 150 ms."""
-    assert cost("-u", path, "show", "neighbors") < 0.150
+    assert cost("-u", path, "show", "neighbors", allowed=0.150) < 0.150
 
 
 @pytest.mark.parametrize("how", [["show", "mroute"], ["-j", "show", "mroute"]], ids=["text", "json"])
@@ -597,7 +599,7 @@ def test_ten_thousand_rows_in_half_a_second(tmp_path: Path, how: list[str]) -> N
     tuned = gc.get_threshold()
     tune_collector()  # as the daemon does
     with serving(where, daemon):
-        seconds = cost("-u", where, *how)
+        seconds = cost("-u", where, *how, allowed=0.5)
         print(f"{seconds:.3f} s")
     gc.unfreeze()
     gc.set_threshold(*tuned)
