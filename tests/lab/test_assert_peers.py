@@ -4,7 +4,8 @@
               |      |       |
               +- p  -+       +- r5 - h5     r5 by p: FRR 10.3 or pimd 2.3.2
 
-The last hops join the channel (pimd takes Joins for 232/8 too), so that both forward until one has lost.
+The last hops join the channel (pimd takes Joins for 232/8 too), or an any-source group whose RP is r1 and stay on the
+shared tree, so that both forward until one has lost.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .kernel import forwards
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
 from .shell import wait_until
-from .topology import Lab, Node
+from .topology import Lab, Node, Port
 from .traffic import Receiver, Sender, ssm_group
 
 RATE = 500
@@ -29,6 +30,7 @@ BOUND = 5.0
 """Seconds of two forwarders, at most: a kernel tells of a packet from a wrong interface once in three."""
 UNTIL_EXPIRY = 3.5 * JOINS + BOUND
 DEAR, CHEAP = (f"default-route-distance {number}\ndefault-route-metric {number}\n" for number in (255, 1))
+ASM_GROUPS = {4: "239.6.6.6", 6: "ff1e::6:6"}
 Metric = tuple[int, int, int]
 
 
@@ -50,12 +52,31 @@ class Scene:
         self.winner, self.loser = (self.r2, self.p) if winner == "ours" else (self.p, self.r2)
         self.daemons: dict[Node, Pimpyd] = {}
 
+    @property
+    def rp(self) -> Port:
+        """r1 is the RP, by its address on the source's link: the way to the RP is the one to the source."""
+        return self.r1.port(self.src)
+
+    def pimd(self) -> Pimd:
+        return Pimd(self.p, f"rp-address {self.rp.ipv4} 224.0.0.0/4\nspt-threshold infinity\n").start()
+
+    def frr(self) -> Frr:
+        words = {4: ("ip", "pim", "224.0.0.0/4"), 6: ("ipv6", "pim6", "ff00::/8")}
+        lines = {family: [f"{ip} pim hello 1 4"] for family, (ip, _, _) in words.items()}
+        stay = " spt-switchover infinity-and-beyond"
+        settings = {
+            family: [f"router {router}", f" rp {self.rp.address(family)} {every}", stay, "exit"]
+            for family, (_, router, every) in words.items()
+        }
+        return Frr(self.p, lines=lines, settings=settings).start()
+
     def launch(self) -> None:
         """Ours, once the lab stands."""
         for family in (4, 6):
             for node, way in ((self.r4, self.r2), (self.r5, self.p)):
                 node.route(family, self.src.port(self.r1).link.prefix(family), way.port(self.lan))
-        text = f"{QUICK}join-prune-interval {JOINS}\n"
+        text = f"{QUICK}join-prune-interval {JOINS}\nspt-threshold infinity\n"
+        text += f"rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
         texts = {self.r2: text + (CHEAP if self.winner is self.r2 else DEAR)}
         self.daemons = {
             node: Pimpyd(node, texts.get(node, text)).launch() for node in (self.r1, self.r2, self.r4, self.r5)
@@ -72,9 +93,11 @@ class Scene:
         ours = {self.lan.ports[daemon.node].pim_address(family) for daemon in at_lan}
         wait_until(lambda: ours & theirs(), 60, "p knows ours")
 
-    def play(self, families: Iterable[int], bound: float = BOUND, look: Callable[[], object] = lambda: None) -> None:
+    def play(
+        self, families: Iterable[int], tree: str, bound: float = BOUND, look: Callable[[], object] = lambda: None
+    ) -> None:
         """Both forward, until they have agreed who does; `look` is called when ours have."""
-        contests = [Contest(self, family) for family in families]
+        contests = [Contest(self, family, tree) for family in families]
         for contest in contests:
             contest.begin()
         for contest in contests:
@@ -85,39 +108,47 @@ class Scene:
 
 
 class Contest:
-    """One stream onto the LAN, of one family."""
+    """One stream onto the LAN, of one family: a channel, or on the RP's tree (`SG`, `WG`: whose Asserts are meant)."""
 
-    def __init__(self, scene: Scene, family: int) -> None:
-        self.scene, self.family = scene, family
-        self.group, self.source = ssm_group(family), scene.src.port(scene.r1).address(family)
+    def __init__(self, scene: Scene, family: int, tree: str) -> None:
+        self.scene, self.family, self.shared = scene, family, tree == "WG"
+        self.group = ASM_GROUPS[family] if self.shared else ssm_group(family)
+        self.source = scene.src.port(scene.r1).address(family)
+        self.joined = "*" if self.shared else self.source
         self.receivers: list[Receiver] = []
         self.sender: Sender
         self.capture: Capture
 
     def begin(self) -> None:
         scene = self.scene
+        wanted = None if self.shared else self.source
         ends = ((scene.h4, scene.r4), (scene.h5, scene.r5))
-        self.receivers = [Receiver(host.port(router), [(self.source, self.group)]) for host, router in ends]
+        self.receivers = [Receiver(host.port(router), [(wanted, self.group)]) for host, router in ends]
         for node in (scene.r2, scene.p):
             wait_until(lambda n=node.name: n in self.outgoing_of_r1(), 30, f"{node} has joined")  # type: ignore[misc]
         self.capture = scene.lan.capture()
-        self.sender = Sender(scene.src.port(scene.r1), [self.group], rate=RATE)
+        port = scene.src.port(scene.r1)
+        if self.shared:  # the first packets make the kernels' entries; no more than four can wait for that
+            Sender(port, [self.group], rate=20, count=10).wait_done()
+            for receiver in self.receivers:
+                receiver.reset()
+        self.sender = Sender(port, [self.group], rate=RATE)
 
     def wait_decided(self) -> None:
         """Until ours has won or lost, as it should."""
         state = "winner" if self.scene.winner is self.scene.r2 else "loser"
-        wait_until(lambda: self.assert_state() == state, 10, f"ours is {state}")
+        wait_until(lambda: state in self.assert_states(), 10, f"ours is {state} of {self.group}")
 
     def end(self, bound: float) -> None:
         """One is left; nothing was lost, and came twice for no longer than `bound` seconds."""
         winner = self.scene.winner
-        wait_until(lambda: self.forwarders() == {winner.name}, 30, f"{winner} forwards alone")
+        wait_until(self.settled, 30, f"{winner} forwards {self.group} alone")
         for receiver in self.receivers:
             receiver.wait_for(RATE)
             found = receiver.stream(self.source, self.group)
             assert found.lost == 0, found
-            assert 0 < found.duplicates < RATE * bound, found
-            print(f"{self.scene.p}, IPv{self.family}: {found.duplicates / RATE:.2f} s of duplicates")
+            assert found.duplicates < RATE * bound, found
+            print(f"{self.scene.p}, IPv{self.family}, {self.joined}: {found.duplicates / RATE:.2f} s of duplicates")
         self.assert_elected()
         for receiver in self.receivers:
             receiver.reset()
@@ -125,42 +156,62 @@ class Contest:
             receiver.wait_for(2 * RATE)
             found = receiver.stream(self.source, self.group)
             assert (found.lost, found.duplicates) == (0, 0), found
-        asked = winner.port(self.scene.lan).pim_address(self.family)
-        for node in (self.scene.r4, self.scene.r5):
-            entry = self.scene.daemons[node].entry(self.source, self.group)
-            assert entry is not None and entry["rpf_neighbor"] == asked, entry
+        if self.all_turn:
+            self.assert_asked(winner)
         self.sender.stop()
         for receiver in self.receivers:
             receiver.stop()
 
-    def outgoing_of_r1(self) -> frozenset[str]:
-        return self.scene.daemons[self.scene.r1].outgoing(self.source, self.group)
+    @property
+    def all_turn(self) -> bool:
+        """Whether both last hops ask the winner in the end: not where pimd's Asserts are of the source."""
+        return not self.shared or self.scene.winner is self.scene.r2
+
+    def settled(self) -> bool:
+        """Whether the winner alone forwards, and nobody else has reason to begin again."""
+        winner = {self.scene.winner.name}
+        return self.forwarders() == winner and (not self.all_turn or self.outgoing_of_r1() == winner)
+
+    def assert_asked(self, winner: Node) -> None:
+        """That both last hops ask the winner."""
+        asked = winner.port(self.scene.lan).pim_address(self.family)
+        for node in (self.scene.r4, self.scene.r5):
+            entry = self.scene.daemons[node].entry(self.joined, self.group)
+            assert entry is not None and entry["rpf_neighbor"] == asked, entry
+
+    def outgoing_of_r1(self) -> set[str]:
+        """Where r1 has a Join from."""
+        rows = self.scene.daemons[self.scene.r1].show("mroute", self.family)
+        found = [row for row in rows if row["row"] == "outgoing" and row["jp_state"] != "no_info"]
+        key = self.joined, self.group
+        return {row["outgoing_interface"] for row in found if (row["source_address"], row["group"]) == key}
 
     def forwarders(self) -> set[str]:
         """Whose kernel sends the stream onto the LAN."""
         lan = self.scene.lan.name
         return {n.name for n in (self.scene.r2, self.scene.p) if lan in forwards(n, self.source, self.group)}
 
-    def assert_state(self) -> str | None:
-        """Our part in it."""
-        for row in self.scene.daemons[self.scene.r2].show("mroute", self.family):
-            key = row.get("source_address"), row["group"], row.get("outgoing_interface")
-            if row["row"] == "outgoing" and key == (self.source, self.group, self.scene.lan.name):
-                return str(row["assert_state"])
-        return None
+    def assert_states(self) -> set[str]:
+        """Our part in it, by the tree's Asserts and the source's."""
+        rows = self.scene.daemons[self.scene.r2].show("mroute", self.family)
+        keys = [(source, self.group, self.scene.lan.name) for source in {self.joined, self.source}]
+        found = [row for row in rows if row["row"] == "outgoing"]
+        names = ("source_address", "group", "outgoing_interface")
+        return {str(row["assert_state"]) for row in found if tuple(row[name] for name in names) in keys}
 
     def assert_elected(self) -> None:
         """Of the metrics that both told the better one won, as 4.6.3 has it."""
-        scene, only = self.scene, f"pim.type == 5 && {'ip' if self.family == 4 else 'ipv6'}"
+        scene = self.scene
+        only = f"pim.type == 5 && {'pim.group' if self.family == 4 else 'pim.group_ip6'} == {self.group}"
         told: dict[str, list[Metric]] = {}
         for mac, rpt, preference, metric in self.capture.fields(
             only, "eth.src", "pim.rpt", "pim.metric_pref", "pim.metric"
         ):
             node = next(node for node, port in scene.lan.ports.items() if port.mac == mac)
             told.setdefault(node.name, []).append((rpt not in ("0", "False"), int(preference), int(metric)))
-        print(f"{scene.p}, IPv{self.family}: {told}")
-        best = [metric for metric in told[scene.winner.name] if metric[0] == 0]
-        assert best, "the winner said so"
+        print(f"{scene.p}, IPv{self.family}, {self.joined}: {told}")
+        best = [metric for metric in told[scene.winner.name] if metric[0] == self.shared or not self.all_turn]
+        assert best, "the winner said so, which it does only where another one's packets came"
         assert all(metric > best[-1] for metric in told.get(scene.loser.name, ())), "who lost had a worse metric"
 
 
@@ -170,7 +221,14 @@ def test_ours_and_the_others_elect_one(lab: Lab) -> None:
     """All at the same time, for pimd's beginning is long.
 
     FRR 10.3 sends no Assert here, and does not stop at ours, though it tells itself that it lost (#21980, #22636). What
-    must work does: ours asserts, the last hops ask ours from then on, and so FRR's Join ends with its hold time.
+    must work does: ours asserts, the last hops ask ours from then on, and so FRR's Join ends with its hold time. So it
+    is with a channel's Asserts, and with those of the RP's tree, (*,G), where nobody takes a source's own tree.
+
+    pimd 2.3.2 says in an Assert that it is on the source's own tree (RPT bit 0) when it is on the RP's alone, to which
+    any metric of the RP's tree loses, and says the other in its answer to an Assert that has the bit. Where it is to
+    win, it does. Where ours is to win on the RP's tree, that is left out: the last hops have turned to ours by our
+    Assert, ours has lost the source to pimd's (4.6.1) and forwards it no more, and pimd, whose Joins have ended, does
+    not either and sends no AssertCancel (4.6.4), so that nobody does until our Assert Timer of three minutes expires.
     """
     ours, theirs, beside_frr = Scene(lab, "ours", "1"), Scene(lab, "theirs", "2"), Scene(lab, "ours", "3")
     scenes = (ours, theirs, beside_frr)
@@ -178,15 +236,17 @@ def test_ours_and_the_others_elect_one(lab: Lab) -> None:
     lab.capture_all()
     for scene in scenes:
         scene.launch()
-    pimds = [Pimd(scene.p).start() for scene in (ours, theirs)]
-    frr = Frr(beside_frr.p, lines={4: ["ip pim hello 1 4"], 6: ["ipv6 pim hello 1 4"]}).start()
+    pimds = [scene.pimd() for scene in (ours, theirs)]
+    frr = beside_frr.frr()
     for family in (4, 6):
         beside_frr.wait_neighbors(family, lambda f=family: frr.neighbors(f))  # type: ignore[misc]
     said: list[str] = []
-    beside_frr.play((4, 6), UNTIL_EXPIRY, lambda: said.append(frr.vtysh("show ip pim assert", "pimd")))
+    beside_frr.play((4, 6), "SG", UNTIL_EXPIRY, lambda: said.append(frr.vtysh("show ip pim assert", "pimd")))
     print(f"FRR, whose kernel forwarded on: {said[0]}")
     assert "LOSER" in said[0]
+    beside_frr.play((4, 6), "WG", UNTIL_EXPIRY)
     for scene, pimd in zip((ours, theirs), pimds, strict=True):
         scene.wait_neighbors(4, pimd.neighbors)
-        scene.play((4,))
+        scene.play((4,), "SG")
+    theirs.play((4,), "WG")
     assert_clean(lab, *(node for scene in scenes for node in scene.daemons))
