@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from attrs import evolve
 from network import Net
 from node import Node
 
 from pimpy.config.model import Phyint
 from pimpy.core.engine.timers import NEVER, Timer
+from pimpy.core.pim.instance import PimSettings
 from pimpy.core.pim.neighbor import PimInterface
 from pimpy.core.router import Router
 from pimpy.wire.family import Family
@@ -64,7 +64,7 @@ def _dr_elsewhere(router: Router) -> None:
 
 
 def _too_many(router: Router) -> None:
-    router.pim.settings = evolve(router.pim.settings, max_neighbors=0)
+    router.pim.settings = PimSettings(max_neighbors=0)
 
 
 def _wrong_neighbor(router: Router) -> None:
