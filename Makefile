@@ -75,7 +75,9 @@ lint: build
 
 test:
 	@tests/prepare test
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory build
+	@# What collecting compiles is kept: six workers would each compile all of it.
+	@$(PYTEST) --collect-only -q >/dev/null & $(MAKE) --no-print-directory lint; code=$$?; wait; exit $$code
 	@echo "test: all of tests/, $(JOBS) at a time"
 	@$(PYTEST) -n $(JOBS) --dist worksteal --timeout 400 $(TESTS)
 
