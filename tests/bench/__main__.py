@@ -60,7 +60,7 @@ def main() -> int:
     static: list[upcalls.Upcalls] = []
     for rules in options.routes if "upcalls" in what else []:
         for kind in ("pimpy", "smcroute"):
-            say(f"{kind}: {upcalls.STREAMS} streams by {rules} static routes")
+            say(f"{kind}: streams by {rules} static routes")
             static.append(upcalls.measure(kind, rules))
     if joined:
         print("\nSSM joins (FRR: its pimd or pim6d, and zebra)\n" + joins.table(joined))
