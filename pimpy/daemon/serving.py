@@ -67,6 +67,12 @@ class Served:
         loop = asyncio.get_running_loop()
         for fd in self.adapter.filenos():
             loop.add_reader(fd, self._readable, fd)
+        self.adapter.moved = self._watch_instead
+
+    def _watch_instead(self, before: int, after: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(before)
+        loop.add_reader(after, self._readable, after)
 
     def _readable(self, fd: int) -> None:
         if events := self.adapter.receive(fd, self.driver.portion):

@@ -11,8 +11,6 @@ from contextlib import suppress
 from socket import socket
 from struct import pack
 
-from attrs import define, field
-
 from pimpy.core.engine.effects import (
     AddRegisterVif,
     AddVif,
@@ -20,20 +18,14 @@ from pimpy.core.engine.effects import (
     DelRegister,
     DelVif,
     Effect,
-    ForgetRpf,
     ForwardPacket,
-    HearRegister,
     JoinGroup,
     JoinSource,
     LeaveGroup,
-    LeaveSource,
     QuietRegister,
-    ReadCounters,
-    ReadTable,
     ResolveRpf,
     SendPacket,
     SetMfc,
-    SetRegister,
 )
 from pimpy.core.engine.events import (
     CountersRead,
@@ -55,8 +47,8 @@ from pimpy.kernel.icmp import read_errors
 from pimpy.kernel.memberships import StaticMemberships
 from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
-from pimpy.kernel.quiet import Message as _Message
-from pimpy.kernel.quiet import QuietRegisters
+from pimpy.kernel.plan import Plan
+from pimpy.kernel.quiet import Message, QuietRegisters
 from pimpy.kernel.sockets import Memberships, Sockets, send_raw
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
@@ -68,15 +60,15 @@ REGISTERS = 65536
 """Entries of the register table: as many as the core has (S,G)."""
 
 
-def _packet(protocol: str) -> Callable[[_Message], Event]:
-    def make(message: _Message) -> Event:
+def _packet(protocol: str) -> Callable[[Message], Event]:
+    def make(message: Message) -> Event:
         _, ifindex, source, destination, ttl, router_alert, data = message
         return PacketReceived(protocol, ifindex, source, destination, ttl, router_alert, data)
 
     return make
 
 
-_EVENTS: dict[int, Callable[[_Message], Event]] = {
+_EVENTS: dict[int, Callable[[Message], Event]] = {
     _mroute.PIM: _packet("pim"),
     _mroute.IGMP: _packet("igmp"),
     _mroute.MLD: _packet("mld"),
@@ -85,51 +77,6 @@ _EVENTS: dict[int, Callable[[_Message], Event]] = {
     _mroute.WHOLEPKT: lambda message: WholePacket(message[1], message[2], message[3], False, message[6]),
     _mroute.WRVIFWHOLE: lambda message: WholePacket(message[1], message[2], message[3], True, message[6]),
 }
-
-
-@define
-class _Plan:
-    """Effects sorted into batches; of several for the same thing the last one counts."""
-
-    joins: dict[tuple[int, Address], JoinGroup | LeaveGroup] = field(factory=dict)
-    members: dict[tuple[int, Address, Address], JoinSource | LeaveSource] = field(factory=dict)
-    vifs: dict[int, AddVif | AddRegisterVif | DelVif] = field(factory=dict)
-    mfc: dict[tuple[Address, Address], SetMfc | DelMfc] = field(factory=dict)
-    registers: dict[tuple[Address, Address], SetRegister | DelRegister] = field(factory=dict)
-    quiet: dict[tuple[Address, Address], QuietRegister | HearRegister] = field(factory=dict)
-    packets: dict[str, list[SendPacket]] = field(factory=dict)
-    forwards: list[ForwardPacket] = field(factory=list)
-    counters: bool = False
-    table: bool = False
-    routes: dict[Address, ResolveRpf | ForgetRpf] = field(factory=dict)
-
-    def sort(self, effects: Sequence[Effect]) -> None:
-        """Take effects in; a Notice is not for the kernel."""
-        mfc = self.mfc
-        for effect in effects:
-            kind = type(effect)
-            if kind is SetMfc or kind is DelMfc:
-                mfc[effect.source, effect.group] = effect  # type: ignore[union-attr,assignment]
-            elif isinstance(effect, SendPacket):
-                self.packets.setdefault(effect.protocol, []).append(effect)
-            elif isinstance(effect, (ResolveRpf, ForgetRpf)):
-                self.routes[effect.address] = effect
-            elif isinstance(effect, (SetRegister, DelRegister)):
-                self.registers[effect.source, effect.group] = effect
-            elif isinstance(effect, (QuietRegister, HearRegister)):
-                self.quiet[effect.source, effect.group] = effect
-            elif isinstance(effect, ForwardPacket):
-                self.forwards.append(effect)
-            elif isinstance(effect, ReadCounters):
-                self.counters = True
-            elif isinstance(effect, ReadTable):
-                self.table = True
-            elif isinstance(effect, (AddVif, AddRegisterVif, DelVif)):
-                self.vifs[effect.vif] = effect
-            elif isinstance(effect, (JoinGroup, LeaveGroup)):
-                self.joins[effect.ifindex, effect.group] = effect
-            elif isinstance(effect, (JoinSource, LeaveSource)):
-                self.members[effect.ifindex, effect.group, effect.source] = effect
 
 
 def _changes(effects: Sequence[SetMfc | DelMfc]) -> tuple[list[SetMfc | DelMfc], list[Change]]:
@@ -194,11 +141,15 @@ class Adapter:
         self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
-        protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
+        self._protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
         self.registers = _mroute.Registers(
-            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
+            sockets.mroute, sockets.pim, sockets.raw, family.number, self._protocol, REGISTERS, True
         )
-        """The register table; its thread reads `sockets.mroute`."""
+        """The register table; its thread reads `sockets.mroute` once there is a register tunnel."""
+        self._paused = paused
+        self._left_to_thread = False
+        self.moved: Callable[[int, int], None] | None = None
+        """Told that the second descriptor is to be watched in the place of the first."""
         self._quiet = QuietRegisters(family)
         self._tunnel: int | None = None
         """The register tunnel's vif."""
@@ -207,12 +158,15 @@ class Adapter:
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading."""
+        upcalls = self.registers.fileno() if self._left_to_thread else self._sockets.mroute
         errors = () if self._errors is None else (self._errors.fileno(),)
-        return (self.registers.fileno(), self._sockets.pim, self._watch.fileno(), *self._netlink.filenos(), *errors)
+        return (upcalls, self._sockets.pim, self._watch.fileno(), *self._netlink.filenos(), *errors)
 
     def begin(self) -> None:
         """The core knows what there is: let what waits come up."""
-        self.registers.begin()
+        self._paused = False
+        if self._tunnel is not None:
+            self._leave_to_thread()
 
     def adopt(self) -> list[Event]:
         """What an earlier process left in the table; nothing if that is nothing. Comes before `start`."""
@@ -232,7 +186,11 @@ class Adapter:
     def receive(self, fd: int, limit: int = BATCH) -> list[Event]:
         """What a readable descriptor has to say, of datagrams at most `limit`: the rest makes it readable again."""
         if fd == self._sockets.pim:
-            return self._pim_messages(fd, limit)
+            return self._pim_messages(limit)
+        if fd == self._sockets.mroute:
+            waits = self._paused or self._left_to_thread
+            messages = [] if waits else self._messages(fd, self._protocol, limit)
+            return [_EVENTS[message[0]](message) for message in messages]
         if fd == self.registers.fileno():
             return [_EVENTS[message[0]](message) for message in self.registers.receive(limit)]
         if fd == self._watch.fileno():
@@ -254,7 +212,7 @@ class Adapter:
         """
         if len(effects) == 1 and type(effects[0]) in (SetMfc, DelMfc):
             return self._write(effects)  # type: ignore[arg-type]  # a stream that came by itself needs no plan
-        plan = _Plan()
+        plan = Plan()
         plan.sort(effects)
         events = self._join(plan, JoinGroup) if plan.joins else []
         if plan.registers:
@@ -318,11 +276,23 @@ class Adapter:
         if self._errors is not None:
             self._errors.close()
 
-    def _pim_messages(self, fd: int, limit: int) -> list[Event]:
-        messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, limit)
+    def _leave_to_thread(self) -> None:
+        """Have the extension's thread read what comes up: packets for the register tunnel are from now on among it."""
+        if self._paused or self._left_to_thread:
+            return
+        self.registers.begin()
+        self._left_to_thread = True
+        if self.moved is not None:
+            self.moved(self._sockets.mroute, self.registers.fileno())
+
+    def _messages(self, fd: int, protocol: int, limit: int) -> list[Message]:
+        messages, truncated, malformed = _mroute.receive(fd, self.family.number, protocol, limit)
         self._dropped["truncated"] += truncated
         self._dropped["malformed"] += malformed
-        heard, repeated = self._quiet.sift(messages)
+        return messages
+
+    def _pim_messages(self, limit: int) -> list[Event]:
+        heard, repeated = self._quiet.sift(self._messages(self._sockets.pim, _mroute.PIM, limit))
         return [*(_EVENTS[message[0]](message) for message in heard), *repeated]
 
     def _notices(self, fd: int) -> list[Event]:
@@ -336,7 +306,7 @@ class Adapter:
                 self._tell_vifs()
         return events
 
-    def _join(self, plan: _Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
+    def _join(self, plan: Plan, kind: type[JoinGroup | LeaveGroup]) -> list[Event]:
         failed: list[Event] = []
         act = self._memberships.join if kind is JoinGroup else self._memberships.leave
         for effect in plan.joins.values():
@@ -350,7 +320,7 @@ class Adapter:
                         )
         return failed
 
-    def _be_members(self, plan: _Plan) -> list[Event]:
+    def _be_members(self, plan: Plan) -> list[Event]:
         failed: list[Event] = []
         for effect in plan.members.values():
             try:
@@ -364,7 +334,7 @@ class Adapter:
                     failed.append(EffectFailed("JoinSource", name, None, effect.ifindex, effect.source, effect.group))
         return failed
 
-    def _change_registers(self, plan: _Plan) -> list[Event]:
+    def _change_registers(self, plan: Plan) -> list[Event]:
         failed: list[Event] = []
         for effect in plan.registers.values():
             if isinstance(effect, DelRegister):
@@ -377,7 +347,7 @@ class Adapter:
                 failed.append(EffectFailed("SetRegister", _name(error.errno), source=effect.source, group=effect.group))
         return failed
 
-    def _change_table(self, plan: _Plan) -> list[Event]:
+    def _change_table(self, plan: Plan) -> list[Event]:
         """Old entries go, virtual interfaces come, entries are set, virtual interfaces go."""
         adds = [effect for effect in plan.vifs.values() if isinstance(effect, (AddVif, AddRegisterVif))]
         failed: list[Event] = []
@@ -400,6 +370,7 @@ class Adapter:
                 elif isinstance(effect, AddRegisterVif):
                     self.table.add_register_vif(effect.vif)
                     self.registers.hold(effect.vif)
+                    self._leave_to_thread()
                     self._tunnel = effect.vif
                 else:
                     if effect.vif == self._tunnel:
@@ -487,7 +458,7 @@ class Adapter:
             )
         )
 
-    def _route(self, plan: _Plan) -> list[Event]:
+    def _route(self, plan: Plan) -> list[Event]:
         wanted = []
         for address, effect in plan.routes.items():
             if type(effect) is ResolveRpf:
