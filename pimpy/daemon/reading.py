@@ -38,10 +38,12 @@ class Reading:
     _gathering: asyncio.TimerHandle | None = None
     """Runs while nothing is told of the descriptors."""
     _reads: bool = field(init=False, default=False)
+    _watches: bool = field(init=False, default=False)
+    """The loop tells when one of the descriptors is readable."""
 
     def start(self) -> None:
         """Read from now on."""
-        self._reads = True
+        self._reads = self._watches = True
         for fd in self.datagrams:
             asyncio.get_running_loop().add_reader(fd, self._readable, fd)
 
@@ -52,6 +54,13 @@ class Reading:
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
+
+    def instead(self, before: int, after: int) -> None:
+        """Read the descriptor `after` in the place of `before` from now on."""
+        self.datagrams = [after if fd == before else fd for fd in self.datagrams]
+        if self._watches:
+            asyncio.get_running_loop().remove_reader(before)
+            asyncio.get_running_loop().add_reader(after, self._readable, after)
 
     def _readable(self, fd: int) -> None:
         began = self.now()
@@ -75,6 +84,7 @@ class Reading:
         return bool(events)
 
     def _turn_away(self) -> None:
+        self._watches = False
         for fd in self.datagrams:
             asyncio.get_running_loop().remove_reader(fd)
 

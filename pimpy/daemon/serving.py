@@ -52,6 +52,7 @@ class Served:
     def __post_init__(self) -> None:
         adapter, driver = self.adapter, self.driver
         self.reading = Reading(adapter.datagrams(), adapter.receive, lambda: driver.portion, self._feed, driver.now)
+        adapter.moved = self.reading.instead
 
     @property
     def router(self) -> Router:

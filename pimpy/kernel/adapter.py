@@ -48,8 +48,7 @@ from pimpy.kernel.mroute import REGISTER, VIFS, Change, Table
 from pimpy.kernel.netlink import Netlink
 from pimpy.kernel.onward import Onward
 from pimpy.kernel.plan import Plan
-from pimpy.kernel.quiet import Message as _Message
-from pimpy.kernel.quiet import QuietRegisters
+from pimpy.kernel.quiet import Message, QuietRegisters
 from pimpy.kernel.sockets import Memberships, Sockets
 from pimpy.kernel.watch import Watch
 from pimpy.wire.family import Address, Family
@@ -60,15 +59,15 @@ REGISTERS = 65536
 """Entries of the register table: as many as the core has (S,G)."""
 
 
-def _packet(protocol: str) -> Callable[[_Message], Event]:
-    def make(message: _Message) -> Event:
+def _packet(protocol: str) -> Callable[[Message], Event]:
+    def make(message: Message) -> Event:
         _, ifindex, source, destination, ttl, router_alert, data = message
         return PacketReceived(protocol, ifindex, source, destination, ttl, router_alert, data)
 
     return make
 
 
-_EVENTS: dict[int, Callable[[_Message], Event]] = {
+_EVENTS: dict[int, Callable[[Message], Event]] = {
     _mroute.PIM: _packet("pim"),
     _mroute.IGMP: _packet("igmp"),
     _mroute.MLD: _packet("mld"),
@@ -142,11 +141,15 @@ class Adapter:
         self._watch = Watch(family, sockets.kernel_table)
         self._memberships = memberships or Memberships(family)
         self._static_joins = StaticMemberships(family)
-        protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
+        self._protocol = _mroute.IGMP if family.gmp == "igmp" else _mroute.MLD
         self.registers = _mroute.Registers(
-            sockets.mroute, sockets.pim, sockets.raw, family.number, protocol, REGISTERS, paused
+            sockets.mroute, sockets.pim, sockets.raw, family.number, self._protocol, REGISTERS, True
         )
-        """The register table; its thread reads `sockets.mroute`."""
+        """The register table; its thread reads `sockets.mroute` once there is a register tunnel."""
+        self._paused = paused
+        self._left_to_thread = False
+        self.moved: Callable[[int, int], None] | None = None
+        """Told that the second descriptor is to be watched in the place of the first."""
         self._quiet = QuietRegisters(family)
         self._tunnel: int | None = None
         """The register tunnel's vif."""
@@ -160,11 +163,13 @@ class Adapter:
 
     def datagrams(self) -> tuple[int, int]:
         """Those of them that messages and data of the network come by."""
-        return self.registers.fileno(), self._sockets.pim
+        return self.registers.fileno() if self._left_to_thread else self._sockets.mroute, self._sockets.pim
 
     def begin(self) -> None:
         """The core knows what there is: let what waits come up."""
-        self.registers.begin()
+        self._paused = False
+        if self._tunnel is not None:
+            self._leave_to_thread()
 
     def adopt(self) -> list[Event]:
         """What an earlier process left in the table; nothing if that is nothing. Comes before `start`."""
@@ -184,7 +189,11 @@ class Adapter:
     def receive(self, fd: int, limit: int = BATCH) -> list[Event]:
         """What a readable descriptor has to say, of datagrams at most `limit`: the rest makes it readable again."""
         if fd == self._sockets.pim:
-            return self._pim_messages(fd, limit)
+            return self._pim_messages(limit)
+        if fd == self._sockets.mroute:
+            waits = self._paused or self._left_to_thread
+            messages = [] if waits else self._messages(fd, self._protocol, limit)
+            return [_EVENTS[message[0]](message) for message in messages]
         if fd == self.registers.fileno():
             return [_EVENTS[message[0]](message) for message in self.registers.receive(limit)]
         if fd == self._watch.fileno():
@@ -272,11 +281,23 @@ class Adapter:
         if self._errors is not None:
             self._errors.close()
 
-    def _pim_messages(self, fd: int, limit: int) -> list[Event]:
-        messages, truncated, malformed = _mroute.receive(fd, self.family.number, _mroute.PIM, limit)
+    def _leave_to_thread(self) -> None:
+        """Have the extension's thread read what comes up: packets for the register tunnel are from now on among it."""
+        if self._paused or self._left_to_thread:
+            return
+        self.registers.begin()
+        self._left_to_thread = True
+        if self.moved is not None:
+            self.moved(self._sockets.mroute, self.registers.fileno())
+
+    def _messages(self, fd: int, protocol: int, limit: int) -> list[Message]:
+        messages, truncated, malformed = _mroute.receive(fd, self.family.number, protocol, limit)
         self._dropped["truncated"] += truncated
         self._dropped["malformed"] += malformed
-        heard, repeated = self._quiet.sift(messages)
+        return messages
+
+    def _pim_messages(self, limit: int) -> list[Event]:
+        heard, repeated = self._quiet.sift(self._messages(self._sockets.pim, _mroute.PIM, limit))
         return [*(_EVENTS[message[0]](message) for message in heard), *repeated]
 
     def _notices(self, fd: int) -> list[Event]:
@@ -354,6 +375,7 @@ class Adapter:
                 elif isinstance(effect, AddRegisterVif):
                     self.table.add_register_vif(effect.vif)
                     self.registers.hold(effect.vif)
+                    self._leave_to_thread()
                     self._tunnel = effect.vif
                 else:
                     if effect.vif == self._tunnel:

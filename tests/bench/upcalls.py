@@ -1,9 +1,16 @@
-"""What a stream costs that a static route makes an entry for, beside Debian's smcroute, by the number of routes."""
+"""What a stream costs that a static route makes an entry for, beside Debian's smcroute, by the number of routes.
+
+    src - r - h
+
+r asks for each new stream (an upcall), and its first packet waits in the kernel for the answer. Some streams begin one
+by one: what one upcall takes, and how late its packet is. Then many begin at once: what one of many takes.
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -11,24 +18,36 @@ from dataclasses import dataclass
 
 from lab.kernel import mfc
 from lab.smcroute import Smcroute
-from lab.topology import Lab
-from lab.traffic import Sender
+from lab.topology import Lab, Node
+from lab.traffic import Sender, Watcher
 
 from .contest import tried
 from .measure import use
 
-STREAMS = 500
+LONE = 500
+RATE = 500
+"""Streams a second that begin one by one: each finds the daemon asleep."""
+BURST = 2000
 SETTLED = 8.0
 """Seconds after the start, whose own work is not that of streams; a spare worker is started later."""
 
 
 @dataclass(frozen=True)
 class Upcalls:
-    """Processor time for each stream, in microseconds, and memory in bytes."""
+    """Processor time for each stream and delays of first packets in microseconds, and memory in bytes."""
 
     kind: str
     rules: int
-    cost: float
+    lone: float
+    """Processor time for a stream that begins alone."""
+    delay: float
+    """From the sending of the first packet of such a stream to its arrival, half of them take less."""
+    late: float
+    """The same, of a hundred 99 take less."""
+    burst: float
+    """Processor time for a stream of BURST that begin at once."""
+    answered: int
+    """How many of these got an entry by their first packet."""
     memory: int
     reload: float
     """Seconds of processor time for reading the same file again."""
@@ -40,10 +59,10 @@ def routes(count: int) -> str:
     return "".join(lines)
 
 
-def groups(rules: int) -> list[str]:
+def groups(rules: int, first: int, count: int) -> list[str]:
     """Groups of the last routes, each stream another one."""
     found = []
-    for number in range(STREAMS):
+    for number in range(first, first + count):
         rule = rules - 1 - number % rules
         found.append(f"225.{rule >> 8}.{rule & 255}.{1 + number // rules}")
     return found
@@ -57,22 +76,46 @@ def measure(kind: str, rules: int) -> Upcalls:
         lab.start()
         daemon = Smcroute(r, kind == "pimpy", routes(rules), ("-c", "0")).start()
         pids = [daemon.process.pid]
+        watcher = Watcher(h.port("r"), 4)
         time.sleep(SETTLED)
         before = use(pids)
-        sender = Sender(src.port("r"), groups(rules), rate=1000, count=STREAMS)
-        lab.wait(lambda: len(mfc(r, 4)) >= STREAMS, 60, "an entry of each stream")
-        cost = use(pids).since(before).cpu / STREAMS
+        sender = Sender(src.port("r"), groups(rules, 0, LONE), rate=RATE, count=LONE)
+        lab.wait(lambda: watcher.count() >= LONE, 60, "the first packet of each stream")
+        lone = use(pids).since(before).cpu / LONE
+        sender.stop()
+        delays = statistics.quantiles((stream.first_delay for stream in watcher.streams().values()), n=100)
+        before = use(pids)
+        sender = Sender(src.port("r"), groups(rules, LONE, BURST), rate=1e6, count=BURST)
+        answered = settled(r) - LONE
+        burst = use(pids).since(before).cpu / answered
         sender.stop()
         memory, before = use(pids).memory, use(pids)
         daemon.reconfigure(daemon.text)
-        return Upcalls(kind, rules, cost * 1e6, memory, use(pids).since(before).cpu)
+        reload = use(pids).since(before).cpu
+    lone, delay, late, burst = (value * 1e6 for value in (lone, delays[49], delays[98], burst))
+    return Upcalls(kind, rules, lone, delay, late, burst, answered, memory, reload)
+
+
+def settled(node: Node) -> int:
+    """How many entries stand, once there come no more."""
+    before, found = -1, 0
+    while found != before:
+        time.sleep(1.0)
+        before, found = found, sum(entry.iif is not None for entry in mfc(node, 4).values())
+    return found
 
 
 def table(runs: list[Upcalls]) -> str:
     """The figures as text."""
-    lines = [f"{'':10}{'routes':>8}{'us of CPU a stream':>20}{'MB':>8}{'s of CPU a reload':>20}"]
+    lone, burst = f"{'CPU us':>9}{'delay us':>10}{'99 %':>10}", f"{'CPU us':>10}{'entries':>9}"
+    lines = [
+        f"{'':18}{'one by one':>29}{f'{BURST} at once':>19}",
+        f"{'':10}{'routes':>8}{lone}{burst}{'MB':>8}{'s of CPU a reload':>20}",
+    ]
     for run in runs:
-        lines.append(f"{run.kind:10}{run.rules:>8}{run.cost:>20.0f}{run.memory / 1e6:>8.1f}{run.reload:>20.3f}")
+        lone = f"{run.lone:>9.0f}{run.delay:>10.0f}{run.late:>10.0f}"
+        burst = f"{run.burst:>10.0f}{run.answered:>9}"
+        lines.append(f"{run.kind:10}{run.rules:>8}{lone}{burst}{run.memory / 1e6:>8.1f}{run.reload:>20.3f}")
     return "\n".join(lines)
 
 
@@ -83,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     runs = tried(
         itertools.product(options.routes, options.kinds),
-        lambda case: f"{case[1]}: {STREAMS} streams by {case[0]} static routes",
+        lambda case: f"{case[1]}: streams by {case[0]} static routes",
         lambda case: measure(case[1], case[0]),
     )
     print("\n" + table(runs))

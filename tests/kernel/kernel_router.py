@@ -33,11 +33,11 @@ PORT = 5000
 class Router:
     """An adapter in a namespace, and what it told."""
 
-    def __init__(self, namespace: Namespace, family: Family) -> None:
+    def __init__(self, namespace: Namespace, family: Family, paused: bool = False) -> None:
         with namespace:
             self.sockets = open_sockets(family)
             self.netlink = Netlink(family)
-            self.adapter = Adapter(family, self.sockets, self.netlink)
+            self.adapter = Adapter(family, self.sockets, self.netlink, paused=paused)
         self.namespace = namespace
         self.family = family
         self.events: list[Event] = self.adapter.start()

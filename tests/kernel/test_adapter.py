@@ -464,9 +464,44 @@ def test_each_readable_descriptor_is_bounded(router: Router, trio: Trio) -> None
     for i in range(1, 700):
         sender.send(group(family, i), b"x")
     sizes: list[int] = []
-    fd = router.adapter.registers.fileno()
+    fd = router.adapter.filenos()[0]
     eventually(lambda: sizes.append(len(router.adapter.receive(fd))) or sum(sizes) >= 699)
     assert max(sizes) <= 256
+
+
+def test_the_thread_takes_over_with_the_tunnel_and_nothing_is_lost_or_told_twice(router: Router, trio: Trio) -> None:
+    family, moved = router.family, []
+    router.adapter.moved = lambda before, after: moved.append((before, after))
+    router.apply(*vifs(trio))
+    sender, first = Sender(trio.left, family), router.adapter.filenos()[0]
+    for i in range(1, 401):
+        sender.send(group(family, i), b"x")
+        if i == 100:
+            router.turn()
+        elif i == 200:
+            assert moved == [] and router.apply(AddRegisterVif(31)) == []
+    assert moved == [(first, router.adapter.filenos()[0])] and first == router.sockets.mroute
+    assert router.adapter.receive(first) == [], "the thread's from now on"
+    asked = [event.group for event in router.until(NoCache, 400, 10) if isinstance(event, NoCache)]
+    assert sorted(asked) == sorted(group(family, i) for i in range(1, 401))
+    assert router.apply(DelVif(31), AddRegisterVif(31)) == [] and len(moved) == 1
+
+
+@families()
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_what_comes_up_waits_until_the_core_knows_what_there_is(trio: Trio, family: Family, tunnel: bool) -> None:
+    router = Router(trio.router, family, paused=True)
+    moved: list[tuple[int, int]] = []
+    router.adapter.moved = lambda before, after: moved.append((before, after))
+    router.apply(*vifs(trio), *([AddRegisterVif(31)] if tunnel else []))
+    Sender(trio.left, family).send(group(family), b"x")
+    time.sleep(0.05)
+    router.turn()
+    assert moved == [] and NoCache not in map(type, router.events)
+    router.adapter.begin()
+    assert len(moved) == tunnel
+    assert router.until(NoCache) == [NoCache(0, host(family, 1), group(family))]
+    router.close()
 
 
 def test_a_registered_stream_goes_to_its_rp_and_tells_nothing(router: Router, trio: Trio) -> None:

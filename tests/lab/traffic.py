@@ -49,6 +49,8 @@ class Stream:
     """All the TTLs that packets arrived with."""
     last_lost: float = 0.0
     """When the last one was sent that did not arrive, taking them to be sent evenly: 0 if nothing was lost."""
+    first_delay: float = 0.0
+    """Seconds from the sending of the first that arrived to its arrival."""
 
     @classmethod
     def none(cls, source: str = "", group: str = "") -> Stream:

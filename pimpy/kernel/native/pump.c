@@ -19,7 +19,7 @@
 #define WAKE 1000 /* milliseconds between two looks at what is held too long */
 #define HELD_MAX (8u << 20)   /* bytes of messages that wait: as many as the socket itself holds */
 #define AFTER_ERROR 10        /* milliseconds until the socket is tried again */
-#define GATHER 100000         /* nanoseconds that the next packets gather after some were registered */
+#define GATHER 250000         /* nanoseconds that the next packets gather after some were registered */
 
 static uint64_t clock_now(void)
 {
@@ -279,7 +279,7 @@ static int drain(struct registers *registers)
         uint64_t now;
         int i;
 
-        count = receive_batch(registers->batch, registers->mroute, BATCH);
+        count = receive_batch(registers->batch, registers->mroute, registers->family, BATCH);
         if (count < 0 && errno == EAGAIN)
             count = 0;
         if (count < 0)

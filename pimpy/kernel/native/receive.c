@@ -6,7 +6,8 @@
 
 #define LIMIT_MAX 65536
 
-static void prepare(struct batch *batch, unsigned count)
+/* An IPv4 packet has its header, and with it its source; of an IPv6 packet the kernel has to tell. */
+static void prepare(struct batch *batch, int family, unsigned count)
 {
     unsigned i;
 
@@ -15,15 +16,15 @@ static void prepare(struct batch *batch, unsigned count)
 
         batch->vectors[i].iov_base = batch->slots[i];
         batch->vectors[i].iov_len = SLOT;
-        memset(header, 0, sizeof *header);
-        header->msg_name = &batch->names[i];
-        header->msg_namelen = sizeof batch->names[i];
+        memset(&batch->headers[i], 0, sizeof batch->headers[i]);
+        if (family == AF_INET6) {
+            header->msg_name = &batch->names[i];
+            header->msg_namelen = sizeof batch->names[i];
+        }
         header->msg_iov = &batch->vectors[i];
         header->msg_iovlen = 1;
         header->msg_control = batch->controls[i].bytes;
         header->msg_controllen = CONTROL;
-        batch->headers[i].msg_len = 0;
-        memset(&batch->names[i], 0, sizeof batch->names[i]);
     }
 }
 
@@ -65,16 +66,16 @@ static void told6(struct msghdr *header, struct ancillary *told, struct in6_pkti
     }
 }
 
-int receive_batch(struct batch *batch, int fd, unsigned wanted)
+int receive_batch(struct batch *batch, int fd, int family, unsigned wanted)
 {
-    prepare(batch, wanted);
+    prepare(batch, family, wanted);
     return recvmmsg(fd, batch->headers, wanted, MSG_DONTWAIT, NULL);
 }
 
 int decode_slot(struct batch *batch, unsigned i, int family, int protocol, struct message *message, struct in6_pktinfo *info)
 {
     struct msghdr *header = &batch->headers[i].msg_hdr;
-    struct sockaddr_in6 *name = (struct sockaddr_in6 *)(void *)&batch->names[i];
+    const struct sockaddr_in6 *name = &batch->names[i];
     struct ancillary told = {0};
 
     if (header->msg_flags & MSG_TRUNC)
@@ -132,7 +133,7 @@ static int receive(int fd, int family, int protocol, long limit, PyObject *list,
         int count;
 
         Py_BEGIN_ALLOW_THREADS
-        count = receive_batch(batch, fd, wanted);
+        count = receive_batch(batch, fd, family, wanted);
         Py_END_ALLOW_THREADS
         if (count < 0) {
             if (errno == EAGAIN || errno == EINTR)

@@ -15,7 +15,7 @@ enum { SLOT_MALFORMED, SLOT_GOOD, SLOT_TRUNCATED };
 struct batch {
     struct mmsghdr headers[BATCH];
     struct iovec vectors[BATCH];
-    struct sockaddr_storage names[BATCH];
+    struct sockaddr_in6 names[BATCH];
     union {
         unsigned char bytes[CONTROL];
         struct cmsghdr align;
@@ -24,7 +24,7 @@ struct batch {
 };
 
 /* Receive up to `wanted` (at most BATCH) messages that wait: how many, or -1 with errno. Needs no GIL. */
-int receive_batch(struct batch *batch, int fd, unsigned wanted);
+int receive_batch(struct batch *batch, int fd, int family, unsigned wanted);
 
 /* SLOT_GOOD with `message` filled, its pointers leading into the batch and into `info`. Needs no GIL. */
 int decode_slot(struct batch *batch, unsigned i, int family, int protocol, struct message *message, struct in6_pktinfo *info);

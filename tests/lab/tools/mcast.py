@@ -52,7 +52,7 @@ class Stream:
         self.received = self.reordered = 0
         self.first_seq = self.last_seq = self.lowest = self.highest = -1
         self.first_time = self.last_time = 0.0
-        self.highest_sent = 0.0
+        self.highest_sent = self.first_delay = 0.0
         self.largest_gap = self.outage = self.last_lost = 0.0
         self.ttls: set[int] = set()
 
@@ -60,6 +60,7 @@ class Stream:
         if not self.received:
             self.first_seq = self.lowest = sequence
             self.first_time = arrived
+            self.first_delay = arrived - sent
         else:
             self.largest_gap = max(self.largest_gap, arrived - self.last_time)
         self.received += 1
@@ -98,6 +99,7 @@ class Stream:
             "largest_gap": self.largest_gap,
             "outage": self.outage,
             "last_lost": self.last_lost,
+            "first_delay": self.first_delay,
             "ttls": sorted(self.ttls),
         }
 
