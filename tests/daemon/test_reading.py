@@ -195,3 +195,28 @@ def test_who_ends_it_while_it_reads_has_ended_it() -> None:
         assert table.read == [0, 1]
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("in_a_rush", [False, True])
+def test_another_descriptor_takes_the_place_of_one(in_a_rush: bool) -> None:
+    """Whether the loop watches, or what there is gathers: the one is read no more, the other is."""
+
+    async def story() -> None:
+        table = Table(seconds=GATHER if in_a_rush else 0.0)
+        before, after = (opened.fileno() for opened in table.ours)
+        table.reading.datagrams = [before]
+        table.reading.start()
+        table.come(1)
+        await read_all(table, [1])
+        table.reading.instead(before, after)
+        table.come(2)
+        table.come(3, by=1)
+        await read_all(table, [1, 3])
+        await asyncio.sleep(5 * GATHER)
+        assert table.read == [1, 3]
+        table.reading.stop()
+        table.come(4, by=1)
+        await turn()
+        assert table.read == [1, 3]
+
+    asyncio.run(story())
