@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test of a lab or of the kernel that failed is tried again, twice at most and alone, for what shares its
+    """A test of a lab or of the kernel that failed is tried again, twice at most, at last alone, for what shares its
     machine; the summary names it (RERUN).
 
     A lab mostly waits, the other tests compute: one worker begins with those that compute, the others with labs, so
@@ -101,8 +101,8 @@ def seconds(file: list[pytest.Item]) -> int:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Waits for its turn: one that is tried again has the machine for itself."""
-    item.stash[TURN] = Turn(alone=getattr(item, "execution_count", 1) > 1).__enter__()
+    """Waits for its turn: one that is tried for the last time has the machine for itself."""
+    item.stash[TURN] = Turn(alone=getattr(item, "execution_count", 1) > 2).__enter__()
     yield
 
 

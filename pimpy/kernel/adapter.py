@@ -177,6 +177,8 @@ class Adapter:
         if not rows and not self.table.vifs:
             return []
         self._tell_vifs()
+        if REGISTER in self.table.vifs:
+            self._have_tunnel(REGISTER)
         vifs = tuple((vif, held.ifindex) for vif, held in self.table.vifs.items() if held.ifindex)
         return [TableFound(vifs, REGISTER in self.table.vifs, tuple(self.table.by_vif(rows)))]
 
@@ -281,6 +283,12 @@ class Adapter:
         if self._errors is not None:
             self._errors.close()
 
+    def _have_tunnel(self, vif: int) -> None:
+        """There is a register tunnel: what comes up for it is the thread's, and so are a new stream's first packets."""
+        self._tunnel = vif
+        self.registers.hold(vif)
+        self._leave_to_thread()
+
     def _leave_to_thread(self) -> None:
         """Have the extension's thread read what comes up: packets for the register tunnel are from now on among it."""
         if self._paused or self._left_to_thread:
@@ -374,9 +382,7 @@ class Adapter:
                     self.table.add_vif(effect.vif, effect.ifindex, effect.threshold)
                 elif isinstance(effect, AddRegisterVif):
                     self.table.add_register_vif(effect.vif)
-                    self.registers.hold(effect.vif)
-                    self._leave_to_thread()
-                    self._tunnel = effect.vif
+                    self._have_tunnel(effect.vif)
                 else:
                     if effect.vif == self._tunnel:
                         self.registers.hold(-1)
