@@ -15,7 +15,7 @@ from .capture import Capture
 from .kernel import mfc
 from .paths import PIMCTL
 from .pimpyd import FAMILIES as NAMES
-from .pimpyd import QUICK, Pimpyd, Row, wait_neighbors
+from .pimpyd import QUICK, Pimpyd, Row, prefer, wait_neighbors
 from .shell import LabError, wait_until
 from .topology import Lab, Link, Node
 from .traffic import Receiver, Sender, Watcher, ssm_group
@@ -55,6 +55,7 @@ class Net:
 
     def wait_neighbors(self) -> None:
         wait_neighbors(self.daemons.values())
+        prefer(self.living())
 
     def living(self) -> list[Pimpyd]:
         return [daemon for daemon in self.daemons.values() if daemon.process.returncode is None]

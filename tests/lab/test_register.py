@@ -6,12 +6,9 @@ nothing doubled for longer than that takes.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +17,7 @@ from pimpy.wire.family import IPV4, IPV6, parse_address
 
 from .capture import assert_clean
 from .kernel import forwards, mfc
-from .pimpyd import QUICK, Pimpyd, wait_neighbors
+from .pimpyd import QUICK, Pimpyd, prefer, wait_neighbors
 from .shell import wait_until
 from .test_register_guard import FORGED, SEND, packet
 from .topology import Lab, Node
@@ -85,16 +82,6 @@ class Row:
             for row in self.rp.show("mroute", family)
             if row["row"] == "entry" and row["source_address"] == "*" and row["outgoing_count"]
         }
-
-
-def prefer(daemons: list[Pimpyd]) -> None:
-    """Let them run as soon as they have to, whatever other tests do: of a new stream the kernel keeps four packets, so
-    that their threads have 4 ms to ask for more."""
-    before_others = os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO))
-    with contextlib.suppress(PermissionError):
-        for pid in (pid for daemon in daemons for pid in daemon.pids()):
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, before_others)
 
 
 @dataclass(frozen=True)
