@@ -35,6 +35,8 @@ pytestmark = pytest.mark.usefixtures("pimpyd")
 
 GROUPS = 500
 RATE = 1000
+ROUND_TRIP = 0.1
+"""Seconds, ten times as long as between a DR and its RP here: until a Register-Stop, data may come both ways (3a)."""
 ROOT = PIMPYD.parents[2]
 KILLS = 3 if "PIMPY_SOAK" in os.environ else 1
 """How often each worker is killed; each of the three routers has one."""
@@ -140,7 +142,8 @@ class Load:
         streams = self.receiver.streams()
         received, lost, doubled = total(streams)
         print(f"{self}: {received} received, {lost} lost, {doubled} doubled, of {self.sender.stop().sent} sent")
-        assert (len(streams), lost, doubled) == (GROUPS, 0, 0), self
+        assert (len(streams), lost) == (GROUPS, 0), self
+        assert doubled <= (RATE * ROUND_TRIP if self.mode == "asm" else 0), self
         assert received >= 30 * RATE, self
 
     def __str__(self) -> str:
@@ -149,7 +152,7 @@ class Load:
 
 def test_every_way_to_restart_at_every_router_loses_nothing(lab: Lab) -> None:
     """500 (S,G) and 1,000 packets a second in each family and mode; first hop, transit (and RP) and last hop: 0 lost,
-    0 doubled."""
+    and none doubled but, where a DR registers anew, for a round trip."""
     src, *routers, host = in_a_row(lab, "src", "r1", "r2", "r3", "h")
     rp = routers[1].port("r3")
     text = f"{QUICK}rp-address {rp.ipv4}\nrp-address {rp.ipv6}\n"
@@ -205,7 +208,7 @@ def test_registers_under_way_are_late_not_lost(lab: Lab) -> None:
             f"IPv{family}: {received} received, {lost} lost, {doubled} doubled, of {senders[family].stop().sent} sent"
         )
         assert states == ["join"] * 10, "they all live by Registers"
-        assert (len(receiver.streams()), lost, doubled) == (10, 0, 0), family
+        assert (len(receiver.streams()), lost) == (10, 0) and doubled <= 500 * ROUND_TRIP, family
 
 
 def simple(lab: Lab) -> tuple[Node, Pimpyd, Node]:
