@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher, reports
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -107,13 +107,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.asm", "Any-source streams that begin at once.")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000])
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.counts, options.kinds),
         lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} flows",
         lambda case: measure(case[2], case[0], case[1]),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

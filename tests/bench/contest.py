@@ -20,13 +20,20 @@ def arguments(prog: str, description: str, families: Sequence[int] = (4, 6)) -> 
     return parser
 
 
-def tried(cases: Iterable[Case], what: Callable[[Case], str], measure: Callable[[Case], Result]) -> list[Result]:
-    """What each case measured; one that fails is told of, and left out."""
-    runs = []
+def compete(
+    cases: Iterable[Case],
+    what: Callable[[Case], str],
+    measure: Callable[[Case], Result],
+    table: Callable[[list[Result]], str],
+) -> int:
+    """Measures each case and prints the table; one that fails is told of, and left out. The exit code: 1 if any did."""
+    runs, failed = [], False
     for case in cases:
         print(what(case), flush=True)
         try:
             runs.append(measure(case))
         except LabError as error:
             print(f"FAILED: {error}", flush=True)
-    return runs
+            failed = True
+    print("\n" + table(runs))
+    return int(failed)

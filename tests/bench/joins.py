@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher, reports, ssm_group
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -164,13 +164,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.joins", "SSM joins through three routers.")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 20000], help="(S,G)s to join")
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.kinds, options.counts),
         lambda case: f"{case[1]}, IPv{case[0]}: {case[2]} joins through three routers",
         lambda case: measure(case[1], case[0], case[2]),
+        lambda runs: "\n".join([table(runs), *growth(runs)]),
     )
-    print("\n".join(["", table(runs), *growth(runs)]))
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from lab.shell import wait_until
 from lab.topology import Lab
 from lab.traffic import Sender, Watcher, reports, ssm_group
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -88,13 +88,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--groups", type=int, default=2000)
     parser.add_argument("--moves", type=int, default=6)
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.kinds),
         lambda case: f"{case[1]}, IPv{case[0]}: {options.groups} streams, {options.moves} moves",
         lambda case: measure(case[1], case[0], options.groups, options.moves),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from lab.shell import LabError
 from lab.topology import Lab
 from lab.traffic import reports, ssm_group
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .measure import Use
 from .routers import Contestant, start_all
 
@@ -76,13 +76,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--sources", type=int, default=5000, help="sources of one group that a host reports")
     options = parser.parse_args(words)
     counts = {"groups": options.groups, "sources": options.sources}
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.kinds, counts),
         lambda case: f"{case[1]}, IPv{case[0]}: reports of {counts[case[2]]} {case[2]}",
         lambda case: measure(case[1], case[0], case[2], counts[case[2]]),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

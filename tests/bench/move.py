@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab.topology import Lab
 from lab.traffic import Receiver, Sender, ssm_group
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .routers import Contestant, start_all
 
 RATE = 1000
@@ -70,13 +70,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.move", "The route to the source moves.")
     parser.add_argument("--moves", type=int, default=10)
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.kinds),
         lambda case: f"{case[1]}, IPv{case[0]}: the route moves {options.moves} times under {RATE} packets/s",
         lambda case: measure(case[1], case[0], options.moves),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -26,6 +27,7 @@ from lab.shell import LabError, run, wait_until
 from lab.topology import Lab, Node, Port
 from lab.traffic import Sender
 
+from .contest import compete
 from .measure import use
 from .routers import rp_of_frr
 
@@ -139,17 +141,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rates", nargs="+", type=int, default=[50_000, 75_000], help="packets a second")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
     options = parser.parse_args(words)
-    runs = []
-    for family in options.families:
-        for rate in options.rates:
-            for kind in options.kinds:
-                print(f"{kind}, IPv{family}: {rate} packets/s of {SIZE} bytes", flush=True)
-                try:
-                    runs.append(measure(kind, family, rate, options.seconds))
-                except LabError as error:
-                    print(f"FAILED: {error}", flush=True)
-    print("\n" + table(runs))
-    return 0
+    return compete(
+        itertools.product(options.families, options.rates, options.kinds),
+        lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} packets/s of {SIZE} bytes",
+        lambda case: measure(case[2], case[0], case[1], options.seconds),
+        table,
+    )
 
 
 if __name__ == "__main__":

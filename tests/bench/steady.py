@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from lab.topology import Lab
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .joins import Network
 
 PERIOD = 120.0
@@ -63,13 +63,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.steady", "Channels that stand, refreshed.", families=(4,))
     parser.add_argument("--counts", nargs="+", type=int, default=[10000])
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.families, options.counts, options.kinds),
         lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} channels",
         lambda case: measure(case[2], case[0], case[1]),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from lab.smcroute import Smcroute
 from lab.topology import Lab, Node
 from lab.traffic import Sender, Watcher
 
-from .contest import tried
+from .contest import compete
 from .measure import use
 
 LONE = 500
@@ -124,13 +124,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=["pimpy", "smcroute"], default=["pimpy", "smcroute"])
     parser.add_argument("--routes", nargs="+", type=int, default=[10, 1000, 10000])
     options = parser.parse_args(words)
-    runs = tried(
+    return compete(
         itertools.product(options.routes, options.kinds),
         lambda case: f"{case[1]}: streams by {case[0]} static routes",
         lambda case: measure(case[1], case[0]),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":

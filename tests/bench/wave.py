@@ -12,7 +12,7 @@ from lab.shell import LabError
 from lab.topology import Lab
 from lab.waves import SUBNET, Hosts, longest_silence
 
-from .contest import arguments, tried
+from .contest import arguments, compete
 from .routers import Contestant, start_all
 
 HOSTS, EACH = 1000, 10
@@ -90,16 +90,14 @@ def table(runs: list[Waves]) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    options = arguments("bench.wave", "All hosts answer each query within a second, while Hellos are due.").parse_args(
-        words
-    )
-    runs = tried(
+    parser = arguments("bench.wave", "All hosts answer each query within a second, while Hellos are due.")
+    options = parser.parse_args(words)
+    return compete(
         itertools.product(options.families, options.kinds),
         lambda case: f"{case[1]}, IPv{case[0]}: {HOSTS} hosts answer each query at once",
         lambda case: measure(case[1], case[0]),
+        table,
     )
-    print("\n" + table(runs))
-    return 0
 
 
 if __name__ == "__main__":
