@@ -33,9 +33,9 @@ class Reading:
     """Deals with events."""
     now: Callable[[], float]
     """The time in seconds."""
-    _rests_until: float = 0.0
+    _rests_until: float = field(init=False, default=0.0)
     """Who is woken before that is in a rush."""
-    _gathering: asyncio.TimerHandle | None = None
+    _gathering: asyncio.TimerHandle | None = field(init=False, default=None)
     """Runs while nothing is told of the descriptors."""
     _reads: bool = field(init=False, default=False)
     _watches: bool = field(init=False, default=False)
