@@ -42,6 +42,8 @@ SECONDS = {
 """What the longest files of the lab take, about, while others run: they are begun first. The rest is taken for
 A_TEST seconds a test."""
 A_TEST = 4
+BY_THE_CLOCK = ("lab", "kernel", "daemon")
+"""Folders whose tests talk to the kernel or to another process."""
 LONG = ("test_sanitizers", "test_networks", "test_day", "test_fuzz", "test_printer", "test_asm_networks")
 """The longest files of those that compute: begun first too."""
 
@@ -55,15 +57,15 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test of a lab or of the kernel that failed is tried again, twice at most, at last alone, for what shares its
-    machine; the summary names it (RERUN).
+    """A test that runs by this machine's clock and failed is tried again, twice at most, at last alone, for what shares
+    its machine; the summary names it (RERUN).
 
     A lab mostly waits, the other tests compute: one worker begins with those that compute, the others with labs, so
     that those who wait and those who compute share the processors from the first minute to the last.
     """
     labs, others = [], []
     for item in items:
-        if item.path.parent.name in ("lab", "kernel"):
+        if item.path.parent.name in BY_THE_CLOCK:
             item.add_marker(pytest.mark.flaky(reruns=2))
         (labs if item.path.parent.name == "lab" else others).append(item)
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
