@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab import needs
 from lab.paths import PROMTOOL
 from lab.topology import Lab
@@ -46,6 +47,14 @@ BY_THE_CLOCK = ("lab", "kernel", "daemon")
 """Folders whose tests talk to the kernel or to another process."""
 LONG = ("test_sanitizers", "test_networks", "test_day", "test_fuzz", "test_printer", "test_asm_networks")
 """The longest files of those that compute: begun first too."""
+
+# How long an example takes says nothing here, on a machine that does other things as well. The same examples each time:
+# what fails then is what was changed. `make soak` looks for others.
+settings.register_profile(
+    "pimpy", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("soak", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("pimpy")
 
 gc.disable()  # nothing of what is collected goes away
 

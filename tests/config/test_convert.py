@@ -152,7 +152,7 @@ def files(text: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("dialect", sorted(FILES))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_the_result_is_the_same_model(dialect: str, data: st.DataObject) -> None:
     text = data.draw(FILES[dialect])

@@ -474,7 +474,7 @@ WORDS = sorted({word for text in EXAMPLES.values() for word in text.split()} | s
 
 
 @pytest.mark.parametrize("dialect", sorted(set(DIALECT.values())))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_text_gives_an_error_or_a_model(dialect: str, data: st.DataObject) -> None:
     words = st.lists(st.sampled_from(WORDS) | st.text(max_size=12), max_size=30)

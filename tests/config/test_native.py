@@ -534,7 +534,7 @@ LINES = st.lists(WORDS, max_size=6).map(" ".join)
 TEXTS = st.one_of(st.text(), st.lists(st.one_of(LINES, st.text(max_size=40)), max_size=8).map("\n".join))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TEXTS)
 def test_any_text_is_a_model_or_errors(text: str) -> None:
     result = parse(text)
@@ -545,7 +545,7 @@ def test_any_text_is_a_model_or_errors(text: str) -> None:
         assert str(remark).isprintable()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.binary(max_size=200), st.sampled_from(["/a", "b", "/c*", "*"]))
 def test_any_files_are_a_model_or_errors(text: str, raw: bytes, name: str) -> None:
     def read(path: str) -> str:

@@ -260,7 +260,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CONFIGS)
 def test_what_is_printed_reads_back_as_the_same(config: Config) -> None:
     text = print_config(config)
@@ -362,7 +362,7 @@ STATICS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STATICS, st.lists(proxies(), max_size=2, unique_by=lambda proxy: proxy.name), st.booleans())
 def test_static_routes_and_proxies_come_back(static: Static, found: list[Proxy], four: bool) -> None:
     config = Config(static=static, proxies=tuple(found), families=("ipv4",) if four else ("ipv6",))

@@ -384,7 +384,6 @@ def end(story: Story) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @settings(
     derandomize="PIMPY_SOAK" not in os.environ,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in Phase if phase is not Phase.explain],
 )

@@ -240,7 +240,7 @@ def split_zone() -> tuple[Family, Zone, Bootstrap, int]:
     return IPV4, zone, Bootstrap(77, 30, 64, bytes((10, 0, 0, 9)), False, ranges), 120
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(messages())
 @example(split_zone())
 def test_B12_B22_fragments_fit_share_their_head_and_together_are_the_message(

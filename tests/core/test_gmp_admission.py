@@ -221,7 +221,7 @@ ADDRESS = {
 
 
 @both
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_V5_any_bytes_from_anywhere(family: Family, data: st.DataObject) -> None:
     bench = Bench(family)

@@ -464,7 +464,7 @@ STATE = st.tuples(st.booleans(), st.frozensets(st.integers(1, 4), max_size=3))
 
 
 @both
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps=st.lists(st.tuples(st.sampled_from([0.0, 0.2, 1.5]), STATE), min_size=1, max_size=12), lose=st.data())
 def test_X12_a_router_that_misses_single_reports_knows_in_the_end(
     family: Family, steps: list[tuple[float, tuple[bool, frozenset[int]]]], lose: st.DataObject

@@ -187,7 +187,7 @@ SEEDS = st.integers(0, 2**32)
 
 @both
 @each
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_without_loss_no_member_misses_a_packet(family: Family, option: str, seed: int) -> None:
     """At every moment, leaves, queries and changes of version of others included."""
@@ -200,7 +200,7 @@ def test_without_loss_no_member_misses_a_packet(family: Family, option: str, see
 
 @both
 @each
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, loss=st.sampled_from([0.1, 0.3, 0.6, 0.9]), more=st.sampled_from([0.0, 1.0, 300.0]))
 def test_after_the_loss_every_wish_is_served_and_nothing_else(
     family: Family, option: str, seed: int, loss: float, more: float

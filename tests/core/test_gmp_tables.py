@@ -225,7 +225,7 @@ EVENT = st.tuples(
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(querier=st.booleans(), events=st.lists(EVENT, max_size=25))
 def test_I5_I6_I7_I8_I12_M4_histories(
     family: Family, querier: bool, events: list[tuple[float, int | str, set[int]]]

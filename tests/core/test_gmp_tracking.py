@@ -282,7 +282,7 @@ EVENT = st.tuples(
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(events=st.lists(EVENT, max_size=30))
 def test_no_wish_of_a_tracked_host_is_ever_cut_and_none_outlasts_its_leave(
     family: Family, events: list[tuple[int, int, frozenset[int]]]

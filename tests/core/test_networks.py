@@ -73,7 +73,6 @@ def agreed(link: Link) -> None:
     max_examples=max(1, NETWORKS // CHUNKS),
     derandomize=not SOAK,
     database=None,
-    deadline=None,
     phases=[Phase.generate],  # a smaller seed is not a smaller network
     suppress_health_check=list(HealthCheck),
 )

@@ -299,7 +299,7 @@ def test_link_scope_groups_match_no_rule(family: Family) -> None:
 NETS = st.integers(0, 31)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), NETS, st.integers(27, 32), NETS, st.integers(27, 32)), max_size=12),
     st.tuples(st.sampled_from("abc"), NETS, NETS),

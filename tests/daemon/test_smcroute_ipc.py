@@ -160,7 +160,7 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(MESSAGES, max_size=6), st.lists(st.integers(0, 400), max_size=8))
 def test_any_bytes_in_any_pieces(messages: list[bytes], pieces: list[int]) -> None:
     """An answer or an end, never an exception; and the daemon still answers."""

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 from pimpy.wire.family import FAMILIES, Family
-
-# How long an example takes says nothing here on a machine that does other things as well.
-settings.register_profile("pimpy", deadline=None)
-settings.load_profile("pimpy")
 
 
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
