@@ -154,6 +154,7 @@ SWITCHES: dict[str, tuple[str, object]] = {
     "enable": ("enabled", True),
     "disable": ("enabled", False),
     "passive": ("passive", True),
+    "nolistener": ("nolistener", True),
     "bsr-border": ("bsr_border", True),
     "hello-optional": ("hello_optional", True),
     "require-ttl-1": ("require_ttl_1", True),

@@ -71,6 +71,8 @@ class Phyint(Value):
     query_response_interval: int | None = None
     last_member_interval: int | None = None
     immediate_leave: str | None = None
+    nolistener: bool = False
+    """Hosts are neither asked nor heard: no IGMP and no MLD."""
     explicit_tracking: bool = False
     on_link_reports_only: bool = False
     require_router_alert: bool = False
@@ -115,6 +117,7 @@ VALUES = (
 """Fields of Phyint of which a later line's value replaces an earlier one's."""
 FLAGS = (
     "passive",
+    "nolistener",
     "explicit_tracking",
     "on_link_reports_only",
     "require_router_alert",

@@ -32,18 +32,21 @@ _WITHOUT_EFFECT = {
     "log": "use `pimctl log` and -d",
     "reverselookup": "names are never looked up",
     "granularity": "timers are exact here",
-    "data_timeout": "the RFC's 210 s hold",
     "register_suppression_timeout": "the RFC's 60 s hold",
     "probe_time": "the RFC's 5 s hold",
     "assert_timeout": "the RFC's 180 s hold",
     "source_outgoing_interface": "run pimpyd in the VRF instead",
 }
 """Statements that are read and have no effect, and why."""
-_ROUTES = {"default_source_preference": ("route_distance", 255), "default_source_metric": ("route_metric", 2**32 - 1)}
+_NUMBERS = {
+    "default_source_preference": ("route_distance", 1, 255),
+    "default_source_metric": ("route_metric", 1, 2**32 - 1),
+    "data_timeout": ("keepalive_timer", 60, 65535),
+}
 _MANY = ("phyint", "static_rp", "static", "group_prefix")
 """Statements that may stand several times."""
 _ONCE = ("cand_rp", "cand_bootstrap_router", "switch_data_threshold", "switch_register_threshold")
-_KNOWN = (*_INTERVALS, *_WITHOUT_EFFECT, *_ROUTES, *_MANY, *_ONCE, "default_phyint_status")
+_KNOWN = (*_INTERVALS, *_WITHOUT_EFFECT, *_NUMBERS, *_MANY, *_ONCE, "default_phyint_status")
 _ATTRIBUTES = {
     "preference": (1, 255),
     "metric": (1, 1024),
@@ -102,9 +105,9 @@ class _Reader:
             getattr(self, name)(token, words)
         elif name in _INTERVALS:
             self.interval(token, words)
-        elif name in _ROUTES:
-            key, most = _ROUTES[name]
-            value = self.number(words[0], name, 1, most) if words else None
+        elif name in _NUMBERS:
+            key, least, most = _NUMBERS[name]
+            value = self.number(words[0], name, least, most) if words else None
             if value is not None:
                 self.values[key] = value
         elif name == "default_phyint_status":
@@ -146,7 +149,7 @@ class _Reader:
             if word.text in ("enable", "disable"):
                 phyint = evolve(phyint, enabled=word.text == "enable")
             elif word.text == "nolistener":
-                self.tokens.note(word, "nolistener: MLD runs wherever PIM does, this word has no effect")
+                phyint = evolve(phyint, nolistener=True)
             elif word.text == "mld_version":
                 value = words.pop(0) if words else END
                 if value.text not in ("1", "2", "any"):

@@ -86,6 +86,7 @@ def settings(router: Router, interface: Interface) -> GmpSettings:
     quick = phyint.immediate_leave == "tracked" or (proxy is not None and proxy.quick_leave)
     of_family = [address for address in phyint.querier_addresses if len(address) == router.family.size]
     return GmpSettings(
+        listener=not phyint.nolistener,
         version=version,
         query_interval=interval,
         query_response_interval=response if interval > response else interval / 2,  # as RFC 9776 8.3 demands

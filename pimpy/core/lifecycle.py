@@ -147,7 +147,7 @@ def _configure_interface(router: Router, interface: Interface, *, thresholds: bo
         neighbor.elect_dr(pim_interface)
         if not pim_interface.passive:
             neighbor.send_hello(pim_interface)
-    router.memberships[interface.ifindex].reconfigure(gmp_interfaces.settings(router, interface))
+    _configure_membership(router, interface)
     if thresholds and old.ttl_threshold != interface.phyint.ttl_threshold and interface.vif is not None:
         router.emit(AddVif(interface.vif, interface.ifindex, interface.phyint.ttl_threshold or 1))
         router.forwarding.rewrite()
@@ -277,7 +277,7 @@ def _start(router: Router, interface: Interface) -> None:
         return
     address = interface.address()
     assert address is not None, "an interface without address has a reason not to start"
-    for group in _groups(router, interface.phyint.passive):
+    for group in _groups(router, interface.phyint.passive, not interface.phyint.nolistener):
         router.emit(JoinGroup(interface.ifindex, group))
     pim_interface = PimInterface(
         router.pim,
@@ -318,10 +318,11 @@ def stop(router: Router, interface: Interface, *, reachable: bool, give_up_vif: 
     """PIM and the membership protocol end on an interface; all state that came from there goes at once (J21)."""
     pim_interface = router.pim.interfaces.get(interface.ifindex)
     if pim_interface is not None:
-        router.memberships[interface.ifindex].stop(reachable=reachable)
+        membership = router.memberships[interface.ifindex]
+        membership.stop(reachable=reachable)
         close_machines(pim_interface, reachable=reachable)
         neighbor.stop(pim_interface, reachable=reachable)
-        for group in _groups(router, pim_interface.passive):
+        for group in _groups(router, pim_interface.passive, membership.settings.listener):
             router.emit(LeaveGroup(interface.ifindex, group))
         del router.pim.interfaces[interface.ifindex], router.memberships[interface.ifindex]
         router.pim.borders.pop(pim_interface, None)
@@ -394,11 +395,21 @@ def shutdown(router: Router) -> None:
         router.emit(DelVif(REGISTER_VIF))
 
 
-def _groups(router: Router, passive: bool) -> tuple[Address, ...]:
+def _groups(router: Router, passive: bool, listener: bool) -> tuple[Address, ...]:
     """The link-scope groups that a router listens to (4.3.1; conformance I23, M8)."""
     family = router.family
-    reports = (family.all_reports, family.all_routers)
+    reports = (family.all_reports, family.all_routers) if listener else ()
     return reports if passive else (family.all_pim_routers, *reports)
+
+
+def _configure_membership(router: Router, interface: Interface) -> None:
+    membership = router.memberships[interface.ifindex]
+    listened = membership.settings.listener
+    membership.reconfigure(gmp_interfaces.settings(router, interface))
+    listens = membership.settings.listener
+    if listens != listened:
+        for group in _groups(router, passive=True, listener=True):
+            router.emit((JoinGroup if listens else LeaveGroup)(interface.ifindex, group))
 
 
 def _dr_priority(interface: Interface) -> int:

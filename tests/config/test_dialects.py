@@ -293,9 +293,10 @@ def test_pim6sd_example() -> None:
         phyints=(
             Phyint("eth0", enabled=True, mld_version=2, dr_priority=7, query_interval=60),
             Phyint("eth1", enabled=False),
-            Phyint("eth2", distance=5),
+            Phyint("eth2", distance=5, nolistener=True),
         ),
         phyints_enabled=False,
+        keepalive_timer=200,
         hello_interval=10,
         join_prune_interval=30,
         rp_candidates=(RpCandidate(interface="eth0", priority=3, interval=30),),
@@ -310,7 +311,7 @@ def test_pim6sd_example() -> None:
         rpf_routes=(RpfRoute(Prefix(parse_address("2001:db8:5::"), 48), "eth0", parse_address("fe80::1")),),
         families=("ipv6",),
     )
-    assert (9, "group prefix (ff02::/16) has a narrow scope (ignored)") in said(result)
+    assert (10, "group prefix (ff02::/16) has a narrow scope (ignored)") in said(result)
 
 
 @pytest.mark.parametrize(

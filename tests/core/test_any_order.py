@@ -262,6 +262,7 @@ def configurations(draw: st.DrawFn) -> Act:
                 {},
                 {"enabled": False},
                 {"passive": True},
+                {"nolistener": True},
                 {"dr_priority": 0},
                 {"dr_priority": 9},
                 {"hello_interval": 5},

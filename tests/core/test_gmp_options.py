@@ -265,3 +265,38 @@ def test_I16_our_own_reports_are_members_our_own_queries_are_not(family: Family)
     assert bench.query(bench.HIGH) == "own_packet"
     assert bench.query(bench.US) == "own_packet"
     assert bench.interface_row().is_querier
+
+
+@both
+def test_where_nobody_listens_hosts_are_neither_asked_nor_heard(family: Family) -> None:
+    """pim6sd's `nolistener`; a static member is one all the same."""
+    names = Bench(family)
+    bench = Bench(family, GmpSettings(listener=False, mrdisc=True, static=((names.G2, None),)), start=False)
+    bench.m.start(bench.US)
+    assert bench.record(IS_EX) == "if_not_enabled"
+    assert bench.query(bench.LOW) == "if_not_enabled"
+    bench.m.readdress(bench.HIGH)
+    bench.to(1000.0)
+    assert not bench.sent and not bench.discovery
+    assert bench.interface_row().oper_status == "down" and not bench.interface_row().is_querier
+    assert bench.m.wishes() == [(bench.G2, None)]
+
+
+@both
+def test_to_listen_ends_and_begins_again_at_a_reload(family: Family) -> None:
+    names = Bench(family)
+    static = ((names.G2, None),)
+    bench = Bench(family, GmpSettings(static=static))
+    bench.record(IS_EX)
+    bench.changes.clear()
+    bench.m.reconfigure(GmpSettings(static=static, listener=False))
+    assert bench.changes == [(0.0, bench.G, None)]
+    assert bench.m.wishes() == [(bench.G2, None)]
+    bench.to(1000.0)
+    assert not bench.sent
+    bench.m.readdress(bench.HIGH)
+    bench.m.reconfigure(GmpSettings(static=static))
+    assert [query.group for query in bench.take_sent()] == [family.any], "it asks at once"
+    assert bench.interface_row().querier == format_address(bench.HIGH)
+    assert bench.record(IS_EX) == ""
+    assert bench.m.wants_any(bench.G)

@@ -139,7 +139,8 @@ def phyints(family: Family) -> dict[str, Phyint]:
         "altnets": (pick(family, "10.201.0.0/16", "2001:db8:201::/48"),),
     }
     lines = {name: Phyint("down", **{name: value}) for name, value in values.items()}
-    return lines | {"passive": Phyint("side", passive=True)}
+    there = {name: Phyint("side", **{name: True}) for name in ("passive", "nolistener")}
+    return lines | there
 
 
 class Running:

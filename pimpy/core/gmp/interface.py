@@ -77,6 +77,11 @@ class Membership:
         self.joined = frozenset((family.all_hosts, family.all_routers, family.all_reports, family.all_pim_routers))
         self._address = family.any
 
+    @property
+    def listens(self) -> bool:
+        """Whether hosts are asked and heard."""
+        return self.running and self.settings.listener
+
     # What the interface goes through.
 
     def start(self, address: Address) -> None:
@@ -86,10 +91,8 @@ class Membership:
             return
         self.running = True
         self._address = address
-        self.querier.address = self._querier_address()
-        self.querier.start()
-        if self.settings.mrdisc:
-            self.advertiser.start()
+        if self.settings.listener:
+            self._listen()
         self._follow_static()
 
     def stop(self, *, reachable: bool = True) -> None:
@@ -97,15 +100,14 @@ class Membership:
         if not self.running:
             return
         self.running = False
-        self.querier.stop()
-        self.advertiser.stop(reachable=reachable)
+        self._fall_silent(reachable=reachable)
         self._follow_static()
         self._drop(list(self.link.groups.values()))
 
     def readdress(self, address: Address) -> None:
         """Our address on the link is `address` now."""
-        if self.running:
-            self._address = address
+        self._address = address
+        if self.listens:
             self.querier.readdress(self._querier_address())
 
     def reconfigure(self, settings: GmpSettings) -> None:
@@ -117,13 +119,33 @@ class Membership:
         self.advertiser.interval = settings.mrdisc_interval
         if not self.running:
             return
+        if before.listener and not settings.listener:
+            self._fall_silent()
+            self._drop(list(self.link.groups.values()))
+        elif settings.listener and not before.listener:
+            self._listen()
+        elif settings.listener:
+            self._follow_settings(before)
+        self._follow_static()
+
+    def _listen(self) -> None:
+        self.querier.address = self._querier_address()
+        self.querier.start()
+        if self.settings.mrdisc:
+            self.advertiser.start()
+
+    def _fall_silent(self, *, reachable: bool = True) -> None:
+        self.querier.stop()
+        self.advertiser.stop(reachable=reachable)
+
+    def _follow_settings(self, before: GmpSettings) -> None:
+        settings = self.settings
         self.querier.readdress(self._querier_address())
         if before.mrdisc != settings.mrdisc:
             (self.advertiser.start if settings.mrdisc else self.advertiser.stop)()
         if before.allowed != settings.allowed:
             self._drop([group for group in self.link.groups.values() if not settings.allows(group.address)])
             general_query_if_ours(self)
-        self._follow_static()
 
     def ssm_changed(self) -> None:
         """The SSM range is another one (conformance S8).

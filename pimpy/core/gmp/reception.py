@@ -40,7 +40,7 @@ def receive(m: Membership, source: Address, destination: Address, ttl: int, rout
 def _admission(m: Membership, source: Address, ttl: int, router_alert: bool) -> str:
     """Why the packet's header forbids to look further, or "" (TH5 to TH8; RFC 9777 7.4, 7.6)."""
     traits = m.link.traits
-    if not m.running:
+    if not m.listens:
         return "if_not_enabled"
     if ttl != 1:
         return traits.bad_ttl

@@ -17,6 +17,8 @@ class GmpSettings(Value):
     None stands for the RFC's default (RFC 9776 section 8). ValueError for what no interface could run with.
     """
 
+    listener: bool = True
+    """Ask what hosts want, and hear them; else only `static` counts."""
     version: int | None = None
     """Of the queries we send: 1 to 3 for IGMP, 1 or 2 for MLD; None for the newest (RFC 9776 7.3.1)."""
     query_interval: float = 125.0

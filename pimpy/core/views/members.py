@@ -66,7 +66,7 @@ def interface_row(
     return GmpInterfaceRow(
         address_family=membership.family.name,
         interface=interface,
-        oper_status="up" if membership.running else "down",
+        oper_status="up" if membership.listens else "down",
         version=link.version,
         querier=None if querier is None else format_address(querier),
         is_querier=link.is_querier,
