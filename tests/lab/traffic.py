@@ -181,7 +181,7 @@ class Sender:
     """A program that sends numbered packets to groups in turn; `rate` is of all its packets, per second.
 
     It makes up for the time in which the machine did not let it send, if `gap` is 0 by a burst: that is the shortest
-    time between two packets, in seconds.
+    time between two packets, in seconds. Who sends much to many groups may `rest` so many seconds after each burst.
     """
 
     def __init__(
@@ -195,6 +195,7 @@ class Sender:
         udp_port: int = PORT,
         source: str | None = None,
         gap: float = 0.0,
+        rest: float = 0.0,
     ) -> None:
         self.groups = list(groups)
         family = family_of(self.groups[0])
@@ -211,6 +212,7 @@ class Sender:
             "ttl": ttl,
             "size": size,
             "gap": gap,
+            "rest": rest,
         }
         self._tool = Tool(port.node, "send", spec)
 

@@ -284,6 +284,7 @@ class Sender:
         self.count: int | None = spec["count"]
         self.stays: bool = spec["stays"]
         self.gap: float = spec["gap"]
+        self.rest: float = spec["rest"]
         self.sequence = 0
         self.first_time = self.last_time = 0.0
         self.padding = b"\0" * max(0, spec["size"] - PACKET.size)
@@ -318,6 +319,10 @@ class Sender:
             "last_time": self.last_time,
         }
 
+    def wait(self, pause: float) -> float:
+        """How long to wait where the next packet is due after `pause` seconds."""
+        return max(pause, self.rest) if pause > 0 else 0.0
+
     def serve(self) -> None:
         poll = select.poll()
         poll.register(sys.stdin, select.POLLIN)
@@ -326,7 +331,7 @@ class Sender:
             finished = self.count is not None and self.sequence >= self.count
             pause = max(started + self.sequence / self.rate, last + self.gap) - time.monotonic()
             if finished or pause > 0.0005 or self.sequence % 64 == 0:
-                if poll.poll(None if finished else max(0.0, pause) * 1000):
+                if poll.poll(None if finished else self.wait(pause) * 1000):
                     line = sys.stdin.readline()
                     if not line and self.stays:
                         poll.unregister(sys.stdin)
