@@ -230,18 +230,29 @@ class JoinPrune:
     """Sources in all of its groups."""
     length: int
     """Bytes of the IP packet."""
+    groups: frozenset[str]
+    joined: frozenset[str]
+    """The addresses that it names among its joins, of whatever group."""
+    pruned: frozenset[str]
 
 
-def join_prunes(capture: Capture, family: int) -> list[JoinPrune]:
-    """The Join/Prune messages that passed on a link; ends the capture."""
-    suffix = "" if family == 4 else "_ip6"
-    names = ("frame.time_epoch", "eth.src", f"pim.upstream_neighbor{suffix}", "pim.numjoins", "pim.numprunes")
-    what = f"pim.type == 3 and {'ip' if family == 4 else 'ipv6'}"
+LISTS = ("pim.upstream_neighbor", "pim.group", "pim.join_ip", "pim.prune_ip")
+LISTS6 = ("pim.upstream_neighbor_ip6", "pim.group_ip6", "pim.join_ip6", "pim.prune_ip6")
+
+
+def join_prunes(capture: Capture, family: int | None = None) -> list[JoinPrune]:
+    """The Join/Prune messages that passed on a link, of one family or of both; ends the capture."""
+    what = {None: "", 4: " and ip", 6: " and ipv6"}[family]
+    names = ("frame.time_epoch", "eth.src", "pim.numjoins", "pim.numprunes", "frame.len", *LISTS, *LISTS6)
     nodes = {port.mac: node for node, port in capture.link.ports.items()}
-    return [
-        JoinPrune(float(time), nodes[mac], upstream, _sum(joins), _sum(prunes), int(length) - 14)
-        for time, mac, upstream, joins, prunes, length in capture.fields(what, *names, "frame.len")
-    ]
+    messages = []
+    for time, mac, joins, prunes, length, *rest in capture.fields(f"pim.type == 3{what}", *names):
+        four, six = rest[: len(LISTS)], rest[len(LISTS) :]
+        (upstream,), *lists = (frozenset((a or b).split(",")) for a, b in zip(four, six, strict=True))
+        messages.append(
+            JoinPrune(float(time), nodes[mac], upstream, _sum(joins), _sum(prunes), int(length) - 14, *lists)
+        )
+    return messages
 
 
 def _sum(numbers: str) -> int:

@@ -6,21 +6,19 @@
                    +--------------- r4              a dear link, which r4 takes to the source where a test wants it
 
 r2 and r3 have the same metrics, so r3 wins: it has the higher address. r4 and r5 are the last hops: whether the Assert
-is of (S,G) or of (*,G) hangs on whether they switch to the source's tree.
+is of (S,G) or of (*,G) hangs on whether they switch to the source's tree. A test plays a stream of each family at once.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from .capture import Capture
 from .kernel import mfc
 from .pimpyd import Row
-from .scenes import AT_ONCE, FAMILIES, LAST_LISTENER, Net
+from .scenes import AT_ONCE, LAST_LISTENER, JoinPrune, Net, join_prunes
 from .shell import wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender
@@ -51,9 +49,13 @@ class Lan:
         self.rp = self.r1.port("src")
         self.text = f"{TEXT}rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
         self.net = Net(lab, dict.fromkeys((self.r1, self.r2, self.r3, self.r4, self.r5), self.text))
-        for family in (4, 6):
-            self.r5.route(family, self.rp.link.prefix(family), self.r3.port("lan"))
+        self.reach_rp_by(self.r3)
         self.groups = itertools.count(1)
+
+    def reach_rp_by(self, router: Node) -> None:
+        """r5's way to the RP and the source."""
+        for family in (4, 6):
+            self.r5.route(family, self.rp.link.prefix(family), router.port("lan"))
 
     def configure(self, **switch: str) -> None:
         """All run, r4 and r5 with these words, and know each other."""
@@ -74,18 +76,17 @@ class Flow:
         number = next(lan.groups)
         self.group = f"239.1.{number}.1" if family == 4 else f"ff0e::{number:x}"
         self.source = lan.src.port("r1").address(family)
-        self.tools: list[Receiver | Sender] = []
+        self.receivers: list[Receiver] = []
+        self.senders: list[Sender] = []
 
     def join(self, host: Node) -> Receiver:
         (port,) = host.ports.values()
         receiver = Receiver(port, [(None, self.group)])
-        self.tools.append(receiver)
+        self.receivers.append(receiver)
         return receiver
 
-    def send(self) -> Sender:
-        sender = Sender(self.lan.src.port("r1"), [self.group], rate=RATE)
-        self.tools.append(sender)
-        return sender
+    def send(self) -> None:
+        self.senders.append(Sender(self.lan.src.port("r1"), [self.group], rate=RATE))
 
     def rows(self, node: Node) -> list[Row]:
         """What a router tells of the group."""
@@ -128,18 +129,15 @@ class Flow:
         entry = mfc(node, self.family).get((self.source, self.group))
         return entry is not None and entry.iif == interface and bool(entry.oifs)
 
-    def said(self, capture: Capture, node: Node, what: str) -> list[float]:
-        """When a router sent Join/Prune messages about the group for which `what` holds, in tshark's words."""
-        group = "pim.group" if self.family == 4 else "pim.group_ip6"
-        mac = capture.link.ports[node].mac
-        found = capture.fields(
-            f"pim.type == 3 and eth.src == {mac} and {group} == {self.group} and {what}", "frame.time_epoch"
-        )
-        return [float(row[0]) for row in found]
+    def said(self, messages: list[JoinPrune], node: Node) -> list[JoinPrune]:
+        """What a router said about the group."""
+        return [one for one in messages if one.sender is node and self.group in one.groups]
 
     def stop(self) -> None:
-        for tool in self.tools:
-            tool.stop()
+        for receiver in self.receivers:
+            receiver.stop()
+        for sender in self.senders:
+            sender.stop()
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +148,17 @@ def lan(standing_lab: Lab) -> Iterator[Lan]:
 
 
 @pytest.fixture
-def flow(lan: Lan, family: int) -> Iterator[Flow]:
-    one = Flow(lan, family)
-    yield one
-    one.stop()
+def flows(lan: Lan) -> Iterator[list[Flow]]:
+    """One of each family."""
+    both = [Flow(lan, family) for family in (4, 6)]
+    yield both
+    for flow in both:
+        flow.stop()
 
 
-def assert_steady(*receivers: Receiver) -> None:
+def assert_steady(flows: list[Flow]) -> None:
     """From now on nothing is lost and nothing comes twice."""
+    receivers = [receiver for flow in flows for receiver in flow.receivers]
     for receiver in receivers:
         receiver.reset()
     for receiver in receivers:
@@ -166,26 +167,35 @@ def assert_steady(*receivers: Receiver) -> None:
         assert (stream.lost, stream.duplicates) == (0, 0), stream
 
 
-def outage_of(*receivers: Receiver) -> float:
+def outage_of(flow: Flow) -> float:
     """The longest time without the stream since the last reset; it is there again."""
-    for receiver in receivers:
+    for receiver in flow.receivers:
         receiver.wait_for(RATE // 2, 30)
-    return max(receiver.stream().outage for receiver in receivers)
+    return max(receiver.stream().outage for receiver in flow.receivers)
 
 
-@FAMILIES
-@KINDS
-def test_one_forwards_and_the_other_takes_over(lan: Lan, flow: Flow, kind: str) -> None:
-    """Two forwarders become one without a loss; the other one takes over when it says good-bye, or is killed."""
+def begin(lan: Lan, flows: list[Flow], kind: str) -> None:
+    """Both hosts join, both routers forward the shared tree to the LAN, and with the streams one of them wins."""
     lan.configure(r4=SWITCH[kind], r5=SWITCH[kind])
-    receivers = [flow.join(lan.h4), flow.join(lan.h5)]
-    flow.wait_joined(lan.r2, lan.r3)
-    flow.send()
-    flow.wait_settled(kind, lan.r3)
-    for receiver in receivers:
+    for flow in flows:
+        for host in (lan.h4, lan.h5):
+            flow.join(host)
+    for flow in flows:
+        flow.wait_joined(lan.r2, lan.r3)
+    for flow in flows:
+        flow.send()
+    for flow in flows:
+        flow.wait_settled(kind, lan.r3)
+
+
+@KINDS
+def test_one_forwards_and_the_other_takes_over(lan: Lan, flows: list[Flow], kind: str) -> None:
+    """Two forwarders become one without a loss; the other one takes over when it says good-bye, or is killed."""
+    begin(lan, flows, kind)
+    for receiver in (receiver for flow in flows for receiver in flow.receivers):
         stream = receiver.stream()
         assert stream.lost == 0 and stream.duplicates < RATE * AT_ONCE, stream
-    assert_steady(*receivers)
+    assert_steady(flows)
     daemon = lan.net.daemons[lan.r3]
     ends = (
         ("it says good-bye", daemon.stop, AT_ONCE),
@@ -193,61 +203,69 @@ def test_one_forwards_and_the_other_takes_over(lan: Lan, flow: Flow, kind: str) 
     )
     for what, end, limit in ends:
         end()
-        outage = outage_of(*receivers)
-        print(f"IPv{flow.family} {kind}: {what}: {outage:.3f} s without the stream")
-        assert outage < limit, what
-        assert_steady(*receivers)
+        for flow in flows:
+            outage = outage_of(flow)
+            print(f"IPv{flow.family} {kind}: {what}: {outage:.3f} s without the stream")
+            assert outage < limit, what
+        assert_steady(flows)
         daemon.start()
         lan.net.wait_neighbors()
-        flow.wait_settled(kind, lan.r3)
-        assert_steady(*receivers)
+        for flow in flows:
+            flow.wait_settled(kind, lan.r3)
+        assert_steady(flows)
 
 
-@FAMILIES
 @KINDS
-def test_who_leaves_takes_nothing_from_the_other(lan: Lan, flow: Flow, kind: str) -> None:
+def test_who_leaves_takes_nothing_from_the_other(lan: Lan, flows: list[Flow], kind: str) -> None:
     """Both last hops ask the same router; r4 prunes, r5 overrides, and h5 loses nothing."""
-    lan.configure(r4=SWITCH[kind], r5=SWITCH[kind])
-    leaving, staying = flow.join(lan.h4), flow.join(lan.h5)
-    flow.wait_joined(lan.r2, lan.r3)
-    flow.send()
-    flow.wait_settled(kind, lan.r3)
-    staying.reset()
-    capture, began = lan.lan.capture(), time.time()
-    leaving.leave()
-    staying.wait_for(int(RATE * (LAST_LISTENER + PRUNE_PENDS + AT_ONCE)))
-    assert staying.stream().lost == 0 == staying.stream().duplicates, staying.stream()
-    prunes = flow.said(capture, lan.r4, "pim.numprunes > 0")
-    joins = flow.said(capture, lan.r5, "pim.numjoins > 0")
-    assert prunes and prunes[0] > began, "r4 prunes"
-    assert any(prunes[0] < join < prunes[0] + T_OVERRIDE + AT_ONCE for join in joins), "and r5 overrides"
+    begin(lan, flows, kind)
+    for flow in flows:
+        flow.receivers[1].reset()
+    capture = lan.lan.capture()
+    left = [flow.receivers[0].leave() for flow in flows]
+    for flow in flows:
+        staying = flow.receivers[1]
+        staying.wait_for(int(RATE * (LAST_LISTENER + PRUNE_PENDS + AT_ONCE)))
+        assert staying.stream().lost == 0 == staying.stream().duplicates, staying.stream()
+    messages = join_prunes(capture)
+    for flow, began in zip(flows, left, strict=True):
+        prunes = [one.time for one in flow.said(messages, lan.r4) if one.prunes]
+        joins = [one.time for one in flow.said(messages, lan.r5) if one.joins]
+        assert prunes and prunes[0] > began, "r4 prunes"
+        assert any(prunes[0] < join < prunes[0] + T_OVERRIDE + AT_ONCE for join in joins), "and r5 overrides"
 
 
-@FAMILIES
-def test_a_source_is_pruned_off_the_shared_tree_and_another_keeps_it(lan: Lan, flow: Flow) -> None:
+def test_a_source_is_pruned_off_the_shared_tree_and_another_keeps_it(lan: Lan, flows: list[Flow]) -> None:
     """r4 gets the source over the dear link and prunes it off the LAN's tree; r5 stays, and overrides (4.5.7)."""
-    for family in (4, 6):
-        lan.r5.route(family, lan.rp.link.prefix(family), lan.r2.port("lan"))
-    host = f"{flow.source}/{32 if flow.family == 4 else 128}"
-    lan.r4.route(flow.family, host, lan.dear.ports[lan.r1])
+    lan.reach_rp_by(lan.r2)
+    hosts = {flow: f"{flow.source}/{32 if flow.family == 4 else 128}" for flow in flows}
+    for flow, host in hosts.items():
+        lan.r4.route(flow.family, host, lan.dear.ports[lan.r1])
     lan.configure(r4=SWITCH["sg"], r5=SWITCH["star"])
     try:
-        switching, staying = flow.join(lan.h4), flow.join(lan.h5)
-        flow.wait_joined(lan.r2)
+        for flow in flows:
+            for node in (lan.h4, lan.h5):
+                flow.join(node)
+        for flow in flows:
+            flow.wait_joined(lan.r2)
         capture = lan.lan.capture()
-        flow.send()
-        wait_until(lambda: flow.comes_from(lan.r4, "r1"), 20, "r4 gets the source over the dear link")
-        staying.wait_for(int(RATE * (PRUNE_PENDS + AT_ONCE)))
-        for receiver in (switching, staying):
+        for flow in flows:
+            flow.send()
+        for flow in flows:
+            wait_until(lambda one=flow: one.comes_from(lan.r4, "r1"), 20, "r4 gets the source over the dear link")  # type: ignore[misc]
+        for flow in flows:
+            flow.receivers[1].wait_for(int(RATE * (PRUNE_PENDS + AT_ONCE)))
+        for receiver in (receiver for flow in flows for receiver in flow.receivers):
             assert receiver.stream().lost == 0, receiver.stream()
-        assert_steady(switching, staying)
-        six = "6" if flow.family == 6 else ""
-        # r4 has no (S,G) to prune on the LAN, r5 none to join: what names the source there is of (S,G,rpt).
-        prunes = flow.said(capture, lan.r4, f"pim.prune_ip{six} == {flow.source}")
-        joins = flow.said(capture, lan.r5, f"pim.join_ip{six} == {flow.source}")
-        assert prunes, "Prune(S,G,rpt) of r4"
-        assert any(prunes[0] < join < prunes[0] + T_OVERRIDE + AT_ONCE for join in joins), "Join(S,G,rpt) of r5"
+        assert_steady(flows)
+        messages = join_prunes(capture)
+        for flow in flows:
+            # r4 has no (S,G) to prune on the LAN, r5 none to join: what names the source there is of (S,G,rpt).
+            prunes = [one.time for one in flow.said(messages, lan.r4) if flow.source in one.pruned]
+            joins = [one.time for one in flow.said(messages, lan.r5) if flow.source in one.joined]
+            assert prunes, "Prune(S,G,rpt) of r4"
+            assert any(prunes[0] < join < prunes[0] + T_OVERRIDE + AT_ONCE for join in joins), "Join(S,G,rpt) of r5"
     finally:
-        lan.r4.ip(f"-{flow.family}", "route", "del", host)
-        for family in (4, 6):
-            lan.r5.route(family, lan.rp.link.prefix(family), lan.r3.port("lan"))
+        for flow, host in hosts.items():
+            lan.r4.ip(f"-{flow.family}", "route", "del", host)
+        lan.reach_rp_by(lan.r3)
