@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from . import needs
 from .capture import assert_clean
 from .helpers import (
     Flow,
@@ -23,6 +24,7 @@ from .helpers import (
 )
 from .kernel import vifs
 from .pimpyd import QUICK, Pimpyd, Row, wait_neighbors
+from .sharing import Shared
 from .shell import LabError
 from .topology import Lab, Link, Node, Port
 from .traffic import Receiver, Watcher
@@ -35,11 +37,11 @@ RATE = 500
 class Scene:
     """src - r1 - r2 - h, and calm at r1 too: things happen to r1's other interfaces, and calm must not notice.
 
-    A stream of each family flows; what happens to a link happens to both.
+    A stream of each family flows; what happens to a link happens to both. Each test leaves it as it was.
     """
 
-    def __init__(self, lab: Lab, text: str = "") -> None:
-        self.lab = lab
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.intact = lab, False
         self.src, self.h, self.calm = (lab.host(name) for name in ("src", "h", "calm"))
         self.r1, self.r2 = lab.router("r1"), lab.router("r2")
         self.far, self.host, self.guest = lab.router("far"), lab.host("host"), lab.host("guest")  # not linked yet
@@ -47,13 +49,16 @@ class Scene:
             lab.link(one, other)
         lab.start()
         lab.capture_all()
-        self.ours, self.below = Pimpyd(self.r1, QUICK + text).launch(), Pimpyd(self.r2).launch()
+        self.more: list[Link] = []
+        self.guests: list[Watcher] = []
+        self.ours, self.below = Pimpyd(self.r1).launch(), Pimpyd(self.r2).launch()
         for daemon in (self.ours, self.below):
             daemon.wait_ready()
         wait_neighbors([self.ours, self.below])
         ends = self.src.port("r1"), self.h.port("r2")
         self.flows = {family: start_flow(*ends, family, RATE) for family in FAMILIES}
         self.elsewhere = {family: self.join(self.calm.port("r1"), family) for family in FAMILIES}
+        self.guests.clear()
 
     @property
     def core(self) -> Port:
@@ -64,12 +69,19 @@ class Scene:
         """One more receiver of the stream; until it gets it."""
         flow = self.flows[family]
         receiver = Receiver(port, [flow.key])
+        self.guests.append(receiver)
         receiver.wait_for(20, 60)
         return Flow(*flow.key, flow.sender, receiver)
 
     def join_both(self, port: Port) -> list[Flow]:
         """One more receiver of each stream."""
         return [self.join(port, family) for family in FAMILIES]
+
+    def watch(self, port: Port) -> list[Watcher]:
+        """Counts what passes there in each family."""
+        watchers = [Watcher(port, family) for family in FAMILIES]
+        self.guests += watchers
+        return watchers
 
     def route(self, family: int) -> Route | None:
         return our_route(self.ours, *self.flows[family].key)
@@ -109,19 +121,55 @@ class Scene:
             assert self.ours.neighbors(family) == {self.r2.port("r1").pim_address(family)}, family
 
     def assert_end(self) -> None:
-        """That all is as it was at the beginning."""
+        """That all is as it was at the beginning, once the further links and receivers are gone."""
+        while self.guests:
+            self.guests.pop().stop()
+        for link in self.more:
+            self.remove(link)
+        if self.ours.config.read_text() != QUICK:
+            reconfigure(self.ours, QUICK)
+        self.lab.reroute()
+        self.wait_vifs("src", "r2", "calm")
         self.wait_route("r2", "calm")
         for flow in self.flows.values():
             flow.receiver.wait_for(50, 60)
             flow.assert_arrived(hops=2)
         self.assert_calm()
-        assert_clean(self.lab, self.r1, self.r2)
+        self.intact = True
 
-    def add(self, one: Node, other: Node) -> Link:
-        """A new link."""
-        link = plug(self.lab.link(one, other))
-        link.capture()
+    def add(self, one: Node, other: Node, index: int = 0) -> Link:
+        """Another link; `index` is that of its interface at `one`, if it matters."""
+        found = [link for link in self.more if set(link.ports) == {one, other}]
+        link = found[0] if found else self.lab.link(one, other)
+        self.more += [] if found else [link]
+        link.up = True
+        plug(link, index).capture()
         return link
+
+    def remove(self, link: Link) -> None:
+        """One that was added, wherever its first end is by now."""
+        if link.up:
+            *_, port = link.ports.values()
+            port.node.ip("link", "delete", port.name)
+            link.up = False
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared[Scene]]:
+    needs.need_lab()
+    one = Shared(Scene, lambda scene: assert_clean(scene.lab, scene.r1, scene.r2))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def scene(shared: Shared[Scene]) -> Scene:
+    return shared.take()
+
+
+@pytest.fixture
+def lab(scene: Scene) -> Lab:
+    return scene.lab
 
 
 def assert_whole(flow: Flow) -> None:
@@ -130,9 +178,8 @@ def assert_whole(flow: Flow) -> None:
     assert (stream.lost, stream.duplicates, stream.reordered) == (0, 0, 0), stream
 
 
-def test_interfaces_come_and_go(lab: Lab) -> None:
+def test_interfaces_come_and_go(lab: Lab, scene: Scene) -> None:
     """A neighbour and a host appear on new links and are served; the links go, one of them to another namespace."""
-    scene = Scene(lab)
     r1, far = scene.r1, scene.far
     links = [scene.add(r1, far), scene.add(far, scene.host), scene.add(r1, scene.guest)]
     lab.reroute()
@@ -143,7 +190,7 @@ def test_interfaces_come_and_go(lab: Lab) -> None:
     for one, other in zip(behind, guest, strict=True):
         one.assert_arrived(hops=2)
         other.assert_arrived(hops=1)
-    unplug(links[0])
+    scene.remove(links[0])
     r1.ip("link", "set", "guest", "netns", far.namespace)
     scene.wait_route("r2", "calm")
     scene.wait_vifs("src", "r2", "calm")
@@ -153,21 +200,13 @@ def test_interfaces_come_and_go(lab: Lab) -> None:
     scene.assert_end()
 
 
-def test_a_new_name(lab: Lab) -> None:
+def test_a_new_name(lab: Lab, scene: Scene) -> None:
     """Not a packet is lost, and the file's line for the new name holds."""
-    scene = Scene(lab, "phyint uplink dr-priority 5\n")
-    core = scene.core
-    indexes = [row["ifindex"] for row in scene.rows(core.name)]
-    try:
-        scene.r1.ip("link", "set", core.name, "name", "uplink")
-    except LabError:  # kernels before 6.2 rename only what is down
-        core.set_up(False)
-        scene.r1.ip("link", "set", core.name, "name", "uplink")
-        core.name = "uplink"
-        core.set_up(True)
-        for flow in scene.flows.values():
-            flow.receiver.wait_for(20, 60)
-            flow.receiver.reset()
+    reconfigure(scene.ours, f"{QUICK}phyint uplink dr-priority 5\n")
+    indexes = [row["ifindex"] for row in scene.rows("r2")]
+    for flow in scene.flows.values():
+        flow.receiver.reset()
+    rename(scene, "uplink")
     scene.wait_route("uplink", "calm")
     found = [(row["ifindex"], row["dr_priority"], row["neighbor_count"]) for row in scene.rows("uplink")]
     assert found == [(index, 5, 1) for index in indexes] and len(found) == 2
@@ -176,8 +215,24 @@ def test_a_new_name(lab: Lab) -> None:
         eventually(scene.below, lambda f=family: neighbor_priority(scene, f) == 5, f"IPv{family}: r2 is told")  # type: ignore[misc]
         flow.receiver.wait_for(100)
         assert_whole(flow)
-    scene.assert_calm()
-    assert_clean(lab, scene.r1)
+    rename(scene, "r2")
+    scene.assert_end()
+
+
+def rename(scene: Scene, name: str) -> None:
+    """The interface to r2. Kernels before 6.2 rename only what is down: of the streams is counted what comes then."""
+    core = scene.core
+    try:
+        scene.r1.ip("link", "set", core.name, "name", name)
+        core.name = name
+    except LabError:
+        core.set_up(False)
+        scene.r1.ip("link", "set", core.name, "name", name)
+        core.name = name
+        core.set_up(True)
+        for flow in scene.flows.values():
+            flow.receiver.wait_for(20, 60)
+            flow.receiver.reset()
 
 
 def neighbor_priority(scene: Scene, family: int) -> int | None:
@@ -186,9 +241,8 @@ def neighbor_priority(scene: Scene, family: int) -> int | None:
     return rows[0]["dr_priority"] if rows else None
 
 
-def test_twenty_flaps(lab: Lab) -> None:
+def test_twenty_flaps(lab: Lab, scene: Scene) -> None:
     """Down and up, with and without carrier, slowly and then as fast as it goes: it ends in the right state."""
-    scene = Scene(lab)
     for number in range(20):
         flap = scene.core.set_carrier if number % 2 else scene.core.set_up
         flap(False)
@@ -207,9 +261,8 @@ def test_twenty_flaps(lab: Lab) -> None:
     scene.assert_end()
 
 
-def test_addresses_are_lost_and_regained(lab: Lab) -> None:
+def test_addresses_are_lost_and_regained(lab: Lab, scene: Scene) -> None:
     """Without an address there is no PIM on a link; with it there is again. The other family does not notice."""
-    scene = Scene(lab)
     core = scene.core
     reasons = {4: "no address", 6: "no usable link-local address"}
     addresses = {4: [f"{core.ipv4}/24"], 6: [f"{core.ipv6}/64", f"{core.link_local}/64"]}
@@ -229,32 +282,30 @@ def test_addresses_are_lost_and_regained(lab: Lab) -> None:
     scene.assert_end()
 
 
-def test_another_primary_address(lab: Lab) -> None:
+def test_another_primary_address(lab: Lab, scene: Scene) -> None:
     """Good-bye comes from the old address and a Hello from the new one, both at once; the stream goes on."""
-    scene = Scene(lab)
-    captures = {family: scene.core.link.capture() for family in FAMILIES}
+    capture = scene.core.link.capture()
     scene.r1.sysctl(ipv4__conf__all__promote_secondaries=1)
-    for family, length, new in ((4, 24, "10.0.2.77"), (6, 64, "fe80::77")):
+    changes = [(4, "10.0.2.77"), (6, "fe80::77")]
+    for family, new in changes:
         old, below = scene.core.pim_address(family), Below(scene, family)
-        scene.r1.ip("address", "add", f"{new}/{length}", "dev", "r2", *(["nodad"] if family == 6 else []))
-        below.wait(lambda b=below, n=new: n in b.secondary_addresses(), "the second address is known")  # type: ignore[misc]
-        scene.r2.ip(f"-{family}", "route", "replace", lab.links[0].prefix(family), "via", new, "dev", "r1")
-        below.wait(lambda b=below, o=old: b.rpf_neighbor() == o, "the way over it is the same neighbour's")  # type: ignore[misc]
-        scene.r1.ip("address", "delete", f"{old}/{length}", "dev", "r2")
-        below.wait(lambda b=below, n=new: b.neighbors() == {n}, "the neighbour has the new address")  # type: ignore[misc]
-        below.wait(lambda b=below, n=new: b.rpf_neighbor() == n, "and is asked there")  # type: ignore[misc]
+        scene.flows[family].receiver.reset()
+        below.move(old, new)
         assert interface_row(scene.ours, family, "r2")["address"] == new
         scene.wait_route("calm", "r2")
         scene.flows[family].receiver.wait_for(100)
         assert_whole(scene.flows[family])
-        source = "ip.src" if family == 4 else "ipv6.src"
-        mine = f"pim.type == 0 and eth.src == {scene.core.mac} and {source}"
-        rows = captures[family].fields(mine, source, "pim.holdtime", "frame.time_relative")
-        goodbye = next(number for number, row in enumerate(rows) if row[:2] == [old, "0"])
-        assert all(row[0] == old for row in rows[:goodbye]) and all(row[0] == new for row in rows[goodbye + 1 :])
-        assert rows[goodbye + 1][1] == "17" and float(rows[goodbye + 1][2]) - float(rows[goodbye][2]) < 1
-    scene.assert_calm()
-    assert_clean(lab, scene.r1)
+    names = ("ip.src", "ipv6.src", "pim.holdtime", "frame.time_relative")
+    rows = capture.fields(f"pim.type == 0 and eth.src == {scene.core.mac}", *names)
+    for family, new in changes:
+        old = scene.core.pim_address(family)
+        column = 0 if family == 4 else 1
+        told = [(row[column], row[2], float(row[3])) for row in rows if row[column]]
+        goodbye = next(number for number, row in enumerate(told) if row[:2] == (old, "0"))
+        assert all(row[0] == old for row in told[:goodbye]) and all(row[0] == new for row in told[goodbye + 1 :])
+        assert told[goodbye + 1][1] == "17" and told[goodbye + 1][2] - told[goodbye][2] < 1
+        Below(scene, family).move(new, old)
+    scene.assert_end()
 
 
 @dataclass(frozen=True)
@@ -266,6 +317,18 @@ class Below:
 
     def wait(self, look: Callable[[], object], what: str) -> None:
         eventually(self.scene.below, look, f"IPv{self.family}: {what}")
+
+    def move(self, old: str, new: str) -> None:
+        """r1 gets another primary address towards r2, which finds the source by it."""
+        r1, length, core = self.scene.r1, 24 if self.family == 4 else 64, self.scene.core
+        r1.ip("address", "add", f"{new}/{length}", "dev", core.name, *(["nodad"] if self.family == 6 else []))
+        self.wait(lambda: new in self.secondary_addresses(), "the second address is known")
+        way = self.scene.lab.links[0].prefix(self.family)
+        self.scene.r2.ip(f"-{self.family}", "route", "replace", way, "via", new, "dev", "r1")
+        self.wait(lambda: self.rpf_neighbor() == old, "the way over it is the same neighbour's")
+        r1.ip("address", "delete", f"{old}/{length}", "dev", core.name)
+        self.wait(lambda: self.neighbors() == {new}, "the neighbour has the new address")
+        self.wait(lambda: self.rpf_neighbor() == new, "and is asked there")
 
     def neighbors(self) -> set[str]:
         return self.scene.below.neighbors(self.family)
@@ -281,9 +344,8 @@ class Below:
         return entry["rpf_neighbor"] if entry else None
 
 
-def test_made_anew(lab: Lab) -> None:
+def test_made_anew(lab: Lab, scene: Scene) -> None:
     """An interface of the same name with another index is served, but only once somebody there has asked."""
-    scene = Scene(lab)
     link = scene.add(scene.r1, scene.guest)
     lab.reroute(scene.guest)
     joined = scene.join_both(scene.guest.port("r1"))
@@ -293,7 +355,7 @@ def test_made_anew(lab: Lab) -> None:
             flow.receiver.stop()
         unplug(link)
         plug(link)
-        watchers = [Watcher(scene.guest.port("r1"), family) for family in FAMILIES]
+        watchers = scene.watch(scene.guest.port("r1"))
         scene.wait_used("guest")
         scene.elsewhere[4].receiver.wait_for(RATE // 3)
         for watcher in watchers:
@@ -306,21 +368,18 @@ def test_made_anew(lab: Lab) -> None:
     assert all(row["ifindex"] > index for row in scene.rows("guest"))
     scene.wait_route("r2", "calm", "guest")
     scene.wait_vifs("src", "r2", "calm", "guest")
-    scene.assert_calm()
-    assert_clean(lab, scene.r1)
+    scene.assert_end()
 
 
-def test_no_stream_leaks_into_a_used_vif(lab: Lab) -> None:
+def test_no_stream_leaks_into_a_used_vif(lab: Lab, scene: Scene) -> None:
     """Where an interface with receivers goes and another one comes in the same moment, nothing flows there."""
-    scene = Scene(lab)
     link = scene.add(scene.r1, scene.guest)
     lab.reroute(scene.guest)
     for flow in scene.join_both(scene.guest.port("r1")):
         flow.receiver.stop()
-    unplug(link)
-    link.up = False
+    scene.remove(link)
     fresh = scene.add(scene.r1, scene.host)
-    watchers = [Watcher(scene.host.port("r1"), family) for family in FAMILIES]
+    watchers = scene.watch(scene.host.port("r1"))
     scene.wait_used("host")
     scene.wait_route("r2", "calm")
     scene.elsewhere[4].receiver.wait_for(RATE // 2)
@@ -328,28 +387,25 @@ def test_no_stream_leaks_into_a_used_vif(lab: Lab) -> None:
     lab.reroute(scene.host)
     for flow in scene.join_both(fresh.ports[scene.host]):
         flow.assert_arrived(hops=1)
-    scene.assert_calm()
-    assert_clean(lab, scene.r1)
+    scene.assert_end()
 
 
-def test_an_index_that_is_too_large(lab: Lab) -> None:
+def test_an_index_that_is_too_large(lab: Lab, scene: Scene) -> None:
     """The kernel takes no index above 65535 for IPv6: a message names cause and remedy, and IPv4 is served there."""
-    scene = Scene(lab)
-    link = lab.link(scene.r1, scene.guest)
-    plug(link, index=70000)
+    link = scene.add(scene.r1, scene.guest, index=70000)
     lab.reroute(scene.guest)
     eventually(scene.ours, lambda: is_up(scene.ours, 4, "guest"), "IPv4 is up there")
     scene.join(link.ports[scene.guest], 4).assert_arrived(hops=1)
     row = interface_row(scene.ours, 6, "guest")
     assert row["oper_status"] == "off" and "65535" in row["reason"]
     assert "ipv6 guest: not used" in scene.ours.log() and "65535" in scene.ours.log()
-    scene.assert_calm()
+    scene.assert_end()
 
 
-def test_an_interface_that_is_waited_for(lab: Lab) -> None:
+def test_an_interface_that_is_waited_for(lab: Lab, scene: Scene) -> None:
     """With `no phyint` only named ones are used; one that is named and not there yet is, once it is."""
     named = "".join(f"phyint {name} enable\n" for name in ("src", "r2", "calm"))
-    scene = Scene(lab, f"no phyint\n{named}phyint guest enable dr-priority 42\n")
+    reconfigure(scene.ours, f"{QUICK}no phyint\n{named}phyint guest enable dr-priority 42\n")
     assert scene.rows("guest") == []
     scene.add(scene.r1, scene.host)
     scene.add(scene.r1, scene.guest)
@@ -366,11 +422,12 @@ def test_an_interface_that_is_waited_for(lab: Lab) -> None:
     scene.assert_end()
 
 
-def test_a_passive_interface(lab: Lab) -> None:
+def test_a_passive_interface(lab: Lab, scene: Scene) -> None:
     """Hosts are served there, but no PIM is spoken, and none is heard."""
-    scene = Scene(lab, "phyint calm passive\nphyint far passive\n")
+    reconfigure(scene.ours, f"{QUICK}phyint guest passive\nphyint far passive\n")
     link = scene.add(scene.r1, scene.far)
-    capture = link.capture()
+    capture = lab.captures[-1]
+    scene.add(scene.r1, scene.guest)
     lab.reroute()
     stranger = Pimpyd(scene.far, f"{QUICK}phyint r1 hello-interval 1\n").start()
     for family in FAMILIES:
@@ -380,10 +437,11 @@ def test_a_passive_interface(lab: Lab) -> None:
     names = ("oper_status", "mode", "is_dr", "neighbor_count")
     assert [tuple(row[name] for name in names) for row in scene.rows("far")] == [("up", "passive", True, 0)] * 2
     scene.assert_knows_only_r2()
-    for flow in scene.elsewhere.values():
+    for flow in scene.join_both(scene.guest.port("r1")):
         flow.assert_arrived(hops=1)
     hellos = capture.fields("pim", "eth.src")
     assert {row[0] for row in hellos} == {link.ports[scene.far].mac}
+    assert stranger.stop() == 0
     scene.assert_end()
 
 
