@@ -1,10 +1,14 @@
-"""FRRouting (Debian 13's, unpacked by tests/prepare) as a router of the lab: zebra, pimd for IPv4, pim6d for IPv6."""
+"""FRRouting (Debian 13's, unpacked by tests/prepare) as a router of the lab: zebra, pimd for IPv4, pim6d for IPv6.
+
+And mgmtd, though nobody asks it anything: without it zebra tries a hundred times a second to tell it of each link.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shutil
+import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -57,17 +61,17 @@ class Frr:
         for family in self.families:
             (self.folder / f"{DAEMONS[family]}.conf").write_text(self.configuration(family))
         (self.folder / "zebra.conf").write_text(f"hostname {self.node.name}\n")
-        (self.folder / "vtysh.conf").write_text("")
         owner = run(["chroot", str(FRR_ROOT), "id", "-u", "frr"]).strip()
         for path in (self.folder, *self.folder.iterdir()):
             shutil.chown(path, int(owner), int(owner))
-        for daemon in only or ("zebra", *(DAEMONS[family] for family in self.families)):
+        for daemon in only or ("mgmtd", "zebra", *(DAEMONS[family] for family in self.families)):
             self.start_daemon(daemon)
         return self
 
     def start_daemon(self, daemon: str) -> None:
         common = ["-A", "127.0.0.1", "-P", "0", "-u", "frr", "-g", "frr", "--vty_socket", "/run/frr"]
-        files = ["-f", f"/run/frr/{daemon}.conf", "-i", f"/run/frr/{daemon}.pid", "-z", "/run/frr/zserv.api"]
+        files = ["-i", f"/run/frr/{daemon}.pid", "-z", "/run/frr/zserv.api"]
+        files += ["-f", f"/run/frr/{daemon}.conf"] if daemon != "mgmtd" else []
         # Without mgmtd zebra complains of each link's change, many times over.
         log = [] if daemon == "zebra" else ["--log", "stdout"]
         process = self.node.start(daemon, *self._enter(f"/usr/lib/frr/{daemon}", *common, *files, *log))
@@ -78,19 +82,36 @@ class Frr:
         return ["sh", "-ec", ENTER, "frr", str(FRR_ROOT), str(self.folder), str(FRR_ROOT), *argv]
 
     def _answers(self, daemon: str) -> bool:
-        with contextlib.suppress(LabError):
-            return "FRRouting" in self.vtysh("show version", daemon)
+        with contextlib.suppress(OSError, LabError):
+            return "FRRouting" in self.ask(daemon, "show version")
         return False
 
-    def vtysh(self, command: str, daemon: str | None = None) -> str:
-        """What `command` prints; of one daemon only, if it is named."""
-        one = ["-d", daemon] if daemon else []
-        return self.node.run(*self._enter("/usr/bin/vtysh", "--vty_socket", "/run/frr", *one, "-c", command))
+    def ask(self, daemon: str, *commands: str) -> str:
+        """What a daemon prints at these commands, one after the other, on the socket that vtysh would ask it by.
+
+        Each is ended by a zero byte, and each answer by three and the command's result, 0 if it was obeyed.
+        """
+        said = b""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(20)
+            line.connect(str(self.folder / f"{daemon}.vty"))
+            for command in ("enable", *commands):
+                line.sendall(command.encode() + b"\0")
+                answer = b""
+                while answer[-4:-1] != b"\0\0\0":
+                    piece = line.recv(1 << 16)
+                    if not piece:
+                        raise LabError(f"{daemon} at {self.node} hung up: {command}")
+                    answer += piece
+                if answer[-1]:
+                    raise LabError(f"{daemon} at {self.node}: {command}: {answer[:-4].decode().strip()}")
+                said += answer[:-4]
+        return said.decode()
 
     def show(self, family: int, what: str) -> Any:
         """The decoded answer of `show ip WHAT json`, or ipv6: show(4, "pim neighbor")."""
         ip = "ip" if family == 4 else "ipv6"
-        return json.loads(self.vtysh(f"show {ip} {what} json", DAEMONS[family]) or "{}")
+        return json.loads(self.ask(DAEMONS[family], f"show {ip} {what} json") or "{}")
 
     def neighbors(self, family: int) -> set[str]:
         """The addresses of all PIM neighbours."""

@@ -241,7 +241,7 @@ def test_ours_and_the_others_elect_one(lab: Lab) -> None:
     for family in (4, 6):
         beside_frr.wait_neighbors(family, lambda f=family: frr.neighbors(f))  # type: ignore[misc]
     said: list[str] = []
-    beside_frr.play((4, 6), "SG", UNTIL_EXPIRY, lambda: said.append(frr.vtysh("show ip pim assert", "pimd")))
+    beside_frr.play((4, 6), "SG", UNTIL_EXPIRY, lambda: said.append(frr.ask("pimd", "show ip pim assert")))
     print(f"FRR, whose kernel forwarded on: {said[0]}")
     assert "LOSER" in said[0]
     beside_frr.play((4, 6), "WG", UNTIL_EXPIRY)

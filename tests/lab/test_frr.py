@@ -235,8 +235,8 @@ def test_frr_is_the_dr_until_ours_has_the_higher_priority(lab: Lab) -> None:
     for flow in flows:
         lan.assert_alone(lan.r, flow)
     for family in FAMILIES:
-        line = f"configure terminal\ninterface lan\n{IP[family]} pim drpriority 20\nend"
-        lan.frr.vtysh(line, DAEMONS[family])
+        lines = ("configure terminal", "interface lan", f"{IP[family]} pim drpriority 20", "end")
+        lan.frr.ask(DAEMONS[family], *lines)
     lan.wait_dr(lan.f)
     for flow in flows:
         eventually(lan.daemon, lambda one=flow: not our_route(lan.daemon, *one.key), f"ours ends {flow.key}")  # type: ignore[misc]
