@@ -123,7 +123,7 @@ def querier(daemon: Pimpyd, family: int, name: str) -> str | None:
 def reconfigure(daemon: Pimpyd, text: str) -> None:
     """Writes the file anew and has it read."""
     daemon.config.write_text(text)
-    daemon.pimctl("reload")
+    daemon.ask("reload")
 
 
 def eventually(daemon: Pimpyd, look: Callable[[], object], what: str, timeout: float = 30) -> None:
