@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from .helpers import reconfigure
 from .kernel import mfc
 from .pimpyd import Row
 from .scenes import AT_ONCE, LAST_LISTENER, JoinPrune, Net, join_prunes
@@ -64,8 +65,7 @@ class Lan:
             node = getattr(self, name)
             daemon, text = self.net.daemons[node], self.text + switch[name]
             if daemon.config.read_text() != text:
-                daemon.config.write_text(text)
-                daemon.pimctl("reload")
+                reconfigure(daemon, text)
 
 
 class Flow:

@@ -4,17 +4,18 @@
                      |
                      r4                  on a stick: the RP of 239.1/16 and ff0e:1::/32
 
-The RP of 239.2/16 and ff0e:2::/32 is a loopback address of r2.
+The RP of 239.2/16 and ff0e:2::/32 is a loopback address of r2. A test plays a stream of each family at once.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from .scenes import AT_ONCE, FAMILIES, Net
+from .helpers import reconfigure
+from .scenes import AT_ONCE, Net
 from .shell import wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender
@@ -72,27 +73,30 @@ class Places:
         for node in nodes or self.routers:
             daemon = self.net.daemons[node]
             if daemon.config.read_text() != text:
-                daemon.config.write_text(text)
-                daemon.pimctl("reload")
+                reconfigure(daemon, text)
 
 
 class Flow:
-    """A stream from src to a new group of a range, and its receivers."""
+    """A stream from src to a new group of a range, and its receiver h."""
 
     def __init__(self, places: Places, family: int, number: int) -> None:
         self.places, self.family = places, family
         last = next(places.groups)
         self.group = f"239.{number}.0.{last}" if family == 4 else f"ff0e:{number}::{last:x}"
         self.source = places.src.port("edge").address(family)
-        self.tools: list[Receiver | Sender] = []
+        self.rp = {STICK: places.r4, ON_LOOPBACK: places.r2}.get(number)
+        self.receiver = self.join(places.h)
+        self.senders: list[Sender] = []
 
     def join(self, host: Node) -> Receiver:
         (port,) = host.ports.values()
-        self.tools.append(receiver := Receiver(port, [(None, self.group)]))
-        return receiver
+        return Receiver(port, [(None, self.group)])
 
     def send(self) -> None:
-        self.tools.append(Sender(self.places.src.port("edge"), [self.group], rate=RATE))
+        """Once the shared tree stands, where there is an RP."""
+        if self.rp is not None:
+            self.wait_state(self.rp, "*", "upstream_state", "joined")
+        self.senders.append(Sender(self.places.src.port("edge"), [self.group], rate=RATE))
 
     def state(self, node: Node, source: str, field: str) -> object:
         entry = self.places.net.daemons[node].entry(source, self.group)
@@ -102,8 +106,9 @@ class Flow:
         wait_until(lambda: self.state(node, source, field) == value, 20, f"{node}: {field} is {value}")
 
     def stop(self) -> None:
-        for tool in self.tools:
-            tool.stop()
+        self.receiver.stop()
+        for sender in self.senders:
+            sender.stop()
 
 
 @pytest.fixture(scope="module")
@@ -114,88 +119,107 @@ def places(standing_lab: Lab) -> Iterator[Places]:
 
 
 @pytest.fixture
-def flows(places: Places) -> Iterator[list[Flow]]:
-    """Filled by a test; ended after it. The configuration is the first one again."""
-    made: list[Flow] = []
+def flows(places: Places, request: pytest.FixtureRequest) -> Iterator[list[Flow]]:
+    """One of each family for each of the ranges that the test names; ended after it. The configuration is the first one
+    again."""
+    made = [Flow(places, family, number) for number in request.param for family in (4, 6)]
     yield made
     for flow in made:
         flow.stop()
     places.configure(places.text())
 
 
-def assert_steady(receiver: Receiver, packets: int = RATE) -> None:
-    receiver.reset()
-    receiver.wait_for(packets)
-    stream = receiver.stream()
-    assert (stream.lost, stream.duplicates) == (0, 0), stream
+def of_ranges(*numbers: int) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("flows", [numbers], indirect=True, ids=["both_families"])
 
 
-@FAMILIES
-@pytest.mark.parametrize("number", [STICK, ON_LOOPBACK], ids=["on a stick", "on a loopback"])
-def test_the_rp_is_beside_the_way_or_on_a_loopback(places: Places, flows: list[Flow], family: int, number: int) -> None:
-    flows.append(flow := Flow(places, family, number))
-    rp = {STICK: places.r4, ON_LOOPBACK: places.r2}[number]
-    receiver = flow.join(places.h)
-    flow.wait_state(rp, "*", "upstream_state", "joined")
-    flow.send()
-    receiver.wait_for(RATE)
-    stream = receiver.stream()
-    assert stream.received - stream.duplicates == stream.last_seq + 1, f"all of a new source, the first too: {stream}"
-    flow.wait_state(places.r1, flow.source, "register_state", "prune")
-    assert_steady(receiver)
-    for router in (places.r1, places.r3):
-        assert flow.state(router, flow.source, "rp_address") == (
-            places.stick_rp(family) if rp is places.r4 else LOOPBACK[family]
+def assert_steady(flows: list[Flow]) -> None:
+    """From now on all arrive, and once."""
+    for flow in flows:
+        flow.receiver.reset()
+    for flow in flows:
+        flow.receiver.wait_for(RATE)
+        stream = flow.receiver.stream()
+        assert (stream.lost, stream.duplicates) == (0, 0), stream
+
+
+@of_ranges(STICK, ON_LOOPBACK)
+def test_the_rp_is_beside_the_way_or_on_a_loopback(places: Places, flows: list[Flow]) -> None:
+    for flow in flows:
+        flow.send()
+    for flow in flows:
+        flow.receiver.wait_for(RATE)
+        stream = flow.receiver.stream()
+        assert stream.received - stream.duplicates == stream.last_seq + 1, (
+            f"all of a new source, the first too: {stream}"
         )
+        flow.wait_state(places.r1, flow.source, "register_state", "prune")
+    assert_steady(flows)
+    for flow in flows:
+        for router in (places.r1, places.r3):
+            assert flow.state(router, flow.source, "rp_address") == (
+                places.stick_rp(flow.family) if flow.rp is places.r4 else LOOPBACK[flow.family]
+            )
 
 
-@FAMILIES
-def test_source_and_receiver_on_one_link(places: Places, flows: list[Flow], family: int) -> None:
-    flows.append(flow := Flow(places, family, STICK))
-    near, far = flow.join(places.near), flow.join(places.h)
-    flow.wait_state(places.r4, "*", "upstream_state", "joined")
-    flow.send()
-    for receiver in (near, far):
-        receiver.wait_for(RATE)
-    assert_steady(far)
-    found = near.stream()
-    assert (found.lost, found.duplicates, found.ttls) == (0, 0, (16,)), "as it is on the link, and nothing comes back"
+@of_ranges(STICK)
+def test_source_and_receiver_on_one_link(places: Places, flows: list[Flow]) -> None:
+    beside = [flow.join(places.near) for flow in flows]
+    for flow in flows:
+        flow.send()
+    for near, flow in zip(beside, flows, strict=True):
+        for receiver in (near, flow.receiver):
+            receiver.wait_for(RATE)
+    assert_steady(flows)
+    for near in beside:
+        found = near.stream()
+        assert (found.lost, found.duplicates, found.ttls) == (0, 0, (16,)), "as it is on the link, and nothing returns"
+        near.stop()
 
 
-@FAMILIES
-def test_the_rp_is_cut_off_and_comes_back(places: Places, flows: list[Flow], family: int) -> None:
+@of_ranges(STICK)
+def test_the_rp_is_cut_off_and_comes_back(places: Places, flows: list[Flow]) -> None:
     places.configure(places.text("spt-threshold infinity"), places.r3, places.r4)
-    flows.append(flow := Flow(places, family, STICK))
-    receiver = flow.join(places.h)
-    flow.wait_state(places.r4, "*", "upstream_state", "joined")
-    flow.send()
-    receiver.wait_for(RATE)
+    for flow in flows:
+        flow.send()
+    for flow in flows:
+        flow.receiver.wait_for(RATE)
     places.stick.set_up(False)
     places.reroute()
-    receiver.wait_silent(1)
+    for flow in flows:
+        flow.receiver.wait_silent(1)
     places.stick.set_up(True)
     places.reroute()
-    receiver.wait_for(RATE, 30)
-    assert_steady(receiver)
+    for flow in flows:
+        flow.receiver.wait_for(RATE, 30)
+    assert_steady(flows)
 
 
-@FAMILIES
-def test_an_rp_is_added_changed_and_removed(places: Places, flows: list[Flow], family: int) -> None:
-    prefix = RANGES[family].format(LATER)
-    flows.append(flow := Flow(places, family, LATER))
-    receiver = flow.join(places.h)
-    flow.send()
-    receiver.wait_silent(0.5)
-    assert receiver.received() == 0, "no RP"
-    places.configure(places.text(f"rp-address {places.stick_rp(family)} {prefix}"))
-    receiver.wait_for(RATE)
-    assert_steady(receiver)
-    receiver.reset()
-    places.configure(places.text(f"rp-address {LOOPBACK[family]} {prefix}"))
-    flow.wait_state(places.r3, "*", "rp_address", LOOPBACK[family])
-    receiver.wait_for(int(RATE * AT_ONCE))
-    stream = receiver.stream()
-    assert stream.lost == 0, f"the source's own tree goes on: {stream}"
+@of_ranges(LATER)
+def test_an_rp_is_added_changed_and_removed(places: Places, flows: list[Flow]) -> None:
+    def rps(address: Callable[[int], str]) -> str:
+        lines = [f"rp-address {address(family)} {RANGES[family].format(LATER)}" for family in (4, 6)]
+        return places.text(*lines)
+
+    for flow in flows:
+        flow.send()
+    for flow in flows:
+        flow.receiver.wait_silent(0.5)
+        assert flow.receiver.received() == 0, "no RP"
+    places.configure(rps(places.stick_rp))
+    for flow in flows:
+        flow.receiver.wait_for(RATE)
+    assert_steady(flows)
+    for flow in flows:
+        flow.receiver.reset()
+    places.configure(rps(LOOPBACK.__getitem__))
+    for flow in flows:
+        flow.wait_state(places.r3, "*", "rp_address", LOOPBACK[flow.family])
+    for flow in flows:
+        flow.receiver.wait_for(int(RATE * AT_ONCE))
+        stream = flow.receiver.stream()
+        assert stream.lost == 0, f"the source's own tree goes on: {stream}"
     places.configure(places.text())
-    flow.wait_state(places.r3, "*", "rp_address", None)
-    assert_steady(receiver)
+    for flow in flows:
+        flow.wait_state(places.r3, "*", "rp_address", None)
+    assert_steady(flows)
