@@ -24,10 +24,10 @@ MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE = 43, 44
 IP_PKTINFO, IP_RECVTTL, IP_MULTICAST_ALL = 8, 12, 49
 IPV6_MULTICAST_ALL = 29
 SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
-REST = 0.02
+REST = 0.05
 """Seconds in which packets wait for each other: the kernel notes when each one came, and several cost less together."""
-AT_ONCE = 1024
-"""Packets that are read before a command is looked for."""
+AT_ONCE = 4096
+"""Packets that are read before commands are looked at again."""
 
 Json = dict[str, Any]
 
@@ -174,12 +174,13 @@ class Receiver:
         option = MCAST_BLOCK_SOURCE if on else MCAST_UNBLOCK_SOURCE
         self.joined[None, group].setsockopt(level, option, self.request(source, group))
 
-    def read(self, sock: socket.socket) -> None:
+    def read(self, sock: socket.socket) -> bool:
+        """Counts what has arrived; whether that was all."""
         for _ in range(AT_ONCE):
             try:
                 data, extra, _, address = sock.recvmsg(2048, 256)
             except BlockingIOError:
-                return
+                return True
             arrived, ttl, group = 0.0, 0, b""
             for level, kind, value in extra:
                 if level == socket.SOL_SOCKET:
@@ -192,6 +193,7 @@ class Receiver:
                 else:
                     group = value[:16]
             self.count(data, address[0], group, arrived, ttl)
+        return False
 
     def count(self, data: bytes, source: str, group: bytes, arrived: float, ttl: int) -> None:
         if len(data) >= PACKET.size and data.startswith(MAGIC):
@@ -227,23 +229,28 @@ class Receiver:
             return self.report()
         return {"now": time.time()}
 
+    def read_all(self) -> bool:
+        """Each socket in its turn, also if another one has more; whether that was all."""
+        drained = [self.read(sock) for sock in self.sockets.values()]
+        return all(drained)
+
     def serve(self) -> None:
-        stdin = sys.stdin.fileno()
+        commands = select.poll()
+        commands.register(sys.stdin, select.POLLIN)
         while True:
-            for number, _ in self.poll.poll():
-                if number != stdin:
-                    self.read(self.sockets[number])
-                    continue
-                line = sys.stdin.readline()
-                if not line:
-                    if not self.stays:
-                        return
-                    self.poll.unregister(sys.stdin)
-                    continue
-                for sock in self.sockets.values():
-                    self.read(sock)
+            self.poll.poll()
+            rest = REST * 1000 if self.read_all() else 0
+            if not commands.poll(rest):
+                continue
+            line = sys.stdin.readline()
+            if line:
+                self.read_all()
                 answer(self.obey(json.loads(line)))
-            time.sleep(REST)
+            elif self.stays:
+                self.poll.unregister(sys.stdin)
+                commands.unregister(sys.stdin)
+            else:
+                return
 
 
 class Watcher(Receiver):
@@ -259,12 +266,12 @@ class Watcher(Receiver):
         self.sockets[sock.fileno()] = sock
         self.poll.register(sock, select.POLLIN)
 
-    def read(self, sock: socket.socket) -> None:
+    def read(self, sock: socket.socket) -> bool:
         for _ in range(AT_ONCE):
             try:
                 data, extra, _, _ = sock.recvmsg(2048, 256)
             except BlockingIOError:
-                return
+                return True
             seconds, nanoseconds = struct.unpack("=qq", extra[0][2])
             arrived = seconds + nanoseconds / 1e9
             if self.family == 4 and len(data) > 20 and data[9] == socket.IPPROTO_UDP:
@@ -274,6 +281,7 @@ class Watcher(Receiver):
             else:
                 continue
             self.count(data[start + 8 :], socket.inet_ntop(self.kind, source), group, arrived, ttl)
+        return False
 
 
 class Sender:

@@ -19,7 +19,7 @@ import traceback
 from typing import Any
 
 CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 sys.path.insert(0, os.path.dirname(__file__))
 TOOLS = {name: importlib.import_module(name) for name in ("mcast", "reports", "wave")}
@@ -59,6 +59,7 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
             os.dup2(descriptor, number)
             os.close(descriptor)
         os.setsid()
+        LIBC.prctl(PR_SET_NAME, f"lab-{request['tool']}".encode())
         if not request["outlive"]:
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         enter(request["namespace"])
