@@ -7,11 +7,10 @@ import time
 
 import pytest
 
-from .helpers import reconfigure
+from .helpers import in_a_row, reconfigure
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
-from .test_asm import row_of_three
 from .topology import Lab
 from .traffic import Receiver, Sender
 
@@ -28,7 +27,7 @@ class Row:
     """src - r1 - r2 - r3 - h, r2 being the RP. One router has the threshold under test, the others never switch."""
 
     def __init__(self, lab: Lab) -> None:
-        self.src, self.routers, self.h = row_of_three(lab)
+        self.src, *self.routers, self.h = in_a_row(lab, "src", "r1", "r2", "r3", "h")
         self.daemons = [Pimpyd(router, self.text("infinity")).start() for router in self.routers]
         wait_neighbors(self.daemons)
         self.judge = self.daemons[0]
