@@ -28,7 +28,10 @@ def run(argv: Sequence[str], *, text_in: str | None = None, check: bool = True, 
 def wait_until(
     look: Callable[[], T], timeout: float = 10, what: str = "", alive: Callable[[], None] | None = None
 ) -> T:
-    """The first true value that `look` gives; LabError after `timeout` seconds. `alive` may raise to end it."""
+    """The first true value that `look` gives; LabError after `timeout` seconds. `alive` may raise to end it.
+
+    It looks each tenth of a second, later on each twentieth of the time that it has waited: looking costs too.
+    """
     started = time.monotonic()
     pause = 0.01
     while True:
@@ -37,12 +40,13 @@ def wait_until(
             return value
         if alive is not None:
             alive()
-        if time.monotonic() - started > timeout:
+        waited = time.monotonic() - started
+        if waited > timeout:
             raise LabError(
                 f"after {timeout:g} s still not: {what or getattr(look, '__name__', look)} (last: {value!r})"
             )
         time.sleep(pause)
-        pause = min(pause * 1.3, 0.1)
+        pause = min(pause * 1.3, max(0.1, waited / 20))
 
 
 class Child(Protocol):

@@ -1,67 +1,88 @@
-"""Any-source multicast: a source nobody named reaches its receivers by Register, shared tree and its own tree."""
+"""Any-source multicast: a source nobody named reaches its receivers by Register, shared tree and its own tree.
+
+src - r1 - r2 - r3 - h      each router is the RP of a range of groups
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import pytest
 
-from .capture import assert_clean
 from .kernel import forwards
-from .pimpyd import QUICK, Pimpyd, wait_neighbors
+from .pimpyd import QUICK
+from .scenes import Net
 from .shell import wait_until
-from .topology import Lab, Node
+from .topology import Lab
 from .traffic import Receiver, Sender
 
-GROUPS = {4: "239.1.1.1", 6: "ff0e::1234"}
+RANGES = {4: "239.{}.0.0/16", 6: "ff0e:{}::/32"}
+GROUPS = {4: "239.{}.1.{}", 6: "ff0e:{}::{}"}
+"""By the number of the RP's range and one of their own."""
 AT_ONCE = 40
 """Packets that may pass before the path stands: the kernel holds the first four of an unresolved stream itself."""
 
 
-def row_of_three(lab: Lab) -> tuple[Node, list[Node], Node]:
-    """src - r1 - r2 - r3 - h."""
-    src, h = lab.host("src"), lab.host("h")
-    routers = [lab.router(f"r{number}") for number in (1, 2, 3)]
-    for left, right in zip([src, *routers], [*routers, h], strict=True):
-        lab.link(left, right)
-    lab.start()
-    return src, routers, h
+class Scene:
+    """The row, with pimpyd at each router."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.src, self.h = lab.host("src"), lab.host("h")
+        self.routers = [lab.router(f"r{number}") for number in (1, 2, 3)]
+        for left, right in pairwise((self.src, *self.routers, self.h)):
+            lab.link(left, right)
+        ports = [router.port(towards) for router, towards in zip(self.routers, ("r2", "r1", "r2"), strict=True)]
+        lines = [
+            f"rp-address {port.address(family)} {RANGES[family].format(rp)}\n"
+            for rp, port in enumerate(ports, 1)
+            for family in (4, 6)
+        ]
+        self.net = Net(lab, dict.fromkeys(self.routers, QUICK + "".join(lines)))
+
+    def joined(self, rp: int, family: int) -> set[tuple[str, str]]:
+        """What the RP of a range has joined."""
+        return self.net.daemons[self.routers[rp - 1]].joined(family)
+
+    def send(self, group: str, count: int | None = None) -> Sender:
+        return Sender(self.src.port("r1"), [group], rate=500, count=count)
+
+    def receive(self, group: str) -> Receiver:
+        return Receiver(self.h.port("r3"), [(None, group)])
 
 
-def start(lab: Lab, routers: list[Node], rp: int) -> list[Pimpyd]:
-    """pimpyd on each router; `routers[rp]` is the RP of all groups."""
-    towards = routers[rp - 1] if rp else routers[1]
-    port = routers[rp].port(towards.name)
-    text = QUICK + f"rp-address {port.ipv4}\nrp-address {port.ipv6}\n"
-    daemons = [Pimpyd(router, text).start() for router in routers]
-    wait_neighbors(daemons)
-    return daemons
+@pytest.fixture(scope="module")
+def scene(standing_lab: Lab) -> Iterator[Scene]:
+    one = Scene(standing_lab)
+    yield one
+    one.net.assert_clean()
 
 
-@pytest.mark.parametrize("rp", [0, 1, 2], ids=["rp_first_hop", "rp_between", "rp_last_hop"])
-def test_receiver_first(lab: Lab, rp: int) -> None:
-    src, routers, h = row_of_three(lab)
-    lab.capture_all()
-    daemons = start(lab, routers, rp)
-    for family, group in GROUPS.items():
-        receiver = Receiver(h.port("r3"), [(None, group)])
-        joined = ("*", group)
-        daemons[rp].wait_for(lambda one, f=family, g=joined: g in one.joined(f), 10, "the shared tree stands")  # type: ignore[misc]
-        sender = Sender(src.port("r1"), [group], rate=500, count=1500)
+@pytest.mark.parametrize("rp", [1, 2, 3], ids=["rp_first_hop", "rp_between", "rp_last_hop"])
+def test_receiver_first(scene: Scene, rp: int) -> None:
+    groups = {family: GROUPS[family].format(rp, 1) for family in (4, 6)}
+    receivers = [scene.receive(group) for group in groups.values()]
+    for family, group in groups.items():
+        wait_until(lambda f=family, g=group: ("*", g) in scene.joined(rp, f), 10, "the shared tree stands")  # type: ignore[misc]
+    senders = [scene.send(group, count=1500) for group in groups.values()]
+    for sender, receiver in zip(senders, receivers, strict=True):
         sender.wait_done()
         wait_until(lambda r=receiver: r.received() >= 1500 - AT_ONCE, 10, "the stream arrives")  # type: ignore[misc]
+        (group,) = sender.groups
         stream = receiver.stream(sender.source, group)
         assert stream.duplicates <= AT_ONCE
-        assert forwards(routers[2], sender.source, group) == {"h"}
-    assert_clean(lab, *routers)
+        assert forwards(scene.routers[2], sender.source, group) == {"h"}
+        receiver.stop()
 
 
-def test_source_first(lab: Lab) -> None:
-    src, routers, h = row_of_three(lab)
-    daemons = start(lab, routers, 1)
-    senders = [Sender(src.port("r1"), [group], rate=500) for group in GROUPS.values()]
+def test_source_first(scene: Scene) -> None:
+    groups = [GROUPS[family].format(2, 2) for family in (4, 6)]
+    senders = [scene.send(group) for group in groups]
+    rp = scene.net.daemons[scene.routers[1]]
     receivers = []
-    for sender, group in zip(senders, GROUPS.values(), strict=True):
-        daemons[1].wait_for(lambda one, s=sender, g=group: one.entry(s.source, g), 10, "the RP has heard of the source")  # type: ignore[misc]
-        receivers.append(Receiver(h.port("r3"), [(None, group)]))
+    for sender, group in zip(senders, groups, strict=True):
+        rp.wait_for(lambda one, s=sender, g=group: one.entry(s.source, g), 10, "the RP has heard of the source")  # type: ignore[misc]
+        receivers.append(scene.receive(group))
     for receiver in receivers:
         receiver.wait_for(500)
         receiver.reset()
@@ -70,6 +91,7 @@ def test_source_first(lab: Lab) -> None:
         stream = receiver.stream()
         assert (stream.lost, stream.duplicates) == (0, 0), stream
         receiver.leave()
-    for sender, group in zip(senders, GROUPS.values(), strict=True):
-        wait_until(lambda s=sender, g=group: not forwards(routers[2], s.source, g), 40, "it stops at the last hop")  # type: ignore[misc]
+    last = scene.routers[2]
+    for sender, group in zip(senders, groups, strict=True):
+        wait_until(lambda s=sender, g=group: not forwards(last, s.source, g), 40, "it stops at the last hop")  # type: ignore[misc]
         sender.stop()

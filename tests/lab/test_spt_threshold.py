@@ -7,31 +7,37 @@ import time
 
 import pytest
 
+from .helpers import in_a_row, reconfigure
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
-from .test_asm import row_of_three
 from .topology import Lab
 from .traffic import Receiver, Sender
 
-SLOW, FAST = 4, 200
+SLOW, FAST = 4, 50
 """Packets a second: below and above the thresholds here, which speak of 10 packets or 64 kbit/s."""
 INTERVAL = 5
 TWO_INTERVALS = 2 * INTERVAL + 2
-SIZE = 200
-"""Bytes of a packet: 4 a second are 6 kbit/s, 200 a second 320 kbit/s."""
+SIZE = 500
+"""Bytes of a packet: 4 a second are 16 kbit/s, 50 a second 200 kbit/s."""
 MEASURED = ["packets 50 interval 5", "rate 64 interval 5"]
 
 
 class Row:
     """src - r1 - r2 - r3 - h, r2 being the RP. One router has the threshold under test, the others never switch."""
 
-    def __init__(self, lab: Lab, place: int) -> None:
-        self.src, self.routers, self.h = row_of_three(lab)
+    def __init__(self, lab: Lab) -> None:
+        self.src, *self.routers, self.h = in_a_row(lab, "src", "r1", "r2", "r3", "h")
         self.daemons = [Pimpyd(router, self.text("infinity")).start() for router in self.routers]
         wait_neighbors(self.daemons)
-        self.judge = self.daemons[place]
+        self.judge = self.daemons[0]
         self.numbers = itertools.count(1)
+
+    def test(self, place: int) -> None:
+        """From now on this router is under test; all begin with infinity."""
+        for daemon in self.daemons:
+            reconfigure(daemon, self.text("infinity"))
+        self.judge = self.daemons[place]
 
     def text(self, words: str) -> str:
         port = self.routers[1].port("r1")
@@ -39,8 +45,7 @@ class Row:
 
     def configure(self, words: str) -> None:
         """`words` are the threshold from now on, where it is under test."""
-        self.judge.config.write_text(self.text(words))
-        self.judge.pimctl("reload")
+        reconfigure(self.judge, self.text(words))
 
 
 class Streams:
@@ -64,6 +69,12 @@ class Streams:
     def stop(self) -> None:
         for sender in self.senders:
             sender.stop()
+        self.senders = []
+
+    def end(self) -> None:
+        self.stop()
+        for receiver in self.receivers:
+            receiver.stop()
 
     def switched(self) -> set[int]:
         """The families whose source the router under test has joined."""
@@ -84,7 +95,7 @@ def infinity_is_never(row: Row) -> None:
     for receiver in streams.receivers:
         receiver.wait_for(5 * FAST)
     assert streams.switched() == set()
-    streams.stop()
+    streams.end()
 
 
 def zero_is_with_the_first_packet(row: Row) -> None:
@@ -92,7 +103,7 @@ def zero_is_with_the_first_packet(row: Row) -> None:
     streams = Streams(row)
     streams.send(SLOW)
     wait_until(lambda: streams.switched() == {4, 6}, 10)
-    streams.stop()
+    streams.end()
 
 
 def a_threshold_is_reached_by_fast_streams_alone(row: Row, words: str) -> None:
@@ -109,13 +120,18 @@ def a_threshold_is_reached_by_fast_streams_alone(row: Row, words: str) -> None:
     for receiver in streams.receivers:
         receiver.reset()
         receiver.wait_for(FAST)
-    streams.stop()
+    streams.end()
+
+
+@pytest.fixture(scope="module")
+def row(standing_lab: Lab) -> Row:
+    return Row(standing_lab)
 
 
 @pytest.mark.parametrize("place", [2, 1], ids=["last_hop", "rp"])
-def test_infinity_zero_packets_and_rate(lab: Lab, place: int) -> None:
+def test_infinity_zero_packets_and_rate(row: Row, place: int) -> None:
     """One after the other, each by a reload and with streams of its own."""
-    row = Row(lab, place)
+    row.test(place)
     infinity_is_never(row)
     zero_is_with_the_first_packet(row)
     for words in MEASURED:
