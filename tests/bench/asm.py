@@ -28,6 +28,7 @@ SETTLE = 5.0
 """Seconds after the last stream has arrived for which work is still counted."""
 STALLED = 3.0
 PATIENCE = 90.0
+"""Seconds after which what flows then is all."""
 FIRST = {4: "239.1.0.1", 6: "ff0e::1:1"}
 
 
@@ -51,7 +52,7 @@ def join(host: Node, family: int, count: int) -> None:
     reports(host.port("r3"), None, FIRST[family], count)
 
 
-def measure(kind: str, family: int, count: int) -> Flows:
+def measure(kind: str, family: int, count: int, patience: float = PATIENCE) -> Flows:
     """One run of one contestant."""
     with Lab() as lab:
         source, nodes, host = lab.host("src"), [lab.router(f"r{number}") for number in (1, 2, 3)], lab.host("h")
@@ -66,7 +67,7 @@ def measure(kind: str, family: int, count: int) -> Flows:
         before = [router.use(family) for router in routers]
         join(host, family, count)
         time.sleep(3 + count / 5000)
-        reached, flowing = _flow(watcher, source, host, family, count)
+        reached, flowing = _flow(watcher, source, host, family, count, patience)
         time.sleep(SETTLE)
         used = [router.use(family).since(old) for router, old in zip(routers, before, strict=True)]
         cpu, memory = _each(used, "cpu", count, 1e6), _each(used, "memory", count)
@@ -77,13 +78,13 @@ def _each(used: list[Use], what: str, count: int, unit: float = 1.0) -> tuple[fl
     return tuple(getattr(one, what) / count * unit for one in used)
 
 
-def _flow(watcher: Watcher, source: Node, host: Node, family: int, count: int) -> tuple[int, float]:
+def _flow(watcher: Watcher, source: Node, host: Node, family: int, count: int, patience: float) -> tuple[int, float]:
     """How many streams came to flow, and how long that took. Reports that a router lost are said again."""
     start = ipaddress.ip_address(FIRST[family])
     Sender(source.port("r1"), [str(start + number) for number in range(count)], rate=DATA_RATE * count)
     began = moved = time.time()
     last = 0
-    while (now := watcher.count()) < count and time.time() - began < PATIENCE:
+    while (now := watcher.count()) < count and time.time() - began < patience:
         if now > last:
             last, moved = now, time.time()
         elif time.time() - moved > STALLED:
@@ -106,11 +107,12 @@ def table(runs: list[Flows]) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     parser = arguments("bench.asm", "Any-source streams that begin at once.")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000])
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for all streams to arrive")
     options = parser.parse_args(words)
     return compete(
         itertools.product(options.families, options.counts, options.kinds),
         lambda case: f"{case[2]}, IPv{case[0]}: {case[1]} flows",
-        lambda case: measure(case[2], case[0], case[1]),
+        lambda case: measure(case[2], case[0], case[1], options.patience),
         table,
     )
 
