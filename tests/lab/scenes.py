@@ -125,7 +125,10 @@ class Flow:
         found: list[str] = []
 
         def stands() -> bool:
-            found[:] = self._astray(tree) or disagreements(self.net.living(), self.family, self.rows)
+            living = self.net.living()
+            found[:] = self._astray(tree) or disagreements(living, self.family)
+            if not found and self.rows is not rows_by_socket:  # what takes longer is asked only when all else is there
+                found[:] = disagreements(living, self.family, self.rows)
             return not found
 
         try:

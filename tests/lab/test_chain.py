@@ -25,6 +25,7 @@ from .scenes import (
     assert_whole,
     queries,
     rows_by_pimctl,
+    rows_by_socket,
     upcalls,
 )
 from .shell import wait_until
@@ -67,7 +68,7 @@ def flow(chain: Chain, family: int) -> Iterator[Flow]:
 
 
 def test_the_stream_follows_its_receivers(chain: Chain, flow: Flow) -> None:
-    r1, r2, r3, flow.rows = chain.r1, chain.r2, chain.r3, rows_by_pimctl
+    r1, r2, r3 = chain.r1, chain.r2, chain.r3
     near_link, far_link, core_link = flow.watch(chain.near, "r2"), flow.watch(chain.other, "edge"), flow.watch(r3, "r2")
     flow.send(RATE)
     flow.wait_tree({})
@@ -77,7 +78,9 @@ def test_the_stream_follows_its_receivers(chain: Chain, flow: Flow) -> None:
     assert near_link.received() == 0, "nobody asked for it there"
     near = flow.join(chain.near)
     assert_joins_at_once(near)
+    flow.rows = rows_by_pimctl
     flow.wait_tree({**chain.to_far, r2: ("r1", {"near", "r3"})})
+    flow.rows = rows_by_socket
     assert (near.stream().ttls, far.stream().ttls) == ((14,), (13,)), "each router takes one off"
     left = far.leave()
     assert_ends(far_link, left, STOPS)
