@@ -8,17 +8,18 @@ Asserts to end that; and as a querier it asks for a group without a source.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 import pytest
 
+from . import needs
 from .capture import assert_clean
 from .helpers import (
     Flow,
     Route,
     eventually,
-    in_a_row,
     interface_row,
     kernel_forwards,
     our_route,
@@ -28,7 +29,8 @@ from .helpers import (
 )
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
-from .topology import Lab, Node
+from .sharing import Shared
+from .topology import Lab, Node, Port
 from .traffic import Watcher
 
 pytestmark = pytest.mark.usefixtures("pimd", "pimpyd", "captures")
@@ -74,54 +76,97 @@ def wait_all_gone(flow: Flow, pimd: Pimd, *ours: Pimpyd) -> None:
     assert route is None or not route[1]
 
 
-def test_pimd_above_ours(lab: Lab) -> None:
-    """src - p - r - h: pimd is the first hop and takes our Join and our Prune."""
-    src, p, r, h = in_a_row(lab, "src", "p", "r", "h")
-    lab.capture_all()
-    pimd, daemon = Pimd(p), Pimpyd(r, OFTEN)
-    start_beside([daemon], pimd)
-    flow = start_flow(src.port(p), h.port(r), 4)
-    assert our_route(daemon, *flow.key) == Route("p", p.port(r).ipv4, frozenset({"h"}))
-    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("src", frozenset({"r"}))
+class Chain:
+    """src - r1 - p - r2 - h, a source `above` at p and a receiver `below` at p."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.intact = lab, False
+        self.src, self.above, self.below, self.h = (lab.host(name) for name in ("src", "above", "below", "h"))
+        self.r1, self.p, self.r2 = (lab.router(name) for name in ("r1", "p", "r2"))
+        for one, other in itertools.pairwise((self.src, self.r1, self.p, self.r2, self.h)):
+            lab.link(one, other)
+        lab.link(self.above, self.p), lab.link(self.below, self.p)
+        lab.start()
+        lab.capture_all()
+        self.pimd, self.ours = Pimd(self.p), [Pimpyd(router, OFTEN) for router in (self.r1, self.r2)]
+        start_beside(self.ours, self.pimd)
+
+    def end(self, flow: Flow, *watched: Port) -> None:
+        """The last receiver leaves: everywhere the stream ends, and is seen no more at these ports."""
+        watchers = [Watcher(port, 4) for port in watched]
+        flow.receiver.leave()
+        wait_all_gone(flow, self.pimd, *self.ours)
+        for watcher in watchers:
+            watcher.wait_silent(0.5)
+            watcher.stop()
+        flow.sender.stop()
+        flow.receiver.stop()
+        self.intact = True
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared[Chain]]:
+    needs.need_lab()
+    one = Shared(Chain, lambda chain: assert_clean(chain.lab, chain.r1, chain.r2))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def chain(shared: Shared[Chain]) -> Chain:
+    return shared.take()
+
+
+@pytest.fixture
+def standing_lab(chain: Chain) -> Lab:
+    return chain.lab
+
+
+def test_pimd_above_ours(chain: Chain, standing_lab: Lab) -> None:
+    """above - p - r2 - h: pimd is the first hop and takes our Join and our Prune."""
+    p, r2 = chain.p, chain.r2
+    flow = start_flow(chain.above.port(p), chain.h.port(r2), 4, number=1)
+    assert our_route(chain.ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
+    assert chain.pimd.route(*flow.key) == pimd_forwards(p, flow) == ("above", frozenset({"r2"}))
     flow.assert_arrived(hops=2)
-    watcher = Watcher(r.port(p), 4)
-    flow.receiver.leave()
-    wait_all_gone(flow, pimd, daemon)
-    watcher.wait_silent(0.5)
-    assert_clean(lab, r)
+    chain.end(flow, r2.port(p))
 
 
-def test_pimd_below_ours(lab: Lab) -> None:
-    """src - r - p - h: pimd is the last hop; we take its Join and its Prune."""
-    src, r, p, h = in_a_row(lab, "src", "r", "p", "h")
-    lab.capture_all()
-    pimd, daemon = Pimd(p), Pimpyd(r, OFTEN)
-    start_beside([daemon], pimd)
-    flow = start_flow(src.port(r), h.port(p), 4)
-    assert our_route(daemon, *flow.key) == Route("src", None, frozenset({"p"}))
-    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r", frozenset({"h"}))
+def test_pimd_below_ours(chain: Chain, standing_lab: Lab) -> None:
+    """src - r1 - p - below: pimd is the last hop; we take its Join and its Prune."""
+    r1, p = chain.r1, chain.p
+    flow = start_flow(chain.src.port(r1), chain.below.port(p), 4, number=2)
+    assert our_route(chain.ours[0], *flow.key) == Route("src", None, frozenset({"p"}))
+    assert chain.pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"below"}))
     flow.assert_arrived(hops=2)
-    watcher = Watcher(p.port(r), 4)
-    flow.receiver.leave()
-    wait_all_gone(flow, pimd, daemon)
-    watcher.wait_silent(0.5)
-    assert_clean(lab, r)
+    chain.end(flow, p.port(r1))
 
 
-def test_pimd_between_ours(lab: Lab) -> None:
+def test_pimd_between_ours(chain: Chain, standing_lab: Lab) -> None:
     """src - r1 - p - r2 - h: pimd passes on what we ask for, and what we no longer want."""
-    src, r1, p, r2, h = in_a_row(lab, "src", "r1", "p", "r2", "h")
-    lab.capture_all()
-    pimd, ours = Pimd(p), [Pimpyd(r1, OFTEN), Pimpyd(r2, OFTEN)]
-    start_beside(ours, pimd)
-    flow = start_flow(src.port(r1), h.port(r2), 4)
-    assert our_route(ours[0], *flow.key) == Route("src", None, frozenset({"p"}))
-    assert pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"r2"}))
-    assert our_route(ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
+    r1, p, r2 = chain.r1, chain.p, chain.r2
+    flow = start_flow(chain.src.port(r1), chain.h.port(r2), 4, number=3)
+    assert our_route(chain.ours[0], *flow.key) == Route("src", None, frozenset({"p"}))
+    assert chain.pimd.route(*flow.key) == pimd_forwards(p, flow) == ("r1", frozenset({"r2"}))
+    assert our_route(chain.ours[1], *flow.key) == Route("p", p.port(r2).ipv4, frozenset({"h"}))
     flow.assert_arrived(hops=3)
-    flow.receiver.leave()
-    wait_all_gone(flow, pimd, *ours)
-    assert_clean(lab, r1, r2)
+    chain.end(flow)
+
+
+def test_our_hello_begins_with_what_pimd_knows(chain: Chain, standing_lab: Lab) -> None:
+    """Holdtime comes first: pimd drops a Hello whose first option it does not know, LAN Prune Delay say."""
+    ours, at = chain.ours[0], chain.r1.port(chain.p)
+    capture = at.link.capture()
+    assert at.ipv4 in chain.pimd.neighbors()
+    assert ours.stop() == 0
+    standing_lab.wait(lambda: at.ipv4 not in chain.pimd.neighbors(), 30, "pimd forgets us")
+    ours.start()
+    standing_lab.wait(lambda: at.ipv4 in chain.pimd.neighbors(), 30, "and knows us again")
+    hellos = capture.fields(f"pim.type == 0 and eth.src == {at.mac} and ip", "pim.optiontype", "pim.holdtime")
+    assert len(hellos) >= 2
+    assert all(options.split(",")[0] == "1" for options, _ in hellos), hellos
+    assert "0" in [holdtime for _, holdtime in hellos], "the good-bye"
+    chain.intact = True
 
 
 class SharedLan:
@@ -188,17 +233,3 @@ def test_ours_is_the_dr_beside_pimd(lab: Lab) -> None:
     sent = [row[0] for row in data.fields(f"eth.src == {ours.mac}", "data.data")]
     assert len(sent) > 200 and len(set(sent)) == len(sent)
     assert_clean(lab, lan.r, lan.r0)
-
-
-def test_our_hello_begins_with_what_pimd_knows(lab: Lab) -> None:
-    """Holdtime comes first: pimd drops a Hello whose first option it does not know, LAN Prune Delay say."""
-    _, r, p, _ = in_a_row(lab, "src", "r", "p", "h")
-    capture = lab.links[1].capture()
-    daemon, pimd = Pimpyd(r), Pimd(p)
-    start_beside([daemon], pimd)
-    assert daemon.stop() == 0
-    lab.wait(lambda: not pimd.neighbors(), 30, "pimd forgets us")
-    hellos = capture.fields(f"pim.type == 0 and eth.src == {r.port(p).mac} and ip", "pim.optiontype", "pim.holdtime")
-    assert len(hellos) >= 2
-    assert all(options.split(",")[0] == "1" for options, _ in hellos), hellos
-    assert hellos[-1][1] == "0", hellos
