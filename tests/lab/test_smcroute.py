@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 
+from . import needs
 from .helpers import run_to_end
 from .kernel import mfc
+from .service import comm
+from .sharing import Shared
 from .smcroute import Smcroute, called
 from .topology import Lab, Node
-from .traffic import Receiver, Sender, Watcher
+from .traffic import Sender, Watcher
 
 pytestmark = pytest.mark.usefixtures("pimpyd")
 
@@ -38,14 +41,64 @@ mroute from src group 225.9.9.9 to absent
 GROUPS = ["225.1.1.1", "225.1.2.1", "225.1.2.77", "225.1.3.3", "225.5.5.5"]
 
 
-@pytest.fixture
-def nodes(lab: Lab) -> Iterator[tuple[Node, Node, Node, Node]]:
+def nodes_of(lab: Lab) -> tuple[Node, Node, Node, Node]:
     """A source, a router and two hosts."""
     src, r, a, b = lab.host("src"), lab.router("r"), lab.host("a"), lab.host("b")
     for node in (src, a, b):
         lab.link(node, r)
     lab.start()
-    yield src, r, a, b
+    return src, r, a, b
+
+
+@pytest.fixture
+def nodes(lab: Lab) -> tuple[Node, Node, Node, Node]:
+    return nodes_of(lab)
+
+
+class Standing:
+    """Those nodes with ours at the router, from FILE, which several tests share."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.intact = lab, False
+        self.src, self.r, self.a, self.b = nodes_of(lab)
+        self.daemon = Smcroute(self.r, True, FILE).start()
+        self.tools: list[Watcher | Sender] = []
+
+    def watch(self, node: Node) -> Watcher:
+        """Counts what arrives there."""
+        watcher = Watcher(node.port("r"), 4)
+        self.tools.append(watcher)
+        return watcher
+
+    def send(self, *groups: str, rate: float) -> Sender:
+        sender = Sender(self.src.port("r"), groups, rate=rate)
+        self.tools.append(sender)
+        return sender
+
+    def end(self) -> None:
+        """A test ends well: its streams end, and the file is as it was."""
+        while self.tools:
+            self.tools.pop().stop()
+        self.daemon.reconfigure(FILE)
+        self.intact = True
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared[Standing]]:
+    needs.need_lab()
+    one = Shared(Standing, lambda standing: None)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def standing(shared: Shared[Standing]) -> Standing:
+    return shared.take()
+
+
+@pytest.fixture
+def standing_lab(standing: Standing) -> Lab:
+    return standing.lab
 
 
 def arrived(a: Node, b: Node, family: int) -> tuple[Watcher, Watcher]:
@@ -126,9 +179,8 @@ def test_debians_client_works_against_ours(nodes: tuple[Node, Node, Node, Node],
     assert daemon.process.wait(10) == 0
 
 
-def test_json_pending_and_batch(nodes: tuple[Node, Node, Node, Node]) -> None:
-    _, r, _, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
+def test_json_pending_and_batch(standing: Standing, standing_lab: Lab) -> None:
+    daemon = standing.daemon
     rows = json.loads(daemon.ctl("-j", "show", "routes").out)["routes"]
     assert {"source": "10.0.1.1", "group": "225.1.1.1", "iif": "src", "oifs": ["a"]} in rows["ssm"] == rows["kernel"]
     assert {"source": None, "group": "225.1.2.0/24", "iif": "src", "oifs": ["a", "b"]} in rows["asm"]
@@ -143,13 +195,14 @@ def test_json_pending_and_batch(nodes: tuple[Node, Node, Node, Node]) -> None:
     assert text.startswith("(*,G) Template Rules\nROUTE (S,G)                                IIF  OIFS\n"), text
     assert text.endswith("\n\n")
     assert "\n(*, 225.1.2.0/24)                          src  a b\n" in text
+    assert daemon.ctl("leave", "src", "225.4.4.4").code == 0
+    standing.end()
 
 
-def test_reload_loses_nothing_of_what_stays(nodes: tuple[Node, Node, Node, Node]) -> None:
-    src, r, a, b = nodes
-    daemon = Smcroute(r, True, FILE).start()
-    watcher, other = arrived(a, b, 4)
-    sender = Sender(src.port("r"), ["225.1.2.1"], rate=500)
+def test_reload_loses_nothing_of_what_stays(standing: Standing, standing_lab: Lab) -> None:
+    daemon = standing.daemon
+    watcher, other = standing.watch(standing.a), standing.watch(standing.b)
+    standing.send("225.1.2.1", rate=500)
     watcher.wait_for(100)
     for number in range(5):
         daemon.reconfigure(FILE + f"mroute from src group 225.8.8.{number} to b\nmgroup from a group 225.8.8.8\n")
@@ -157,9 +210,9 @@ def test_reload_loses_nothing_of_what_stays(nodes: tuple[Node, Node, Node, Node]
     daemon.reconfigure(FILE.replace("225.1.2.0/24 to a b", "225.1.2.0/24 to a"))
     other.wait_silent()
     watcher.wait_for(50)
-    sender.stop()
     stream = watcher.stream()
     assert (stream.lost, stream.duplicates) == (0, 0), stream
+    standing.end()
 
 
 def test_interfaces_that_come_and_go(nodes: tuple[Node, Node, Node, Node]) -> None:
@@ -271,9 +324,8 @@ def test_exit_codes(tmp_path: Path, args: tuple[str, ...], text: str, code: int,
     assert said.replace("FILE", str(file)) in done.stdout + done.stderr
 
 
-def test_signals_and_the_pid_file(nodes: tuple[Node, Node, Node, Node]) -> None:
-    _, r, _, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
+def test_signals_and_the_pid_file(standing: Standing, standing_lab: Lab) -> None:
+    daemon, r = standing.daemon, standing.r
     assert int(daemon.pidfile.read_text()) == daemon.process.pid
     before = daemon.pidfile.stat().st_mtime_ns
     daemon.config.write_text("mroute from src group 225.6.6.6 to b\n")
@@ -282,21 +334,20 @@ def test_signals_and_the_pid_file(nodes: tuple[Node, Node, Node, Node]) -> None:
     r.lab.wait(lambda: daemon.show("routes") == ["(*, 225.6.6.6) src b"], 10, "reloaded")
     second = run_to_end(r, called(r, "smcrouted"), "-n", "-u", r.folder / "two.sock", "-P", r.folder / "two.pid")
     assert second.code == 69 and "is held by" in second.said
+    standing.end()
 
 
-def test_control_socket_takes_any_bytes(nodes: tuple[Node, Node, Node, Node]) -> None:
+def test_control_socket_takes_any_bytes(standing: Standing, standing_lab: Lab) -> None:
     """A hundred clients at once, rubbish, slow ones and cut ones: routing and further clients go on unharmed."""
-    src, r, a, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
-    watcher = Watcher(a.port("r"), 4)
-    sender = Sender(src.port("r"), ["225.1.2.1"], rate=200)
+    daemon, watcher = standing.daemon, standing.watch(standing.a)
+    standing.send("225.1.2.1", rate=200)
     watcher.wait_for(20)
     asyncio.run(_attack(str(daemon.socket)))
     watcher.wait_for(50)
     assert daemon.show("interfaces")
-    sender.stop()
     assert watcher.stream().lost == 0
     daemon.process.check_alive()
+    standing.end()
 
 
 def frame(letter: str, *words: str, length: int | None = None, count: int | None = None) -> bytes:
@@ -350,21 +401,17 @@ def asked(daemon: Smcroute, command: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_pimctl_and_smcroutectl_share_a_socket(nodes: tuple[Node, Node, Node, Node]) -> None:
-    _, r, _, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
-    entries = [row for row in asked(daemon, "show mroute") if row["row"] == "entry"]
-    assert [(row["mode"], row["group"], row["incoming_interface"]) for row in entries] == [
-        ("static", "225.1.1.1", "src")
-    ]
+def test_pimctl_and_smcroutectl_share_a_socket(standing: Standing, standing_lab: Lab) -> None:
+    entries = [row for row in asked(standing.daemon, "show mroute") if row["row"] == "entry"]
+    found = [(row["mode"], row["group"], row["incoming_interface"]) for row in entries]
+    assert ("static", "225.1.1.1", "src") in found, found
+    standing.end()
 
 
-def test_ten_thousand_routes_by_batch(nodes: tuple[Node, Node, Node, Node]) -> None:
+def test_ten_thousand_routes_by_batch(standing: Standing, standing_lab: Lab) -> None:
     """Added, removed and reloaded; a stream that none of it concerns loses nothing."""
-    src, r, a, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
-    receiver = Receiver(a.port("r"), [(None, "225.1.2.1")])
-    sender = Sender(src.port("r"), ["225.1.2.1"], rate=500)
+    daemon, r, receiver = standing.daemon, standing.r, standing.watch(standing.a)
+    standing.send("225.1.2.1", rate=500)
     receiver.wait_for(100)
     names = [f"226.{number >> 8}.{number & 255}.1" for number in range(10_000)]
     for start in range(0, 10_000, 2500):
@@ -377,31 +424,35 @@ def test_ten_thousand_routes_by_batch(nodes: tuple[Node, Node, Node, Node]) -> N
     daemon.reconfigure(FILE)
     r.lab.wait(lambda: len(mfc(r, 4)) < 10, 30, "the reload took them away")
     receiver.wait_for(50)
-    sender.stop()
-    stream = receiver.stream()
+    stream = receiver.stream(group="225.1.2.1")
     assert (stream.lost, stream.duplicates) == (0, 0), stream
+    standing.end()
 
 
-def test_restart_of_the_worker_loses_nothing(nodes: tuple[Node, Node, Node, Node]) -> None:
+def test_restart_of_the_worker_loses_nothing(standing: Standing, standing_lab: Lab) -> None:
     """Streams of exact routes and of rules go on, and it is a member of the same groups afterwards."""
-    src, r, a, _ = nodes
-    daemon = Smcroute(r, True, FILE).start()
+    daemon, r = standing.daemon, standing.r
     groups = ["225.1.1.1", "225.1.2.1"]
-    receiver = Receiver(a.port("r"), [(None, group) for group in groups])
-    sender = Sender(src.port("r"), groups, rate=500)
+    receiver = standing.watch(standing.a)
+    standing.send(*groups, rate=500)
     receiver.wait_for(200)
     before = daemon.show("groups")
-    (worker,) = (int(pid) for pid in _children(daemon.process.pid))
+    worker = _worker(daemon.process.pid)
     os.kill(worker, signal.SIGKILL)
-    r.lab.wait(lambda: _children(daemon.process.pid) not in ([], [str(worker)]), 20, "another worker")
+    r.lab.wait(lambda: _worker(daemon.process.pid) not in (0, worker), 20, "another worker")
     r.lab.wait(lambda: daemon.ctl("show", "interfaces").code == 0, 20, "it answers")
     receiver.wait_for(2000)
     assert daemon.show("groups") == before
     assert "(10.0.1.1, 225.1.2.1) src a b" in daemon.show("routes")
-    sender.stop()
     for group in groups:
         stream = receiver.stream(group=group)
         assert (stream.lost, stream.duplicates) == (0, 0), stream
+    standing.end()
+
+
+def _worker(pid: int) -> int:
+    """The process that routes, 0 while there is none; a spare one may wait beside it."""
+    return next((int(child) for child in _children(pid) if comm(int(child)) == "pimpyd-worker"), 0)
 
 
 def _children(pid: int) -> list[str]:
