@@ -8,15 +8,18 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from . import needs
 from .helpers import in_a_row, is_up, plug, unplug
 from .kernel import forwards, mfc, vifs
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .service import keeper, kill_worker, restarts, spare, wait_restarted, worker
+from .sharing import Shared
 from .shell import LabError, run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, reports, ssm_group
@@ -25,13 +28,14 @@ pytestmark = pytest.mark.usefixtures("pimpyd")
 
 
 class Stand:
-    """A stream through one router."""
+    """A stream through one router. Tests share one, unless they end its worker: it is then started later each time."""
 
-    def __init__(self, lab: Lab, family: int = 4, kind: type[Pimpyd] = Pimpyd) -> None:
+    def __init__(self, lab: Lab, kind: type[Pimpyd] = Pimpyd) -> None:
+        self.lab, self.intact = lab, False
         self.src, self.router, self.host = in_a_row(lab, "src", "r", "h")
         self.daemon = kind(self.router)
         self.daemon.start()
-        self.key = self.src.port("r").address(family), ssm_group(family)
+        self.key = self.src.port("r").address(4), ssm_group(4)
         self.receiver = Receiver(self.host.port("r"), [self.key])
         self.sender = Sender(self.src.port("r"), [self.key[1]], rate=500)
         self.receiver.wait_for(100)
@@ -41,11 +45,44 @@ class Stand:
         self.receiver.wait_for(200)
         stream = self.receiver.stream(*self.key)
         assert (stream.lost, stream.duplicates) == (0, 0), stream
+        self.receiver.reset()
+        self.intact = True
 
 
-def test_a_worker_that_hangs_is_ended(lab: Lab) -> None:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared[Stand]]:
+    needs.need_lab()
+    one = Shared(Stand, lambda stand: None)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def stand(shared: Shared[Stand]) -> Stand:
+    return shared.take()
+
+
+@pytest.fixture
+def standing_lab(stand: Stand) -> Lab:
+    return stand.lab
+
+
+def test_a_storm_of_signals(stand: Stand, standing_lab: Lab) -> None:
+    """Among them reloads of a file with an error: the old one stays, and nothing is lost."""
+    before, held, good = restarts(stand.daemon), keeper(stand.daemon), stand.daemon.config.read_text()
+    for number in range(1500):
+        if number in (500, 1000):
+            stand.daemon.config.write_text("bogus\n" if number == 500 else good)
+        os.kill(held, (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)[number % 4])
+        time.sleep(0.0005)
+    os.kill(held, signal.SIGHUP)
+    stand.daemon.wait_for(lambda one: one.answers() and one.show("status")[0]["config_ok"], 30)
+    assert "the old configuration stays" in stand.daemon.log() and restarts(stand.daemon) == before
+    stand.assert_nothing_lost()
+
+
+def test_a_worker_that_hangs_is_ended(stand: Stand, standing_lab: Lab) -> None:
     """SIGSTOP: ten seconds without a sign of life, then another worker."""
-    stand = Stand(lab)
     before = restarts(stand.daemon)
     os.kill(worker(stand.daemon), signal.SIGSTOP)
     began = time.monotonic()
@@ -55,15 +92,15 @@ def test_a_worker_that_hangs_is_ended(lab: Lab) -> None:
     stand.assert_nothing_lost()
 
 
-def test_a_keeper_that_was_stopped_ends_no_worker(lab: Lab) -> None:
+def test_a_keeper_that_was_stopped_ends_no_worker(stand: Stand, standing_lab: Lab) -> None:
     """Nor one that a host which slept finds silent: it was the keeper that did not run."""
-    stand = Stand(lab)
-    pid, held = worker(stand.daemon), keeper(stand.daemon)
+    before, pid, held = restarts(stand.daemon), worker(stand.daemon), keeper(stand.daemon)
     os.kill(held, signal.SIGSTOP)
     time.sleep(12)
     os.kill(held, signal.SIGCONT)
     time.sleep(1)
-    assert worker(stand.daemon) == pid and restarts(stand.daemon) == 0
+    assert worker(stand.daemon) == pid and restarts(stand.daemon) == before
+    stand.assert_nothing_lost()
 
 
 def test_a_worker_that_dies_again_and_again_is_started_later_and_later(lab: Lab) -> None:
@@ -121,10 +158,9 @@ def test_when_memory_runs_out_the_worker_goes_first(lab: Lab) -> None:
     stand.assert_nothing_lost()
 
 
-def test_an_interface_that_moves_to_another_namespace(lab: Lab) -> None:
+def test_an_interface_that_moves_to_another_namespace(stand: Stand, standing_lab: Lab) -> None:
     """It is as if it were removed; it comes back as another one."""
-    stand = Stand(lab)
-    (other,) = [node for node in lab.nodes if node is stand.src]
+    other = stand.src
     stand.router.ip("link", "set", "dev", "h", "netns", other.namespace)
     stand.daemon.wait_for(lambda one: not is_up(one, 4, "h"))
     assert "h" not in vifs(stand.router, 4).values()
@@ -134,7 +170,10 @@ def test_an_interface_that_moves_to_another_namespace(lab: Lab) -> None:
     stand.router.ip("link", "set", "dev", "h", "up")
     stand.router.ip("address", "replace", f"{port.ipv4}/24", "dev", "h")
     stand.daemon.wait_for(lambda one: is_up(one, 4, "h"))
-    lab.wait(lambda: forwards(stand.router, *stand.key) == {"h"}, 30, "the stream flows again")
+    standing_lab.wait(lambda: forwards(stand.router, *stand.key) == {"h"}, 30, "the stream flows again")
+    port.restore_addresses()
+    stand.receiver.reset()
+    stand.assert_nothing_lost()
 
 
 def test_interfaces_that_change_while_no_worker_is_there(lab: Lab) -> None:
@@ -175,12 +214,11 @@ def tx(node: Node, name: str) -> int:
     return int(node.ip_json("-s", "link", "show", "dev", name)[0]["stats64"]["tx"]["packets"])
 
 
-def test_a_burst_of_new_streams(lab: Lab) -> None:
+def test_a_burst_of_new_streams(stand: Stand, standing_lab: Lab) -> None:
     """5,000 sources' worth of upcalls at once: each is answered, those wanted flow, none is lost in a socket."""
-    stand = Stand(lab)
     groups = [ssm_group(4, n) for n in range(1000, 3000)]
     Sender(stand.src.port("r"), groups, rate=20000, count=4000)
-    lab.wait(lambda: len(mfc(stand.router, 4)) > 2000, 60, "each stream has an entry")
+    standing_lab.wait(lambda: len(mfc(stand.router, 4)) > 2000, 60, "each stream has an entry")
     assert all(entry.iif == "src" for entry in mfc(stand.router, 4).values())
     stand.assert_nothing_lost()
 
@@ -290,18 +328,3 @@ def test_out_of_memory(lab: Lab) -> None:
     daemon.wait_for(lambda one: one.answers(), 60)
     receiver.wait_for(1000)
     assert (receiver.stream(*key).lost, receiver.stream(*key).duplicates) == (0, 0)
-
-
-def test_a_storm_of_signals(lab: Lab) -> None:
-    """Among them reloads of a file with an error: the old one stays, and nothing is lost."""
-    stand = Stand(lab)
-    held, good = keeper(stand.daemon), stand.daemon.config.read_text()
-    for number in range(1500):
-        if number in (500, 1000):
-            stand.daemon.config.write_text("bogus\n" if number == 500 else good)
-        os.kill(held, (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2)[number % 4])
-        time.sleep(0.0005)
-    os.kill(held, signal.SIGHUP)
-    stand.daemon.wait_for(lambda one: one.answers() and one.show("status")[0]["config_ok"], 30)
-    assert "the old configuration stays" in stand.daemon.log() and restarts(stand.daemon) == 0
-    stand.assert_nothing_lost()
