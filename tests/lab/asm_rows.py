@@ -1,8 +1,11 @@
-"""Any-source streams over a row of three routers, one of which is a foreign one: src - a - b - c - h."""
+"""Any-source streams over rows of three routers, one of which is a foreign one: src - a - b - c - h.
+
+Rows of one lab share what of ours is the first hop, and what is the last one; each has groups of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +19,9 @@ from .traffic import Stream as Found
 ROLES = {"first_hop": (0, 1), "rp": (1, 1), "last_hop": (2, 1), "middle": (1, 2)}
 """What the foreign router is: its place in the row, and the place of the RP."""
 RATE = 500
-ASM_GROUPS = {4: "239.1.{}.1", 6: "ff0e::{}:1"}
+ASM_GROUPS = {4: "239.{}.{}.1", 6: "ff0e:{}::{}:1"}
+"""By the row's number and the stream's."""
+RANGES = {4: "239.{}.0.0/16", 6: "ff0e:{}::/32"}
 
 
 @dataclass
@@ -24,6 +29,7 @@ class Row:
     """The hosts and routers, and which router is foreign, which is the RP."""
 
     lab: Lab
+    number: int
     src: Node
     routers: list[Node]
     host: Node
@@ -35,21 +41,49 @@ class Row:
     def ours(self) -> list[Node]:
         return [node for node in self.routers if node is not self.foreign]
 
+    def prefix(self, family: int) -> str:
+        """The groups of this row."""
+        return RANGES[family].format(self.number)
+
     def rp_lines(self) -> str:
         """The RP in our configuration."""
-        return f"rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
+        return "".join(f"rp-address {self.rp.address(family)} {self.prefix(family)}\n" for family in (4, 6))
+
+    def lay_route(self) -> None:
+        """Once the lab stands: the last hop gets the source over this row, not over another one."""
+        first, middle, last = self.routers
+        for family in (4, 6):
+            last.route(family, self.src.port(first).link.prefix(family), middle.port(last))
 
 
-def make_row(lab: Lab, role: str, suffix: str = "") -> Row:
-    """A row of a lab that is not started yet; `suffix` tells its nodes' names from another row's."""
+def make_rows(lab: Lab) -> dict[str, Row]:
+    """A row for each role, of a lab that is not started yet."""
+    first, last = lab.router("a"), lab.router("c")
+    return {role: make_row(lab, role, number, first, last) for number, role in enumerate(ROLES, 1)}
+
+
+def make_row(lab: Lab, role: str, number: int, first: Node, last: Node) -> Row:
+    """Between `first` and `last`, where they are ours in this role."""
     place, rp = ROLES[role]
-    src = lab.host(f"src{suffix}")
-    routers = [lab.router(name + suffix) for name in "abc"]
-    host = lab.host(f"h{suffix}")
+    src, host = lab.host(f"src{number}"), lab.host(f"h{number}")
+    routers = [
+        first if place != 0 else lab.router(f"a{number}"),
+        lab.router(f"b{number}"),
+        last if place != 2 else lab.router(f"c{number}"),
+    ]
     nodes = [src, *routers, host]
     for left, right in pairwise(nodes):
         lab.link(left, right)
-    return Row(lab, src, routers, host, routers[place], routers[rp].port(nodes[rp].name))
+    return Row(lab, number, src, routers, host, routers[place], routers[rp].port(nodes[rp].name))
+
+
+def launch(rows: Iterable[Row], text: str) -> dict[Node, Pimpyd]:
+    """Ours of all rows, once the lab stands, with `text` and the RPs."""
+    rows = list(rows)
+    for row in rows:
+        row.lay_route()
+    lines = text + "".join(row.rp_lines() for row in rows)
+    return {node: Pimpyd(node, lines).launch() for node in dict.fromkeys(node for row in rows for node in row.ours)}
 
 
 class Stream:
@@ -57,7 +91,7 @@ class Stream:
 
     def __init__(self, row: Row, family: int, number: int) -> None:
         self.row, self.family = row, family
-        self.group = ASM_GROUPS[family].format(number)
+        self.group = ASM_GROUPS[family].format(row.number, number)
         self.source = row.src.port(row.routers[0]).address(family)
         self.sender: Sender
         self.receiver: Receiver

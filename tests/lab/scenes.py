@@ -76,7 +76,7 @@ class Net:
         capture.assert_clean(self.lab, *self.routers)
 
 
-@dataclass
+@dataclass(eq=False)
 class Flow:
     """One stream, (source, group) from `sender`, and all that a test starts for it."""
 

@@ -1,49 +1,71 @@
 """Two RPs that share an address (RFC 4610), with a source and a receiver at each.
 
-src1, h1 - a - x - y - b - h2, src2      x and y are the RPs
+src1, h1 - a - x - y - b - h2, src2      x and y are the RPs, each with a host beside it: near at x, far at y
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
 
 from .capture import assert_clean
 from .helpers import reconfigure
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .shell import wait_until
-from .topology import Lab, Node
+from .topology import Lab
 from .traffic import Receiver, Sender
 
 SHARED = {4: "10.99.0.1", 6: "fd00:99::1"}
 BITS = {4: 32, 6: 128}
-GROUPS = {4: {"own": "239.1.1.1", "shared": "239.1.1.2"}, 6: {"own": "ff1e::1234", "shared": "ff1e::5678"}}
+GROUPS = {
+    4: {"own": "239.1.1.1", "shared": "239.1.1.2", "beside": "239.1.1.3"},
+    6: {"own": "ff1e::1234", "shared": "ff1e::5678", "beside": "ff1e::9abc"},
+}
 RATE = 200
 UNDER_WAY = 2
 """Packets that may be in Registers still while the other RP's entry turns to the source's own tree (ARCHITECTURE)."""
 
 
-def start(lab: Lab) -> tuple[dict[str, Node], dict[str, Pimpyd]]:
+class Scene:
     """The network above with its daemons."""
-    names = ("src1", "h1", "a", "x", "y", "b", "h2", "src2")
-    nodes = {name: lab.router(name) if len(name) == 1 else lab.host(name) for name in names}
-    for left, right in (("src1", "a"), ("h1", "a"), ("a", "x"), ("x", "y"), ("y", "b"), ("b", "h2"), ("b", "src2")):
-        lab.link(nodes[left], nodes[right])
-    lab.start()
-    lines = ""
-    for family, address in SHARED.items():
-        prefix = f"{address}/{BITS[family]}"
-        for name in "xy":
-            nodes[name].ip("addr", "add", prefix, "dev", "lo")
-        for name, via in (("a", "x"), ("b", "y"), ("x", "y"), ("y", "x")):
-            nodes[name].route(family, prefix, nodes[via].port(name))
-        members = " ".join(nodes[one].port(other).address(family) for one, other in ("xy", "yx"))
-        lines += f"rp-address {address}\nanycast-rp {address} member {members}\n"
-    daemons = {name: Pimpyd(nodes[name], QUICK + lines).launch() for name in "axyb"}
-    for daemon in daemons.values():
-        daemon.wait_ready()
-    wait_neighbors(list(daemons.values()))
-    return nodes, daemons
+
+    def __init__(self, lab: Lab) -> None:
+        names = ("src1", "h1", "a", "x", "y", "b", "h2", "src2", "near", "far")
+        row, beside = ("src1", *"axyb", "h2"), (("h1", "a"), ("b", "src2"), ("near", "x"), ("y", "far"))
+        self.nodes = nodes = {name: lab.router(name) if len(name) == 1 else lab.host(name) for name in names}
+        for left, right in (*pairwise(row), *beside):
+            lab.link(nodes[left], nodes[right])
+        lab.start()
+        lab.capture_all()
+        self.text = QUICK
+        for family, address in SHARED.items():
+            prefix = f"{address}/{BITS[family]}"
+            for name in "xy":
+                nodes[name].ip("addr", "add", prefix, "dev", "lo")
+            for name, via in (("a", "x"), ("b", "y"), ("x", "y"), ("y", "x")):
+                nodes[name].route(family, prefix, nodes[via].port(name))
+            members = " ".join(nodes[one].port(other).address(family) for one, other in ("xy", "yx"))
+            self.text += f"rp-address {address}\nanycast-rp {address} member {members}\n"
+        self.daemons = {name: Pimpyd(nodes[name], self.text).launch() for name in "axyb"}
+        for daemon in self.daemons.values():
+            daemon.wait_ready()
+        wait_neighbors(self.daemons.values())
+
+    def configure(self, more: str = "") -> None:
+        for daemon in self.daemons.values():
+            if daemon.config.read_text() != self.text + more:
+                reconfigure(daemon, self.text + more)
+
+
+@pytest.fixture(scope="module")
+def scene(standing_lab: Lab) -> Iterator[Scene]:
+    one = Scene(standing_lab)
+    yield one
+    assert_clean(standing_lab, *(one.nodes[name] for name in "axyb"))
 
 
 def entries(daemon: Pimpyd, family: int) -> set[tuple[str, str]]:
@@ -55,13 +77,13 @@ def entries(daemon: Pimpyd, family: int) -> set[tuple[str, str]]:
 class Event:
     """A source and a receiver at each RP, in one family."""
 
-    nodes: dict[str, Node]
-    daemons: dict[str, Pimpyd]
+    scene: Scene
     family: int
     tree: str
     """Receivers stay on the `shared` tree, or take each source's `own`."""
 
     def __post_init__(self) -> None:
+        self.nodes, self.daemons = self.scene.nodes, self.scene.daemons
         self.group = GROUPS[self.family][self.tree]
         places = (("h1", "a"), ("h2", "b"))
         self.receivers = [Receiver(self.nodes[h].port(r), [(None, self.group)]) for h, r in places]
@@ -104,26 +126,48 @@ class Event:
         return max(r.stream(s.source, self.group).outage for r in self.receivers for s in self.senders)
 
 
-def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(lab: Lab) -> None:
+def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_packet_on(scene: Scene) -> None:
+    """near - x - y - far: x is the source's DR and one of the RPs, and registers with y."""
+    near, x, far = (scene.nodes[name] for name in ("near", "x", "far"))
+    groups = {family: of_kind["beside"] for family, of_kind in GROUPS.items()}
+    receivers = {family: Receiver(far.port("y"), [(None, group)]) for family, group in groups.items()}
+    for family, group in groups.items():
+        wait_until(lambda f=family, g=group: ("*", g) in entries(scene.daemons["y"], f), 15, "y has the shared tree")  # type: ignore[misc]
+    senders = {family: Sender(near.port("x"), [group], rate=RATE) for family, group in groups.items()}
+    for family, receiver in receivers.items():
+        receiver.wait_for(2 * RATE, 30)
+        stream = receiver.stream(senders[family].source, groups[family])
+        assert stream.first_seq == 0 and stream.lost <= UNDER_WAY, stream
+        assert stream.duplicates < RATE // 2, stream
+    for family, receiver in receivers.items():
+        key = senders[family].source, groups[family]
+        wait_until(lambda k=key: forwards(x, *k) == {"y"}, 20, "and then by its own tree alone")  # type: ignore[misc]
+        receiver.reset()
+        receiver.wait_for(RATE)
+        stream = receiver.stream(*key)
+        assert (stream.lost, stream.duplicates) == (0, 0), stream
+        senders[family].stop()
+        receiver.stop()
+
+
+def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(scene: Scene) -> None:
     """Where receivers take each source's own tree; then, with y an RP again, where they stay on the shared one."""
-    nodes, daemons = start(lab)
-    lab.capture_all()
-    play(nodes, daemons, "own")
-    for daemon in daemons.values():
-        reconfigure(daemon, f"{daemon.config.read_text()}spt-threshold infinity\n")
-    play(nodes, daemons, "shared")
-    assert_clean(lab, *(nodes[name] for name in "axyb"))
+    scene.configure()
+    play(scene, "own")
+    scene.configure("spt-threshold infinity\n")
+    play(scene, "shared")
 
 
-def play(nodes: dict[str, Node], daemons: dict[str, Pimpyd], tree: str) -> None:
+def play(scene: Scene, tree: str) -> None:
     """Streams of both families with two RPs, and with x alone; at the end both are RPs again."""
-    streams = [Event(nodes, daemons, family, tree) for family in (4, 6)]
+    y, daemons = scene.nodes["y"], scene.daemons
+    streams = [Event(scene, family, tree) for family in (4, 6)]
     for one in streams:
         one.begin()
         assert one.on_tree("a", one.senders[1].source) and one.on_tree("b", one.senders[0].source), one.group
         one.reset()
     for family, address in SHARED.items():
-        nodes["y"].ip("addr", "del", f"{address}/{BITS[family]}", "dev", "lo")
+        y.ip("addr", "del", f"{address}/{BITS[family]}", "dev", "lo")
     for one in streams:
         wait_until(lambda f=one.family, g=one.group: ("*", g) in daemons["y"].joined(f), 30, "y joins x like others")  # type: ignore[misc]
         outage = one.outage()
@@ -139,37 +183,4 @@ def play(nodes: dict[str, Node], daemons: dict[str, Pimpyd], tree: str) -> None:
         for receiver in one.receivers:
             receiver.stop()
     for family, address in SHARED.items():
-        nodes["y"].ip("addr", "add", f"{address}/{BITS[family]}", "dev", "lo")
-
-
-def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_packet_on(lab: Lab) -> None:
-    """src - x - y - h: x is the source's DR and one of the RPs, and registers with y."""
-    src, x, y, h = lab.host("src"), lab.router("x"), lab.router("y"), lab.host("h")
-    for left, right in ((src, x), (x, y), (y, h)):
-        lab.link(left, right)
-    lab.start()
-    lab.capture_all()
-    lines = ""
-    for family, address in SHARED.items():
-        for node in (x, y):
-            node.ip("addr", "add", f"{address}/{BITS[family]}", "dev", "lo")
-        members = f"{x.port('y').address(family)} {y.port('x').address(family)}"
-        lines += f"rp-address {address}\nanycast-rp {address} member {members}\n"
-    daemons = [Pimpyd(node, QUICK + lines).start() for node in (x, y)]
-    wait_neighbors(daemons)
-    for family, groups in GROUPS.items():
-        group = groups["own"]
-        receiver = Receiver(h.port("y"), [(None, group)])
-        wait_until(lambda f=family, g=group: ("*", g) in entries(daemons[1], f), 15, "y has the shared tree")  # type: ignore[misc]
-        sender = Sender(src.port("x"), [group], rate=RATE)
-        receiver.wait_for(2 * RATE, 30)
-        stream = receiver.stream(sender.source, group)
-        assert stream.first_seq == 0 and stream.lost <= UNDER_WAY, stream
-        assert stream.duplicates < RATE // 2, stream
-        wait_until(lambda s=sender.source, g=group: forwards(x, s, g) == {"y"}, 20, "and then by its own tree alone")  # type: ignore[misc]
-        receiver.reset()
-        receiver.wait_for(RATE)
-        stream = receiver.stream(sender.source, group)
-        assert (stream.lost, stream.duplicates) == (0, 0), stream
-        sender.stop()
-    assert_clean(lab, x, y)
+        y.ip("addr", "add", f"{address}/{BITS[family]}", "dev", "lo")

@@ -8,10 +8,12 @@ shared tree, with its next periodic message only (#22776), which is why that com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from .asm_rows import RATE, ROLES, Foreign, Row, Stream, make_row, play
-from .capture import assert_clean
+from .asm_rows import RATE, ROLES, Foreign, Row, Stream, launch, make_rows, play
+from .capture import Capture, assert_clean
 from .frr import Frr
 from .helpers import eventually
 from .pimpyd import QUICK, Pimpyd
@@ -26,23 +28,29 @@ def frr_of(row: Row) -> Frr:
     lines, settings = {}, {}
     for family in FAMILIES:
         ip, gmp, router = ("ip", "ip igmp", "pim") if family == 4 else ("ipv6", "ipv6 mld", "pim6")
-        rp = f" rp {row.rp.address(family)} {'224.0.0.0/4' if family == 4 else 'ff00::/8'}"
+        rp = f" rp {row.rp.address(family)} {row.prefix(family)}"
         lines[family] = [f"{ip} pim hello 1 4", f"{gmp} query-max-response-time 10", f"{gmp} query-interval 2", gmp]
         settings[family] = [f"router {router}", rp, " join-prune-interval 5", "exit"]
     return Frr(row.foreign, lines=lines, settings=settings)
 
 
-def start(row: Row) -> tuple[Frr, list[Pimpyd]]:
-    """All of them; neighbours know each other."""
-    text = f"{QUICK}join-prune-interval 5\n{row.rp_lines()}"
-    daemons = [Pimpyd(node, text).launch() for node in row.ours]
-    frr = frr_of(row).start()
-    for daemon in daemons:
-        daemon.wait_ready()
-    for daemon in daemons:
-        for family in FAMILIES:
-            wait_adjacent(daemon, frr, family)
-    return frr, daemons
+class Scene:
+    """A row for each place of FRR, and ours at all other places."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.rows = lab, make_rows(lab)
+        lab.start()
+        lab.capture_all()
+        self.daemons = launch(self.rows.values(), f"{QUICK}join-prune-interval 5\n")
+        for daemon in self.daemons.values():
+            daemon.wait_ready()
+
+
+@pytest.fixture(scope="module")
+def scene(standing_lab: Lab) -> Iterator[Scene]:
+    one = Scene(standing_lab)
+    yield one
+    assert_clean(standing_lab, *one.daemons)
 
 
 def wait_adjacent(daemon: Pimpyd, frr: Frr, family: int) -> None:
@@ -55,29 +63,31 @@ def wait_adjacent(daemon: Pimpyd, frr: Frr, family: int) -> None:
 
 
 @pytest.mark.parametrize("role", list(ROLES))
-def test_frr_in_each_place(lab: Lab, role: str) -> None:
-    row = make_row(lab, role)
-    lab.start()
-    lab.capture_all()
-    frr, daemons = start(row)
-    played = [play_beside(row, family, frr, daemons, role) for family in FAMILIES]
+def test_frr_in_each_place(scene: Scene, role: str) -> None:
+    row = scene.rows[role]
+    daemons = [scene.daemons[node] for node in row.ours]
+    frr, capture = frr_of(row).start(), row.routers[0].port(row.routers[1]).link.capture()
+    for daemon in daemons:
+        for family in FAMILIES:
+            wait_adjacent(daemon, frr, family)
+    played = [play_beside(row, family, frr, daemons) for family in FAMILIES]
+    frr.stop()
     for streams in played:
         if role in ("last_hop", "middle"):
             what = "who registers and who takes it out are ours: the first packet arrives"
             assert streams[0].began.first_seq == 0, (streams[0].key, what)
-        if role == "rp":
-            assert_registered(row, streams[0])
-    assert_clean(lab, *row.ours)
+    if role == "rp":
+        assert_registered(capture, [streams[0] for streams in played])
 
 
-def play_beside(row: Row, family: int, frr: Frr, daemons: list[Pimpyd], role: str) -> list[Stream]:
+def play_beside(row: Row, family: int, frr: Frr, daemons: list[Pimpyd]) -> list[Stream]:
     """The streams of one family, to their end."""
 
     def agrees(stream: Stream) -> bool:
         found = frr.show(family, "mroute").get(stream.group, {}).get(stream.source, {})
-        left = "src" if role == "first_hop" else "b" if role == "last_hop" else "a"
-        right = {"first_hop": "b", "last_hop": "h"}.get(role, "c")
-        return bool(found.get("iif") == left and right in found.get("oil", {}))
+        nodes = [row.src, *row.routers, row.host]
+        place = nodes.index(row.foreign)
+        return bool(found.get("iif") == nodes[place - 1].name and nodes[place + 1].name in found.get("oil", {}))
 
     def has_tree(stream: Stream) -> bool:
         return "*" in frr.show(family, "pim upstream").get(stream.group, {})
@@ -88,14 +98,15 @@ def play_beside(row: Row, family: int, frr: Frr, daemons: list[Pimpyd], role: st
     return streams
 
 
-def assert_registered(row: Row, stream: Stream) -> None:
-    """That our first hop put the first packets into Registers, and stopped when it was told to."""
-    link = row.routers[0].port("b").link
-    capture = next(one for one in row.lab.captures if one.link is link)
-    name = "ip" if stream.family == 4 else "ipv6"
-    data = capture.fields(f"{name} and pim.type == 1 and pim.register_flag.null_register == 0", "frame.time_epoch")
-    stops = capture.fields(f"{name} and pim.type == 2", "frame.time_epoch")
-    assert data and stops, f"Registers and a Register-Stop for {stream.key}"
-    assert float(data[0][0]) < float(stops[0][0]) < stream.began.last_time
-    assert float(data[0][0]) < stream.began.first_time, "before anything arrived"
-    assert len(data) < RATE, "no more than passed until the stop"
+def assert_registered(capture: Capture, streams: list[Stream]) -> None:
+    """That our first hop put the first packets of each into Registers, and stopped when it was told to."""
+    what = "pim.type == 2 or (pim.type == 1 and pim.register_flag.null_register == 0)"
+    rows = capture.fields(what, "frame.time_epoch", "pim.type", "eth.type")
+    for stream in streams:
+        protocol = 0x0800 if stream.family == 4 else 0x86DD
+        told = [(float(when), kind) for when, kind, found in rows if int(found, 16) == protocol]
+        data, stops = ([when for when, found in told if found == kind] for kind in "12")
+        assert data and stops, f"Registers and a Register-Stop for {stream.key}"
+        assert data[0] < stops[0] < stream.began.last_time
+        assert data[0] < stream.began.first_time, "before anything arrived"
+        assert len(data) < RATE, "no more than passed until the stop"

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from .asm_rows import ROLES, Foreign, Stream, make_row, play
+from .asm_rows import Foreign, Row, Stream, launch, make_rows, play
 from .capture import assert_clean
 from .helpers import eventually
 from .pimd import Pimd
@@ -28,25 +28,16 @@ pytestmark = pytest.mark.usefixtures("pimd", "pimpyd", "captures")
 class Way:
     """A row with pimd at one place and ours at the others."""
 
-    def __init__(self, lab: Lab, role: str, suffix: str) -> None:
-        self.role = role
-        self.row = make_row(lab, role, suffix)
-        before = [self.row.src, *self.row.routers][self.row.routers.index(self.row.foreign)]
-        behind = [*self.row.routers, self.row.host][self.row.routers.index(self.row.foreign) + 1]
-        self.left, self.right = before.name, behind.name
-        self.daemons: list[Pimpyd] = []
-        self.pimd: Pimd
-
-    def launch(self) -> None:
-        text = f"{QUICK}join-prune-interval 5\n{self.row.rp_lines()}"
-        self.daemons = [Pimpyd(node, text).launch() for node in self.row.ours]
-        rp = f"rp-address {self.row.rp.ipv4} 224.0.0.0/4\nspt-threshold packets 0 interval 5\n"
-        self.pimd = Pimd(self.row.foreign, f"{rp}igmp-query-interval 12\n").start()
+    def __init__(self, role: str, row: Row, daemons: list[Pimpyd]) -> None:
+        self.role, self.row, self.daemons = role, row, daemons
+        nodes = [row.src, *row.routers, row.host]
+        place = nodes.index(row.foreign)
+        self.left, self.right = nodes[place - 1].name, nodes[place + 1].name
+        rp = f"rp-address {row.rp.ipv4} {row.prefix(4)}\nspt-threshold packets 0 interval 5\n"
+        self.pimd = Pimd(row.foreign, f"{rp}igmp-query-interval 12\n").start()
 
     def wait_neighbors(self) -> None:
         by_node = {daemon.node: daemon for daemon in self.daemons}
-        for daemon in self.daemons:
-            daemon.wait_ready()
         for port in self.pimd.node.ports.values():
             for node, other in port.link.ports.items():
                 if (one := by_node.get(node)) is not None:
@@ -73,16 +64,18 @@ class Way:
 @pytest.mark.timeout(240)
 def test_pimd_in_each_place(lab: Lab) -> None:
     """All four at the same time, for pimd's beginning is long."""
-    ways = [Way(lab, role, str(number)) for number, role in enumerate(ROLES, 1)]
+    rows = make_rows(lab)
     lab.start()
     lab.capture_all()
     started = time.monotonic()
-    for way in ways:
-        way.launch()
+    daemons = launch(rows.values(), f"{QUICK}join-prune-interval 5\n")
+    ways = [Way(role, row, [daemons[node] for node in row.ours]) for role, row in rows.items()]
+    for daemon in daemons.values():
+        daemon.wait_ready()
     for way in ways:
         way.wait_neighbors()
     time.sleep(max(0.0, started + BEGINNING - time.monotonic()))
     for way in ways:
         print(f"pimd is the {way.role}")
         way.play()
-    assert_clean(lab, *(node for way in ways for node in way.row.ours))
+    assert_clean(lab, *daemons)
