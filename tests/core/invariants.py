@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from outlines import Outline, Outlines, Unit
+from owned_timers import timers_of
 from rules import TUNNEL, Rules, mask, star_of
 
 from pimpy.core.engine.counters import CounterKey
@@ -137,8 +138,27 @@ def check_kernel(node: Node, router: Router, rules: Rules, wanted: Wanted) -> No
         iif, oifs = wanted.get((held.source, held.group), (held.iif, 0))
         if iif is not None:
             wanted[held.source, held.group] = iif, (oifs | held.oifs) & ~(1 << iif)
+    wanted |= negatives
     kernel = node.kernel
-    assert kernel.mfc == wanted | negatives, f"{node.name}: the kernel has {kernel.mfc}, wanted is {wanted | negatives}"
+    assert kernel.mfc == wanted, f"{node.name}: the kernel has {kernel.mfc}, wanted is {wanted}"
+    if kernel.registers or router.pim.tib.sg or router.pim.anycast.told:
+        check_registers(node, router, rules)
+    there = mask(set(kernel.vifs)) if kernel.mfc else 0
+    for channel, (iif, oifs) in kernel.mfc.items():
+        assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
+        strange = (oifs | 1 << iif) & ~there
+        assert not strange, f"{node.name}: {channel} names the vifs {strange:#b}, there are {kernel.vifs}"
+        if iif == TUNNEL and oifs:
+            at_rp = router.pim.rp_set.rp(channel[1]) in router.pim.own
+            assert at_rp, f"{node.name}: {channel} from the tunnel, but this is not the RP"
+    for interface in router.pim.interfaces.values():
+        link = interface.link
+        assert link.vif is not None and kernel.vifs[link.vif][0] == link.ifindex, f"{node.name}: {link.name} has no vif"
+
+
+def check_registers(node: Node, router: Router, rules: Rules) -> None:
+    """The extension's register table is what the Register machines and the anycast RPs want."""
+    kernel = node.kernel
     registered = {(sg.source, sg.group): sg.register for sg in router.pim.tib.sg.values() if sg.register is not None}
     shared = {(sg.source, sg.group): sg for sg in router.pim.anycast.told}
     known = registered.keys() | shared.keys()
@@ -154,18 +174,6 @@ def check_kernel(node: Node, router: Router, rules: Rules, wanted: Wanted) -> No
         machine = registered[channel]
         stopped = machine.state.value != "join" or machine.rp in router.pim.unreachable
         assert (entry.rp, entry.stopped) == (machine.rp, stopped), f"{node.name}: {entry}"
-    there = mask(set(kernel.vifs))
-    for channel, (iif, oifs) in kernel.mfc.items():
-        assert not oifs >> iif & 1, f"{node.name}: {channel} goes back to where it came from"
-        strange = (oifs | 1 << iif) & ~there
-        assert not strange, f"{node.name}: {channel} names the vifs {strange:#b}, there are {kernel.vifs}"
-        if iif == TUNNEL and oifs:
-            at_rp = router.pim.rp_set.rp(channel[1]) in router.pim.own
-            assert at_rp, f"{node.name}: {channel} from the tunnel, but this is not the RP"
-    for interface in router.pim.interfaces.values():
-        assert interface.vif is not None and kernel.vifs[interface.vif][0] == interface.ifindex, (
-            f"{node.name}: {interface.name} has no vif"
-        )
 
 
 # Entries.
@@ -275,12 +283,13 @@ def check_asserts(rules: Rules, vif: int, interface: PimInterface) -> None:
 
 def check_interface(node: Node, router: Router, rules: Rules, interface: PimInterface) -> None:
     """Each state on it has its one expiry, and the counts stay below their caps."""
-    settings, neighbors, vif = router.pim.settings, interface.neighbors, interface.vif
-    assert node.ports[node.link_at(interface.ifindex)].running, f"{node.name}: PIM runs on {interface.name}, it is down"
+    settings, neighbors, link = router.pim.settings, interface.neighbors, interface.link
+    vif = link.vif
+    assert node.ports[node.link_at(link.ifindex)].running, f"{node.name}: PIM runs on {link.name}, it is down"
     assert len(neighbors) <= settings.max_neighbors, "too many neighbours"
     assert not (interface.passive and neighbors), "a passive interface has no neighbours"
     assert vif is not None
-    assert bool(router.pim.dr & interface.mask) == rules.i_am_dr(vif), "the DR is not who it should be"
+    assert bool(router.pim.dr & link.mask) == rules.i_am_dr(vif), "the DR is not who it should be"
     for address, neighbor in neighbors.items():
         assert neighbor.address == address and neighbor.interface is interface, "a neighbour in another's place"
         forever = neighbor.hello.holdtime == HOLD_FOREVER
@@ -292,8 +301,9 @@ def check_interface(node: Node, router: Router, rules: Rules, interface: PimInte
     for sg, rpt in interface.downstream_rpt.items():
         check_downstream_rpt(router, interface, sg, rpt)
     for entry in interface.members:
-        assert entry.members & interface.mask and lives(router, entry)
-    check_asserts(rules, vif, interface)
+        assert entry.members & link.mask and lives(router, entry)
+    if interface.asserts:
+        check_asserts(rules, vif, interface)
 
 
 def lives(router: Router, entry: SG | StarG) -> bool:
@@ -330,69 +340,27 @@ def check_timers(router: Router) -> None:
     assert len(heap._times) == len(heap._buckets), "a bucket that will not come up"
     for when, bucket in heap._buckets.items():
         for timer in bucket:
-            if timer.deadline != NEVER and timer.queued == when:
+            deadline = timer.deadline
+            if deadline != NEVER and timer.queued == when:
                 assert timer in running, f"a timer of nobody: {timer.owner}"
-                assert now <= timer.deadline, f"overdue: {timer.owner}"
-                assert when <= timer.deadline, "a timer that the heap will miss"
+                assert now <= deadline, f"overdue: {timer.owner}"
+                assert when <= deadline, "a timer that the heap will miss"
                 found.add(timer)
     assert running == found, "timers that the heap does not know"
-
-
-def timers_of(router: Router) -> list[Timer | None]:
-    """Every timer that has a living owner."""
-    timers: list[Timer | None] = [router._vifs_released, router.pim.poll, router.pim.measuring, router.drift_timer]
-    if (adoption := router.adoption) is not None:
-        timers += (adoption.known, adoption.sweep, adoption.overridden)
-    timers += [stream.timer for stream in router.watches.streams.values()]
-    timers += [neighbor.timer for neighbor in router.watches.neighbors.values()]
-    timers += (router.static._flush_timer, router.proxies.streams.timer)
-    for proxied in router.proxies.ports.values():
-        if proxied.host is not None:
-            timers += (proxied.host.general_timer, proxied.host.change_timer)
-            timers += [wish.answer_timer for wish in proxied.host.groups.values()]
-    for sg in router.pim.tib.sg.values():
-        timers += (sg.join_timer, sg.keepalive)
-        timers.append(sg.rpt.override_timer if sg.rpt is not None else None)
-        timers += (sg.register.timer, sg.register.behind) if sg.register is not None else ()
-        timers.append(sg.flow.timer if sg.flow is not None else None)
-    timers += [hold.timer for hold in router.pim.unreachable.values()]
-    timers += [tree.star.join_timer for tree in router.pim.tib.groups.values() if tree.star is not None]
-    for interface in router.pim.interfaces.values():
-        timers += (interface.hello_timer, interface.triggered_hello)
-        for neighbor in interface.neighbors.values():
-            timers += (neighbor.liveness, neighbor.restart_answer)
-        for machine in (*interface.downstream.values(), *interface.downstream_rpt.values()):
-            timers += (machine.expiry, machine.prune_pending)
-        timers += [state.timer for state in interface.asserts]
-    timers += [advertiser.timer for advertiser in router.announcements.advertisers.values()]
-    proxied_members = [p.membership for p in router.proxies.ports.values() if p.membership is not None]
-    for membership in (*router.memberships.values(), *proxied_members):
-        timers += (membership.querier.general_timer, membership.querier.present_timer, membership.advertiser.timer)
-        for group in membership.link.groups.values():
-            timers += (group.timer, group.asking and group.asking.timer)
-            timers += [source.timer for source in group.sources.values()]
-    timers += [negative.timer for negative in router.forwarding._negatives.values()]
-    for zone in router.pim.bootstrap.zones.values():
-        timers += (zone.bst, zone.szt)
-        timers += [mapping.expiry for known in zone.crp_set.ranges.values() for mapping in known.values()]
-    for telling in router.pim.anycast.told.values():
-        timers += (telling.null_timer, telling.data_timer)
-    timers += [advertiser.crpt for advertiser in router.pim.candidate_rp.advertisers]
-    for learned in router.pim.rp_set.zones.values():
-        timers += [mapping.expiry for known in learned.ranges.by_prefix.values() for mapping in known.rps.values()]
-    return timers
 
 
 def check_nothing_left(router: Router) -> None:
     """What points to entries points to living ones, and each path has a user."""
     pim = router.pim
-    finders = (*pim.bootstrap.zones.values(), *pim.bootstrap.held, *pim.rp_set.statics())
-    entries: set[object] = {*pim.tib.sg.values(), *pim.tib.groups.values(), *finders}
-    held = set(router.forwarding.held.all())
-    for path in router.rpf.paths.values():
-        assert path.users and set(path.users) - held <= entries, "a path that nobody needs"
-    masks = sum(interface.mask for interface in router.pim.interfaces.values())
-    assert not router.pim.dr & ~masks, "the DR of an interface that is gone"
+    if router.rpf.paths:
+        finders = (*pim.bootstrap.zones.values(), *pim.bootstrap.held, *pim.rp_set.statics())
+        needed = {*pim.tib.sg.values(), *pim.tib.groups.values(), *finders, *router.forwarding.held.all()}
+        for path in router.rpf.paths.values():
+            assert path.users and path.users.keys() <= needed, "a path that nobody needs"
+    masks = 0
+    for interface in pim.interfaces.values():
+        masks |= interface.link.mask
+    assert not pim.dr & ~masks, "the DR of an interface that is gone"
 
 
 # What leaves.

@@ -89,19 +89,14 @@ class Rules:
         """RPF_interface(RP(G)): at the RP "the register tunnel"."""
         return TUNNEL if tree.i_am_rp else self.rpf_vif(tree.path, tree.group)
 
-    @once
     def i_am_dr(self, vif: int) -> bool:
         """DR(I) == me, as the loop of 4.3.2 finds it."""
         interface = self.by_vif[vif]
-        priorities = [neighbor.hello.dr_priority for neighbor in interface.neighbors.values()]
-        mine = (interface.dr_priority, interface.address)
-        for neighbor in interface.neighbors.values():
-            if None in priorities:
-                if neighbor.address > interface.address:
-                    return False
-            elif (neighbor.hello.dr_priority, neighbor.address) > mine:
-                return False
-        return True
+        neighbors = [(neighbor.hello.dr_priority, neighbor.address) for neighbor in interface.neighbors.values()]
+        for priority, _ in neighbors:
+            if priority is None:
+                return all(address <= interface.address for _, address in neighbors)
+        return not neighbors or max(neighbors) <= (interface.dr_priority, interface.address)
 
     def wants_any(self, group: bytes, vif: int) -> bool:
         """local_receiver_include(*,G,I)"""
