@@ -1,10 +1,24 @@
-"""The kernel's multicast routing tables, as `ip mroute` shows them."""
+"""The kernel's multicast routing tables, read over netlink: a lab looks often, and a program for each look is dear."""
 
 from __future__ import annotations
 
+import socket
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from .namespace import inside
 from .topology import Node
+
+FAMILIES = {4: 128, 6: 129}
+"""RTNL_FAMILY_IPMR and RTNL_FAMILY_IP6MR."""
+ASK = struct.Struct("=IHHIIB11x")
+"""struct nlmsghdr and struct rtmsg."""
+RTM_GETROUTE, DUMP = 26, 0x301
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+RTA_DST, RTA_SRC, RTA_IIF, RTA_MULTIPATH, RTA_MFC_STATS = 1, 2, 3, 9, 17
+RTNH_F_UNRESOLVED = 32
 
 
 @dataclass(frozen=True)
@@ -19,26 +33,57 @@ class Mfc:
     packets: int
     bytes: int
     wrong_if: int
-    table: str
 
 
 def mfc(node: Node, family: int) -> dict[tuple[str, str], Mfc]:
-    """All entries, by (source, group)."""
-    rows = node.ip_json(f"-{family}", "-s", "mroute", "show", "table", "all")
-    entries = (
-        Mfc(
-            source=row["src"].split("/")[0],
-            group=row["dst"].split("/")[0],
-            iif=row["iif"] if row.get("state") == "resolved" else None,
-            oifs=frozenset(hop["oif"] for hop in row.get("multipath", ())),
-            packets=row.get("packets", 0),
-            bytes=row.get("bytes", 0),
-            wrong_if=row.get("wrong_if", 0),
-            table=str(row.get("table", "default")),
-        )
-        for row in rows
-    )
+    """All entries of all tables, by (source, group)."""
+    entries = inside(node.namespace, lambda: [_entry(family, message) for message in _dump(FAMILIES[family])])
     return {(entry.source, entry.group): entry for entry in entries}
+
+
+def _dump(family: int) -> Iterator[bytes]:
+    """The answers to RTM_GETROUTE for all routes, without their struct nlmsghdr."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as netlink:
+        netlink.send(ASK.pack(ASK.size, RTM_GETROUTE, DUMP, 1, 0, family))
+        while True:
+            data = netlink.recv(1 << 17)
+            while data:
+                length, kind = struct.unpack_from("=IH", data)
+                if kind == NLMSG_DONE:
+                    return
+                if kind == NLMSG_ERROR:
+                    raise OSError(-struct.unpack_from("=i", data, 16)[0], "RTM_GETROUTE")
+                yield data[16:length]
+                data = data[length + 3 & ~3 :]
+
+
+def _entry(family: int, message: bytes) -> Mfc:
+    (flags,) = struct.unpack_from("=I", message, 8)
+    found = dict(_attributes(message[12:]))
+    iif = _name(found[RTA_IIF]) if RTA_IIF in found and not flags & RTNH_F_UNRESOLVED else None
+    packets, octets, wrong_if = struct.unpack("=QQQ", found[RTA_MFC_STATS])
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    source, group = (socket.inet_ntop(kind, found[name]) for name in (RTA_SRC, RTA_DST))
+    return Mfc(source, group, iif, frozenset(_hops(found.get(RTA_MULTIPATH, b""))), packets, octets, wrong_if)
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while data:
+        length, kind = struct.unpack_from("=HH", data)
+        yield kind, data[4:length]
+        data = data[length + 3 & ~3 :]
+
+
+def _hops(data: bytes) -> Iterator[str]:
+    """The interfaces of each struct rtnexthop."""
+    while data:
+        (length,) = struct.unpack_from("=H", data)
+        yield _name(data[4:8])
+        data = data[length + 3 & ~3 :]
+
+
+def _name(index: bytes) -> str:
+    return socket.if_indextoname(struct.unpack("=i", index)[0])
 
 
 def forwards(node: Node, source: str, group: str) -> frozenset[str]:
@@ -50,6 +95,6 @@ def forwards(node: Node, source: str, group: str) -> frozenset[str]:
 
 def vifs(node: Node, family: int) -> dict[int, str]:
     """The multicast interfaces of the default table: index -> name."""
-    path = "/proc/net/ip_mr_vif" if family == 4 else "/proc/net/ip6_mr_vif"
-    rows = [line.split() for line in node.run("cat", path).splitlines()[1:]]
+    path = Path("/proc/thread-self/net", "ip_mr_vif" if family == 4 else "ip6_mr_vif")
+    rows = [line.split() for line in inside(node.namespace, path.read_text).splitlines()[1:]]
     return {int(row[0]): row[1] for row in rows if row}
