@@ -20,24 +20,24 @@ TURN = pytest.StashKey[Turn]()
 
 
 SECONDS = {
-    "test_asm_life": 300,
-    "test_restart": 260,
-    "test_register": 220,
+    "test_register": 210,
+    "test_restart": 200,
     "test_dropin": 200,
     "test_frr": 150,
     "test_spt_threshold": 130,
     "test_asm_lan": 130,
-    "test_interfaces": 120,
     "test_bsr": 110,
     "test_bsr_peers": 100,
     "test_snooping": 100,
     "test_asm_frr": 90,
-    "test_pimd": 90,
+    "test_faults": 90,
     "test_rpt_peers": 70,
     "test_asm_pimd": 70,
     "test_prometheus": 70,
+    "test_pimd": 65,
     "test_anycast": 60,
     "test_assert_peers": 60,
+    "test_interfaces": 50,
     "test_doctor": 50,
 }
 """What the longest files of the lab take, about, while others run: they are begun first. The rest is taken for
