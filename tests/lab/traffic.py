@@ -197,7 +197,7 @@ class Sender:
         gap: float = 0.0,
         rest: float = 0.0,
     ) -> None:
-        self.groups = list(groups)
+        self.groups, self.count = list(groups), count
         family = family_of(self.groups[0])
         self.source = source or port.address(family)
         spec = {
@@ -232,7 +232,7 @@ class Sender:
 
     def _done(self) -> bool:
         answer = self._tool.ask({"do": "report"})
-        return bool(answer["now"] - answer["last_time"] > 0.2 and answer["sent"])
+        return bool(answer["sent"] == self.count and answer["now"] - answer["last_time"] > 0.2)
 
     @staticmethod
     def _sent(answer: dict[str, Any]) -> Sent:
