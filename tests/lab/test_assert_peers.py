@@ -4,8 +4,8 @@
               |      |       |
               +- p  -+       +- r5 - h5     r5 by p: FRR 10.3 or pimd 2.3.2
 
-The last hops join the channel (pimd takes Joins for 232/8 too), or an any-source group whose RP is r1 and stay on the
-shared tree, so that both forward until one has lost.
+Three such LANs begin at r1, each with groups of its own. The last hops join the channel (pimd takes Joins for 232/8
+too), or an any-source group whose RP is r1 and stay on the shared tree, so that both forward until one has lost.
 """
 
 from __future__ import annotations
@@ -20,42 +20,56 @@ from .kernel import forwards
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
 from .shell import wait_until
-from .topology import Lab, Node, Port
+from .topology import Lab, Node
 from .traffic import Receiver, Sender, ssm_group
 
-RATE = 500
+RATE = 250
 JOINS = 3
 """Seconds between our Joins; they are held for three and a half of it."""
 BOUND = 5.0
 """Seconds of two forwarders, at most: a kernel tells of a packet from a wrong interface once in three."""
 UNTIL_EXPIRY = 3.5 * JOINS + BOUND
 DEAR, CHEAP = (f"default-route-distance {number}\ndefault-route-metric {number}\n" for number in (255, 1))
-ASM_GROUPS = {4: "239.6.6.6", 6: "ff1e::6:6"}
+ASM_GROUPS = {4: "239.6.{}.6", 6: "ff1e::{}:6"}
 Metric = tuple[int, int, int]
 
 
-class Scene:
-    """The network above, its nodes' names ending in `suffix`; `winner` is who is to have the better metric."""
+class Start:
+    """Where all begin: the source and its router, which is the RP. Holds the daemons that are ours."""
 
-    def __init__(self, lab: Lab, winner: str, suffix: str) -> None:
-        self.lab = lab
-        self.src, self.h4, self.h5 = (lab.host(name + suffix) for name in ("src", "h4", "h5"))
-        self.r1, self.r2, self.p, self.r4, self.r5 = (
-            lab.router(name + suffix) for name in ("r1", "r2", "p", "r4", "r5")
-        )
+    def __init__(self, lab: Lab) -> None:
+        self.src, self.r1 = lab.host("src"), lab.router("r1")
         lab.link(self.src, self.r1)
+        self.rp = self.r1.port(self.src)
+        """The RP's address is the one on the source's link: the way to the RP is the one to the source."""
+        text = f"{QUICK}join-prune-interval {JOINS}\nspt-threshold infinity\n"
+        self.text = f"{text}rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
+        self.daemons: dict[Node, Pimpyd] = {}
+
+    def launch(self, scenes: Iterable[Scene]) -> None:
+        """Ours, once the lab stands."""
+        texts = {self.r1: self.text}
+        for scene in scenes:
+            scene.lay_routes()
+            texts |= dict.fromkeys((scene.r2, scene.r4, scene.r5), self.text)
+            texts[scene.r2] += CHEAP if scene.winner is scene.r2 else DEAR
+        self.daemons |= {node: Pimpyd(node, text).launch() for node, text in texts.items()}
+
+
+class Scene:
+    """One LAN, its nodes' names ending in its number; `winner` is who is to have the better metric."""
+
+    def __init__(self, lab: Lab, start: Start, winner: str, number: int) -> None:
+        self.number = number
+        self.src, self.r1, self.rp, self.daemons = start.src, start.r1, start.rp, start.daemons
+        self.h4, self.h5 = (lab.host(f"{name}{number}") for name in ("h4", "h5"))
+        self.r2, self.p, self.r4, self.r5 = (lab.router(f"{name}{number}") for name in ("r2", "p", "r4", "r5"))
         lab.link(self.r1, self.r2)
         lab.link(self.r1, self.p)
-        self.lan = lab.lan(f"lan{suffix}", self.r2, self.p, self.r4, self.r5)
+        self.lan = lab.lan(f"lan{number}", self.r2, self.p, self.r4, self.r5)
         lab.link(self.r4, self.h4)
         lab.link(self.r5, self.h5)
         self.winner, self.loser = (self.r2, self.p) if winner == "ours" else (self.p, self.r2)
-        self.daemons: dict[Node, Pimpyd] = {}
-
-    @property
-    def rp(self) -> Port:
-        """r1 is the RP, by its address on the source's link: the way to the RP is the one to the source."""
-        return self.r1.port(self.src)
 
     def pimd(self) -> Pimd:
         return Pimd(self.p, f"rp-address {self.rp.ipv4} 224.0.0.0/4\nspt-threshold infinity\n").start()
@@ -70,22 +84,14 @@ class Scene:
         }
         return Frr(self.p, lines=lines, settings=settings).start()
 
-    def launch(self) -> None:
-        """Ours, once the lab stands."""
+    def lay_routes(self) -> None:
+        """r4 reaches the source by ours, r5 by the other."""
         for family in (4, 6):
             for node, way in ((self.r4, self.r2), (self.r5, self.p)):
-                node.route(family, self.src.port(self.r1).link.prefix(family), way.port(self.lan))
-        text = f"{QUICK}join-prune-interval {JOINS}\nspt-threshold infinity\n"
-        text += f"rp-address {self.rp.ipv4}\nrp-address {self.rp.ipv6}\n"
-        texts = {self.r2: text + (CHEAP if self.winner is self.r2 else DEAR)}
-        self.daemons = {
-            node: Pimpyd(node, texts.get(node, text)).launch() for node in (self.r1, self.r2, self.r4, self.r5)
-        }
+                node.route(family, self.rp.link.prefix(family), way.port(self.lan))
 
     def wait_neighbors(self, family: int, theirs: Callable[[], set[str]]) -> None:
         """Until the foreign router and ours know each other on the LAN."""
-        for daemon in self.daemons.values():
-            daemon.wait_ready()
         at_lan = [daemon for node, daemon in self.daemons.items() if node in self.lan.ports]
         p = self.p.port(self.lan).pim_address(family)
         for daemon in at_lan:
@@ -93,26 +99,24 @@ class Scene:
         ours = {self.lan.ports[daemon.node].pim_address(family) for daemon in at_lan}
         wait_until(lambda: ours & theirs(), 60, "p knows ours")
 
-    def play(
-        self, families: Iterable[int], tree: str, bound: float = BOUND, look: Callable[[], object] = lambda: None
-    ) -> None:
-        """Both forward, until they have agreed who does; `look` is called when ours have."""
-        contests = [Contest(self, family, tree) for family in families]
-        for contest in contests:
-            contest.begin()
-        for contest in contests:
-            contest.wait_decided()
-        look()
-        for contest in contests:
-            contest.end(bound)
+
+def play(contests: list[Contest], look: Callable[[], object] = lambda: None) -> None:
+    """Both forward, until they have agreed who does, on all of them at once; `look` is called when ours have."""
+    for contest in contests:
+        contest.begin()
+    for contest in contests:
+        contest.wait_decided()
+    look()
+    for contest in contests:
+        contest.end()
 
 
 class Contest:
     """One stream onto the LAN, of one family: a channel, or on the RP's tree (`SG`, `WG`: whose Asserts are meant)."""
 
-    def __init__(self, scene: Scene, family: int, tree: str) -> None:
-        self.scene, self.family, self.shared = scene, family, tree == "WG"
-        self.group = ASM_GROUPS[family] if self.shared else ssm_group(family)
+    def __init__(self, scene: Scene, family: int, tree: str, bound: float = BOUND) -> None:
+        self.scene, self.family, self.shared, self.bound = scene, family, tree == "WG", bound
+        self.group = ASM_GROUPS[family].format(scene.number) if self.shared else ssm_group(family, scene.number)
         self.source = scene.src.port(scene.r1).address(family)
         self.joined = "*" if self.shared else self.source
         self.receivers: list[Receiver] = []
@@ -139,7 +143,7 @@ class Contest:
         state = "winner" if self.scene.winner is self.scene.r2 else "loser"
         wait_until(lambda: state in self.assert_states(), 10, f"ours is {state} of {self.group}")
 
-    def end(self, bound: float) -> None:
+    def end(self) -> None:
         """One is left; nothing was lost, and came twice for no longer than `bound` seconds."""
         winner = self.scene.winner
         wait_until(self.settled, 30, f"{winner} forwards {self.group} alone")
@@ -147,7 +151,7 @@ class Contest:
             receiver.wait_for(RATE)
             found = receiver.stream(self.source, self.group)
             assert found.lost == 0, found
-            assert found.duplicates < RATE * bound, found
+            assert found.duplicates < RATE * self.bound, found
             print(f"{self.scene.p}, IPv{self.family}, {self.joined}: {found.duplicates / RATE:.2f} s of duplicates")
         self.assert_elected()
         for receiver in self.receivers:
@@ -230,23 +234,27 @@ def test_ours_and_the_others_elect_one(lab: Lab) -> None:
     Assert, ours has lost the source to pimd's (4.6.1) and forwards it no more, and pimd, whose Joins have ended, does
     not either and sends no AssertCancel (4.6.4), so that nobody does until our Assert Timer of three minutes expires.
     """
-    ours, theirs, beside_frr = Scene(lab, "ours", "1"), Scene(lab, "theirs", "2"), Scene(lab, "ours", "3")
-    scenes = (ours, theirs, beside_frr)
+    start = Start(lab)
+    ours, theirs, beside_frr = (
+        Scene(lab, start, who, number) for number, who in enumerate(("ours", "theirs", "ours"), 1)
+    )
     lab.start()
     lab.capture_all()
-    for scene in scenes:
-        scene.launch()
+    start.launch((ours, theirs, beside_frr))
     pimds = [scene.pimd() for scene in (ours, theirs)]
     frr = beside_frr.frr()
+    for daemon in start.daemons.values():
+        daemon.wait_ready()
     for family in (4, 6):
         beside_frr.wait_neighbors(family, lambda f=family: frr.neighbors(f))  # type: ignore[misc]
     said: list[str] = []
-    beside_frr.play((4, 6), "SG", UNTIL_EXPIRY, lambda: said.append(frr.ask("pimd", "show ip pim assert")))
+    channels = [Contest(beside_frr, family, "SG", UNTIL_EXPIRY) for family in (4, 6)]
+    play(channels, lambda: said.append(frr.ask("pimd", "show ip pim assert")))
     print(f"FRR, whose kernel forwarded on: {said[0]}")
     assert "LOSER" in said[0]
-    beside_frr.play((4, 6), "WG", UNTIL_EXPIRY)
+    play([Contest(beside_frr, family, "WG", UNTIL_EXPIRY) for family in (4, 6)])
     for scene, pimd in zip((ours, theirs), pimds, strict=True):
         scene.wait_neighbors(4, pimd.neighbors)
-        scene.play((4,), "SG")
-    theirs.play((4,), "WG")
-    assert_clean(lab, *(node for scene in scenes for node in scene.daemons))
+    play([Contest(scene, 4, "SG") for scene in (ours, theirs)])
+    play([Contest(theirs, 4, "WG")])
+    assert_clean(lab, *start.daemons)
