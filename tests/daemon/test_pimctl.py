@@ -574,7 +574,7 @@ def cost(*args: str, allowed: float) -> float:
     Processor time, so that others on the machine do not count; of some runs the first that is as good as it has to be.
     """
     best = 9.0
-    for _ in range(4):
+    for _ in range(8):
         began = time.process_time()
         process = subprocess.Popen([*PIMCTL, *args], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
