@@ -16,6 +16,8 @@ from turns import Turn
 
 # prometheus and promtool are unpacked by tests/prepare, not installed.
 os.environ["PATH"] += f":{PROMTOOL.parent}"
+# A spare worker costs as much as a whole start: where none is looked for, none is started (but see `spares`).
+os.environ["PIMPYD_SPARE_AFTER"] = "inf"
 TURN = pytest.StashKey[Turn]()
 
 
@@ -181,3 +183,9 @@ def igmpproxy() -> None:
 @pytest.fixture
 def pimpyd() -> None:
     needs.need_pimpyd()
+
+
+@pytest.fixture
+def spares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Daemons start spare workers when they do at other places."""
+    monkeypatch.delenv("PIMPYD_SPARE_AFTER")

@@ -132,8 +132,20 @@ def test_what_is_told_to_a_service_manager(tmp_path: Path) -> None:
         assert not service.Manager(nothing).keeps and service.Manager(nothing).watchdog is None
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"), [(None, 20.0), ("", 20.0), ("soon", 20.0), ("1.5", 1.5), ("-3", 0.0), ("inf", float("inf"))]
+)
+def test_the_environment_says_when_a_spare_worker_is_started(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, seconds: float
+) -> None:
+    monkeypatch.delenv(workers.VARIABLE, raising=False)
+    if said is not None:
+        monkeypatch.setenv(workers.VARIABLE, said)
+    assert workers.spare_after() == seconds
+
+
 def test_a_spare_worker_is_started_once_and_again_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pimpy.daemon.keeper.workers.SPARE_AFTER", 0.0)
+    monkeypatch.setenv(workers.VARIABLE, "0")
     first = workers.start()
     spare = Spare(first)
     assert spare.take() is first

@@ -24,7 +24,7 @@ from .shell import LabError, run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, reports, ssm_group
 
-pytestmark = pytest.mark.usefixtures("pimpyd")
+pytestmark = pytest.mark.usefixtures("pimpyd", "spares")
 
 
 class Stand:

@@ -31,7 +31,7 @@ from .shell import run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Stream, ssm_group
 
-pytestmark = pytest.mark.usefixtures("pimpyd")
+pytestmark = pytest.mark.usefixtures("pimpyd", "spares")
 
 GROUPS = 500
 RATE = 1000

@@ -12,6 +12,16 @@ import time
 SPARE_AFTER = 20.0
 """Seconds after a worker is ready, or a spare one has ended, before a spare one is started: what has just begun may end
 soon, and has better use for the processor."""
+VARIABLE = "PIMPYD_SPARE_AFTER"
+"""The variable of the environment that says another number of seconds: `inf` for no spare one ever."""
+
+
+def spare_after() -> float:
+    """Seconds: those that the environment asks for, or else SPARE_AFTER."""
+    try:
+        return max(0.0, float(os.environ[VARIABLE]))
+    except (KeyError, ValueError):
+        return SPARE_AFTER
 
 
 class Worker:
@@ -69,7 +79,7 @@ class Spare:
     def want(self) -> None:
         """There is to be one, a little later: what runs now needs the processor."""
         if self._process is None:
-            self.due = time.monotonic() + SPARE_AFTER
+            self.due = time.monotonic() + spare_after()
 
     def start_if_due(self) -> None:
         """Start one if it is time."""
