@@ -87,7 +87,7 @@ class Keeping:
         return True
 
     def tell(self, verb: str, text: str = "", descriptor: int | None = None) -> None:
-        """Say what wants no answer: `ready`, `alive`, `reloaded`, `ending`, `keep`, `drop`."""
+        """Say what wants no answer: `ready`, `alive`, `reloaded`, `ending`, `keep`, `drop`, `room`."""
         try:
             channel.send(self.line, verb, text, () if descriptor is None else (descriptor,))
         except OSError:
@@ -100,6 +100,10 @@ class Keeping:
     def drop(self, name: str) -> None:
         """It is to keep this one no longer."""
         self.tell("drop", name)
+
+    def make_room(self, name: str) -> None:
+        """Whole packets come to this socket from now on."""
+        self.tell("room", name)
 
     def restart(self, program: str) -> None:
         """Start again, as `program` if it is not empty; RefusedByKeeper if that may not be."""

@@ -126,6 +126,7 @@ def serve(
     errors = given.kept.get(f"errors{place(family.name, table)}")  # PIM routes by the main table alone
     heard = None if errors is None else socket.socket(fileno=errors)
     adapter = Adapter(family, sockets, Netlink(family, notices=notices), memberships, heard, paused=True)
+    adapter.make_room = keeping.make_room
     driver = Driver(router, adapter, notice, recorder, watch=monitor.effects)
     driver.broken = _end_as_a_crash
     monitor.routers.append(router)

@@ -148,6 +148,8 @@ class Adapter:
         """The register table; its thread reads `sockets.mroute` once there is a register tunnel."""
         self._paused = paused
         self._left_to_thread = False
+        self.make_room: Callable[[str], None] = lambda name: None
+        """Asked to let the descriptor of this name hold the packets for the register tunnel, too."""
         self.moved: Callable[[int, int], None] | None = None
         """Told that the second descriptor is to be watched in the place of the first."""
         self._quiet = QuietRegisters(family)
@@ -293,6 +295,7 @@ class Adapter:
         """Have the extension's thread read what comes up: packets for the register tunnel are from now on among it."""
         if self._paused or self._left_to_thread:
             return
+        self.make_room(self._sockets.owner_name)
         self.registers.begin()
         self._left_to_thread = True
         if self.moved is not None:

@@ -60,9 +60,18 @@ EXIT_FAILED = 1
 EXIT_HELD = 69
 EXIT_CAPABILITY = 77
 
+OWNER = "mroute"
+"""How the names of the descriptors begin that own a table."""
+
 RECEIVE_BUFFER = 32 << 20
-"""Bytes: some 80,000 upcalls may wait, which the kernel does not repeat while the entry is unresolved; or the whole
-packets of 75,000/s that are to be registered, for a third of a second."""
+"""Bytes: a burst of Joins may wait; or the packets of 75,000/s that are to be registered, for a third of a second."""
+UPCALL_BUFFER = 2 << 20
+"""Bytes of the socket that owns a table without a register tunnel: some 5,000 upcalls may wait, or 1,800 full reports.
+
+The kernel goes through all streams that wait for an answer whenever an entry is written, and for each packet of one:
+50,000 of them keep a processor busy with nothing else. A stream that finds no room is asked for again with its next
+packet.
+"""
 
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
@@ -105,7 +114,12 @@ class Sockets(Value):
     def names(self) -> dict[str, int]:
         """The descriptors by the names under which they are kept."""
         end = place(self.family.name, self.table)
-        return {f"mroute{end}": self.mroute, f"pim{end}": self.pim, f"raw{end}": self.raw}
+        return {f"{OWNER}{end}": self.mroute, f"pim{end}": self.pim, f"raw{end}": self.raw}
+
+    @property
+    def owner_name(self) -> str:
+        """That of `mroute`."""
+        return f"{OWNER}{place(self.family.name, self.table)}"
 
     @property
     def kernel_table(self) -> int:
@@ -130,7 +144,7 @@ def place(family: str, table: int) -> str:
 def kept_sockets(family: Family, table: int, kept: Mapping[str, int]) -> Sockets | None:
     """The sockets of a family and table among the kept descriptors; None unless all are there."""
     end = place(family.name, table)
-    found = [kept.get(role + end) for role in ("mroute", "pim", "raw")]
+    found = [kept.get(role + end) for role in (OWNER, "pim", "raw")]
     if None in found:
         return None
     mroute, pim, raw = (fd for fd in found if fd is not None)
@@ -217,7 +231,7 @@ def _kernel_options(family: Family, table: int) -> str:
 
 def _prepare(opened: socket, family: Family, membership: bool) -> None:
     """Options of sending and receiving; some need a capability, so they are set here once and for all."""
-    enlarge(opened)
+    enlarge(opened, UPCALL_BUFFER if membership else RECEIVE_BUFFER)
     # This host hears our queries too: its own memberships, those of a router among them, have to answer (RFC 9776 6).
     loop = int(membership)
     if family.size == 4:

@@ -18,6 +18,7 @@ from pimpy.daemon.keeper.files import Files
 from pimpy.daemon.keeper.keeper import Keeper
 from pimpy.daemon.keeper.scripts import Scripts
 from pimpy.daemon.keeper.workers import Spare, Worker
+from pimpy.kernel.sockets import RECEIVE_BUFFER
 
 
 def text_of(descriptor: int) -> str:
@@ -204,6 +205,18 @@ def test_a_worker_can_have_nothing_but_memberships_kept_or_dropped(name: str) ->
     take(keeper, worker, channel.Message("keep", name, [fd]))
     assert keeper.kept == {name: fd}
     os.close(fd)
+
+
+@pytest.mark.parametrize(("name", "grows"), [("mroute4-0", True), ("mroute6-7", True), ("pim4-0", False)])
+def test_a_socket_that_owns_a_table_gets_room_for_whole_packets(name: str, grows: bool) -> None:
+    keeper, worker = keeper_and_worker()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
+        small = owner.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        keeper.kept = {name: owner.fileno()}
+        assert take(keeper, worker, channel.Message("room", "mroute4-9", []))
+        assert owner.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == small, "there is no such one"
+        assert take(keeper, worker, channel.Message("room", name, []))
+        assert (owner.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * RECEIVE_BUFFER) is grows
 
 
 def test_memberships_are_kept_up_to_a_limit() -> None:

@@ -472,6 +472,8 @@ def test_each_readable_descriptor_is_bounded(router: Router, trio: Trio) -> None
 def test_the_thread_takes_over_with_the_tunnel_and_nothing_is_lost_or_told_twice(router: Router, trio: Trio) -> None:
     family, moved = router.family, []
     router.adapter.moved = lambda before, after: moved.append((before, after))
+    roomy: list[str] = []
+    router.adapter.make_room = roomy.append
     router.apply(*vifs(trio))
     sender, first = Sender(trio.left, family), router.adapter.filenos()[0]
     for i in range(1, 401):
@@ -479,12 +481,13 @@ def test_the_thread_takes_over_with_the_tunnel_and_nothing_is_lost_or_told_twice
         if i == 100:
             router.turn()
         elif i == 200:
-            assert moved == [] and router.apply(AddRegisterVif(31)) == []
+            assert moved == [] == roomy and router.apply(AddRegisterVif(31)) == []
     assert moved == [(first, router.adapter.filenos()[0])] and first == router.sockets.mroute
     assert router.adapter.receive(first) == [], "the thread's from now on"
     asked = [event.group for event in router.until(NoCache, 400, 10) if isinstance(event, NoCache)]
     assert sorted(asked) == sorted(group(family, i) for i in range(1, 401))
     assert router.apply(DelVif(31), AddRegisterVif(31)) == [] and len(moved) == 1
+    assert roomy == [router.sockets.owner_name] and roomy[0] in router.sockets.names()
 
 
 @families()

@@ -52,6 +52,8 @@ def take(keeper: Keeper, worker: Worker, message: Message) -> bool:
     elif message.verb == "drop":
         if _MEMBER.fullmatch(message.text):
             keeper.drop(message.text)
+    elif message.verb == "room":
+        keeper.make_room(message.text)
     elif message.verb == "ready":
         keeper.ready(worker)
     elif message.verb == "reloaded":

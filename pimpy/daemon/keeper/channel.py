@@ -14,6 +14,7 @@ The worker asks, the keeper answers; of its own accord the keeper says nothing (
     keep NAME + descriptor keep this, too
     drop NAME              keep it no longer
     restart [PROGRAM]      start again, as this program                       -> done | refused TEXT
+    room NAME              whole packets come to this socket from now on: it needs a large buffer
     rules FAMILY:TABLE [NAME...] lead these interfaces to that table          -> done | error ERRNO | refused TEXT
     guard [SOURCES|ROUTERS] let these ranges register, by nftables; or all -> done | refused TEXT
     ending                 somebody ended the daemon: my exit is its end

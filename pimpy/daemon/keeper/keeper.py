@@ -108,6 +108,14 @@ class Keeper:
             self.manager.forget(name)
             os.close(self.kept.pop(name))
 
+    def make_room(self, name: str) -> None:
+        """Have a socket that owns a table hold much; what is none is passed over."""
+        from pimpy.kernel.sockets import OWNER, enlarge
+
+        if name.startswith(OWNER) and name in self.kept:
+            with socket.socket(fileno=os.dup(self.kept[name])) as owner:
+                enlarge(owner)
+
     def pause(self, seconds: float) -> None:
         """Wait so long at most, and see to signals."""
         poll = select.poll()
