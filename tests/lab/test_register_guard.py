@@ -146,10 +146,10 @@ def assert_kept(scene: Scene) -> None:
     """That the daemon's rules come and go with their line, and with the daemon."""
     text = scene.d2.config.read_text()
     scene.d2.config.write_text(text.replace("register-guard\n", ""))
-    scene.d2.pimctl("reload")
+    scene.d2.ask("reload")
     assert "pimpyd" not in scene.r2.run("nft", "list", "tables")
     scene.d2.config.write_text(text)
-    scene.d2.pimctl("reload")
+    scene.d2.ask("reload")
     assert "table inet pimpyd" in scene.r2.run("nft", "list", "tables")
     scene.d2.stop()
     assert "pimpyd" not in scene.r2.run("nft", "list", "tables"), "and nothing is left behind"
