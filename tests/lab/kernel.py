@@ -61,7 +61,7 @@ def _entry(family: int, message: bytes) -> Mfc:
     (flags,) = struct.unpack_from("=I", message, 8)
     found = dict(_attributes(message[12:]))
     iif = _name(found[RTA_IIF]) if RTA_IIF in found and not flags & RTNH_F_UNRESOLVED else None
-    packets, octets, wrong_if = struct.unpack("=QQQ", found[RTA_MFC_STATS])
+    packets, octets, wrong_if = struct.unpack("=QQQ", found.get(RTA_MFC_STATS, bytes(24)))
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     source, group = (socket.inet_ntop(kind, found[name]) for name in (RTA_SRC, RTA_DST))
     return Mfc(source, group, iif, frozenset(_hops(found.get(RTA_MULTIPATH, b""))), packets, octets, wrong_if)
