@@ -5,6 +5,8 @@ src1, h1 - a - x - y - b - h2, src2      x and y are the RPs, each with a host b
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,16 +17,13 @@ from .capture import assert_clean
 from .helpers import reconfigure
 from .kernel import forwards
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
-from .shell import wait_until
+from .shell import LabError, wait_until
 from .topology import Lab
 from .traffic import Receiver, Sender
 
 SHARED = {4: "10.99.0.1", 6: "fd00:99::1"}
 BITS = {4: 32, 6: 128}
-GROUPS = {
-    4: {"own": "239.1.1.1", "shared": "239.1.1.2", "beside": "239.1.1.3"},
-    6: {"own": "ff1e::1234", "shared": "ff1e::5678", "beside": "ff1e::9abc"},
-}
+GROUPS = {4: "239.1.1.{}", 6: "ff1e::1:{}"}
 RATE = 200
 UNDER_WAY = 2
 """Packets that may be in Registers still while the other RP's entry turns to the source's own tree (ARCHITECTURE)."""
@@ -55,6 +54,29 @@ class Scene:
             daemon.wait_ready()
         wait_neighbors(self.daemons.values())
 
+        self.numbers = itertools.count(1)
+        self.tools: list[Receiver | Sender] = []
+
+    def new_groups(self) -> dict[int, str]:
+        """One of each family that nobody has used."""
+        number = next(self.numbers)
+        return {family: group.format(number) for family, group in GROUPS.items()}
+
+    def receive(self, host: str, router: str, group: str) -> Receiver:
+        self.tools.append(receiver := Receiver(self.nodes[host].port(router), [(None, group)]))
+        return receiver
+
+    def send(self, host: str, router: str, group: str) -> Sender:
+        self.tools.append(sender := Sender(self.nodes[host].port(router), [group], rate=RATE))
+        return sender
+
+    def end(self) -> None:
+        """Whatever a test has left running."""
+        for tool in self.tools:
+            with contextlib.suppress(LabError):  # it has ended
+                tool.stop()
+        self.tools.clear()
+
     def configure(self, more: str = "") -> None:
         for daemon in self.daemons.values():
             if daemon.config.read_text() != self.text + more:
@@ -62,10 +84,16 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(standing_lab: Lab) -> Iterator[Scene]:
+def standing_scene(standing_lab: Lab) -> Iterator[Scene]:
     one = Scene(standing_lab)
     yield one
     assert_clean(standing_lab, *(one.nodes[name] for name in "axyb"))
+
+
+@pytest.fixture
+def scene(standing_scene: Scene) -> Iterator[Scene]:
+    yield standing_scene
+    standing_scene.end()
 
 
 def entries(daemon: Pimpyd, family: int) -> set[tuple[str, str]]:
@@ -79,14 +107,14 @@ class Event:
 
     scene: Scene
     family: int
+    group: str
     tree: str
     """Receivers stay on the `shared` tree, or take each source's `own`."""
 
     def __post_init__(self) -> None:
-        self.nodes, self.daemons = self.scene.nodes, self.scene.daemons
-        self.group = GROUPS[self.family][self.tree]
+        self.daemons = self.scene.daemons
         places = (("h1", "a"), ("h2", "b"))
-        self.receivers = [Receiver(self.nodes[h].port(r), [(None, self.group)]) for h, r in places]
+        self.receivers = [self.scene.receive(h, r, self.group) for h, r in places]
         self.senders: list[Sender] = []
 
     def begin(self) -> None:
@@ -99,7 +127,7 @@ class Event:
         self.assert_whole()
 
     def send(self, src: str) -> Sender:
-        return Sender(self.nodes[src].port("a" if src == "src1" else "b"), [self.group], rate=RATE)
+        return self.scene.send(src, "a" if src == "src1" else "b", self.group)
 
     def reset(self) -> None:
         for receiver in self.receivers:
@@ -128,12 +156,11 @@ class Event:
 
 def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_packet_on(scene: Scene) -> None:
     """near - x - y - far: x is the source's DR and one of the RPs, and registers with y."""
-    near, x, far = (scene.nodes[name] for name in ("near", "x", "far"))
-    groups = {family: of_kind["beside"] for family, of_kind in GROUPS.items()}
-    receivers = {family: Receiver(far.port("y"), [(None, group)]) for family, group in groups.items()}
+    groups, x = scene.new_groups(), scene.nodes["x"]
+    receivers = {family: scene.receive("far", "y", group) for family, group in groups.items()}
     for family, group in groups.items():
         wait_until(lambda f=family, g=group: ("*", g) in entries(scene.daemons["y"], f), 15, "y has the shared tree")  # type: ignore[misc]
-    senders = {family: Sender(near.port("x"), [group], rate=RATE) for family, group in groups.items()}
+    senders = {family: scene.send("near", "x", group) for family, group in groups.items()}
     for family, receiver in receivers.items():
         receiver.wait_for(2 * RATE, 30)
         stream = receiver.stream(senders[family].source, groups[family])
@@ -146,8 +173,6 @@ def test_K6_a_source_beside_an_rp_reaches_those_behind_the_other_from_its_first_
         receiver.wait_for(RATE)
         stream = receiver.stream(*key)
         assert (stream.lost, stream.duplicates) == (0, 0), stream
-        senders[family].stop()
-        receiver.stop()
 
 
 def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(scene: Scene) -> None:
@@ -161,7 +186,7 @@ def test_everyone_gets_everything_once_and_one_rp_carries_on_alone(scene: Scene)
 def play(scene: Scene, tree: str) -> None:
     """Streams of both families with two RPs, and with x alone; at the end both are RPs again."""
     y, daemons = scene.nodes["y"], scene.daemons
-    streams = [Event(scene, family, tree) for family in (4, 6)]
+    streams = [Event(scene, family, group, tree) for family, group in scene.new_groups().items()]
     for one in streams:
         one.begin()
         assert one.on_tree("a", one.senders[1].source) and one.on_tree("b", one.senders[0].source), one.group
