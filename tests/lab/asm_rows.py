@@ -5,13 +5,15 @@ Rows of one lab share what of ours is the first hop, and what is the last one; e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .kernel import forwards
 from .pimpyd import Pimpyd
-from .shell import wait_until
+from .shell import LabError, wait_until
 from .topology import Lab, Node, Port
 from .traffic import Receiver, Sender
 from .traffic import Stream as Found
@@ -36,6 +38,16 @@ class Row:
     foreign: Node
     rp: Port
     """The RP's interface towards the source: its address is the RP's."""
+    tools: list[Sender | Receiver] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Of streams."""
+
+    def end(self) -> None:
+        """Whatever still streams."""
+        for tool in self.tools:
+            with contextlib.suppress(LabError):  # it has ended
+                tool.stop()
+        self.tools.clear()
 
     @property
     def ours(self) -> list[Node]:
@@ -89,9 +101,9 @@ def launch(rows: Iterable[Row], text: str) -> dict[Node, Pimpyd]:
 class Stream:
     """One any-source stream over the row."""
 
-    def __init__(self, row: Row, family: int, number: int) -> None:
+    def __init__(self, row: Row, family: int) -> None:
         self.row, self.family = row, family
-        self.group = ASM_GROUPS[family].format(row.number, number)
+        self.group = ASM_GROUPS[family].format(row.number, next(row.numbers) + 1)
         self.source = row.src.port(row.routers[0]).address(family)
         self.sender: Sender
         self.receiver: Receiver
@@ -104,9 +116,11 @@ class Stream:
 
     def send(self) -> None:
         self.sender = Sender(self.row.src.port(self.row.routers[0]), [self.group], rate=RATE)
+        self.row.tools.append(self.sender)
 
     def join(self) -> None:
         self.receiver = Receiver(self.row.host.port(self.row.routers[-1]), [(None, self.group)])
+        self.row.tools.append(self.receiver)
 
     def wait_arrives(self, timeout: float = 60) -> None:
         """Until a second's worth of it has come."""
@@ -161,7 +175,7 @@ def play(row: Row, family: int, daemons: list[Pimpyd], foreign: Foreign, *, sour
 
 
 def receiver_first(row: Row, family: int, daemons: list[Pimpyd], foreign: Foreign) -> Stream:
-    stream = Stream(row, family, 1)
+    stream = Stream(row, family)
     stream.join()
     if row.rp.node is row.foreign:
         wait_until(lambda: foreign.has_tree(stream), 30, "the RP has the tree")
@@ -174,7 +188,7 @@ def receiver_first(row: Row, family: int, daemons: list[Pimpyd], foreign: Foreig
 
 
 def source_then_receiver(row: Row, family: int, daemons: list[Pimpyd]) -> Stream:
-    stream = Stream(row, family, 2)
+    stream = Stream(row, family)
     stream.send()
     if row.rp.node is not row.foreign:
         wait_until(lambda: has_entry(row, daemons, stream, stream.source), 30, "the RP knows the source")

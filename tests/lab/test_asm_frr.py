@@ -67,11 +67,14 @@ def test_frr_in_each_place(scene: Scene, role: str) -> None:
     row = scene.rows[role]
     daemons = [scene.daemons[node] for node in row.ours]
     frr, capture = frr_of(row).start(), row.routers[0].port(row.routers[1]).link.capture()
-    for daemon in daemons:
-        for family in FAMILIES:
-            wait_adjacent(daemon, frr, family)
-    played = [play_beside(row, family, frr, daemons) for family in FAMILIES]
-    frr.stop()
+    try:
+        for daemon in daemons:
+            for family in FAMILIES:
+                wait_adjacent(daemon, frr, family)
+        played = [play_beside(row, family, frr, daemons) for family in FAMILIES]
+    finally:
+        frr.stop()
+        row.end()
     for streams in played:
         if role in ("last_hop", "middle"):
             what = "who registers and who takes it out are ours: the first packet arrives"
