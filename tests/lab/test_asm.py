@@ -5,6 +5,7 @@ src - r1 - r2 - r3 - h      each router is the RP of a range of groups
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -40,6 +41,13 @@ class Scene:
         ]
         self.net = Net(lab, dict.fromkeys(self.routers, QUICK + "".join(lines)))
 
+        self.numbers = itertools.count(1)
+
+    def new_groups(self, rp: int) -> dict[int, str]:
+        """One of each family of an RP's range."""
+        number = next(self.numbers)
+        return {family: GROUPS[family].format(rp, number) for family in (4, 6)}
+
     def joined(self, rp: int, family: int) -> set[tuple[str, str]]:
         """What the RP of a range has joined."""
         return self.net.daemons[self.routers[rp - 1]].joined(family)
@@ -60,7 +68,7 @@ def scene(standing_lab: Lab) -> Iterator[Scene]:
 
 @pytest.mark.parametrize("rp", [1, 2, 3], ids=["rp_first_hop", "rp_between", "rp_last_hop"])
 def test_receiver_first(scene: Scene, rp: int) -> None:
-    groups = {family: GROUPS[family].format(rp, 1) for family in (4, 6)}
+    groups = scene.new_groups(rp)
     receivers = [scene.receive(group) for group in groups.values()]
     for family, group in groups.items():
         wait_until(lambda f=family, g=group: ("*", g) in scene.joined(rp, f), 10, "the shared tree stands")  # type: ignore[misc]
@@ -76,7 +84,7 @@ def test_receiver_first(scene: Scene, rp: int) -> None:
 
 
 def test_source_first(scene: Scene) -> None:
-    groups = [GROUPS[family].format(2, 2) for family in (4, 6)]
+    groups = list(scene.new_groups(2).values())
     senders = [scene.send(group) for group in groups]
     rp = scene.net.daemons[scene.routers[1]]
     receivers = []
