@@ -19,7 +19,7 @@
 #define WAKE 1000 /* milliseconds between two looks at what is held too long */
 #define HELD_MAX (8u << 20)   /* bytes of messages that wait: as many as the socket itself holds */
 #define AFTER_ERROR 10        /* milliseconds until the socket is tried again */
-#define GATHER 250000         /* nanoseconds that the next packets gather after some were registered */
+#define GATHER 500000         /* nanoseconds that the next packets gather after some were registered */
 
 static uint64_t clock_now(void)
 {
