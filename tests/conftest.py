@@ -133,10 +133,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Adds what the lab's programs wrote to the report of a test that failed."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    used = getattr(item, "funcargs", {})
-    lab = used.get("lab") or used.get("standing_lab")
-    if report.when == "call" and report.failed and isinstance(lab, Lab):
+    if report.when == "call" and report.failed and (lab := used_lab(item)) is not None:
         report.sections.append(("what the lab's programs wrote", lab.logs()))
+
+
+def used_lab(item: pytest.Item) -> Lab | None:
+    """The lab that a test asked for, or the one that something stands in that it asked for."""
+    found = (getattr(used, "lab", used) for used in getattr(item, "funcargs", {}).values())
+    return next((lab for lab in found if isinstance(lab, Lab)), None)
 
 
 @pytest.fixture

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
+import pytest
+
+from . import needs
 from .topology import Lab
 
 
 class Scene(Protocol):
     """What stands in a lab."""
 
+    lab: Lab
+    """Whose programs the report of a test that fails tells of."""
     intact: bool
     """Set by a test that has ended well, and left things as they were."""
 
@@ -50,3 +55,16 @@ class Shared(Generic[S]):
         if self._lab is not None:
             self._lab.close()
         self._lab = self._scene = None
+
+
+def shared_by_a_file(make: Callable[[Lab], S], finish: Callable[[S], None] = lambda scene: None) -> Any:
+    """A fixture: the Shared of all tests of a file."""
+
+    @pytest.fixture(scope="module")
+    def shared() -> Iterator[Shared[S]]:
+        needs.need_lab()
+        one = Shared(make, finish)
+        yield one
+        one.close()
+
+    return shared

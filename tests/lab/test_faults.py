@@ -8,18 +8,16 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from . import needs
 from .helpers import in_a_row, is_up, plug, unplug
 from .kernel import forwards, mfc, vifs
 from .pimpyd import QUICK, Pimpyd, wait_neighbors
 from .service import keeper, kill_worker, restarts, spare, wait_restarted, worker
-from .sharing import Shared
+from .sharing import Shared, shared_by_a_file
 from .shell import LabError, run, wait_until
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, reports, ssm_group
@@ -49,12 +47,7 @@ class Stand:
         self.intact = True
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared[Stand]]:
-    needs.need_lab()
-    one = Shared(Stand, lambda stand: None)
-    yield one
-    one.close()
+shared = shared_by_a_file(Stand)
 
 
 @pytest.fixture
@@ -62,12 +55,7 @@ def stand(shared: Shared[Stand]) -> Stand:
     return shared.take()
 
 
-@pytest.fixture
-def standing_lab(stand: Stand) -> Lab:
-    return stand.lab
-
-
-def test_a_storm_of_signals(stand: Stand, standing_lab: Lab) -> None:
+def test_a_storm_of_signals(stand: Stand) -> None:
     """Among them reloads of a file with an error: the old one stays, and nothing is lost."""
     before, held, good = restarts(stand.daemon), keeper(stand.daemon), stand.daemon.config.read_text()
     for number in range(1500):
@@ -81,7 +69,7 @@ def test_a_storm_of_signals(stand: Stand, standing_lab: Lab) -> None:
     stand.assert_nothing_lost()
 
 
-def test_a_worker_that_hangs_is_ended(stand: Stand, standing_lab: Lab) -> None:
+def test_a_worker_that_hangs_is_ended(stand: Stand) -> None:
     """SIGSTOP: ten seconds without a sign of life, then another worker."""
     before = restarts(stand.daemon)
     os.kill(worker(stand.daemon), signal.SIGSTOP)
@@ -92,7 +80,7 @@ def test_a_worker_that_hangs_is_ended(stand: Stand, standing_lab: Lab) -> None:
     stand.assert_nothing_lost()
 
 
-def test_a_keeper_that_was_stopped_ends_no_worker(stand: Stand, standing_lab: Lab) -> None:
+def test_a_keeper_that_was_stopped_ends_no_worker(stand: Stand) -> None:
     """Nor one that a host which slept finds silent: it was the keeper that did not run."""
     before, pid, held = restarts(stand.daemon), worker(stand.daemon), keeper(stand.daemon)
     os.kill(held, signal.SIGSTOP)
@@ -158,7 +146,7 @@ def test_when_memory_runs_out_the_worker_goes_first(lab: Lab) -> None:
     stand.assert_nothing_lost()
 
 
-def test_an_interface_that_moves_to_another_namespace(stand: Stand, standing_lab: Lab) -> None:
+def test_an_interface_that_moves_to_another_namespace(stand: Stand) -> None:
     """It is as if it were removed; it comes back as another one."""
     other = stand.src
     stand.router.ip("link", "set", "dev", "h", "netns", other.namespace)
@@ -170,7 +158,7 @@ def test_an_interface_that_moves_to_another_namespace(stand: Stand, standing_lab
     stand.router.ip("link", "set", "dev", "h", "up")
     stand.router.ip("address", "replace", f"{port.ipv4}/24", "dev", "h")
     stand.daemon.wait_for(lambda one: is_up(one, 4, "h"))
-    standing_lab.wait(lambda: forwards(stand.router, *stand.key) == {"h"}, 30, "the stream flows again")
+    stand.lab.wait(lambda: forwards(stand.router, *stand.key) == {"h"}, 30, "the stream flows again")
     port.restore_addresses()
     stand.receiver.reset()
     stand.assert_nothing_lost()
@@ -214,11 +202,11 @@ def tx(node: Node, name: str) -> int:
     return int(node.ip_json("-s", "link", "show", "dev", name)[0]["stats64"]["tx"]["packets"])
 
 
-def test_a_burst_of_new_streams(stand: Stand, standing_lab: Lab) -> None:
+def test_a_burst_of_new_streams(stand: Stand) -> None:
     """5,000 sources' worth of upcalls at once: each is answered, those wanted flow, none is lost in a socket."""
     groups = [ssm_group(4, n) for n in range(1000, 3000)]
     Sender(stand.src.port("r"), groups, rate=20000, count=4000)
-    standing_lab.wait(lambda: len(mfc(stand.router, 4)) > 2000, 60, "each stream has an entry")
+    stand.lab.wait(lambda: len(mfc(stand.router, 4)) > 2000, 60, "each stream has an entry")
     assert all(entry.iif == "src" for entry in mfc(stand.router, 4).values())
     stand.assert_nothing_lost()
 

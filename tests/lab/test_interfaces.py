@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pytest
 
-from . import needs
 from .capture import assert_clean
 from .helpers import (
     Flow,
@@ -24,7 +23,7 @@ from .helpers import (
 )
 from .kernel import vifs
 from .pimpyd import QUICK, Pimpyd, Row, wait_neighbors
-from .sharing import Shared
+from .sharing import Shared, shared_by_a_file
 from .shell import LabError
 from .topology import Lab, Link, Node, Port
 from .traffic import Receiver, Watcher
@@ -154,22 +153,12 @@ class Scene:
             link.up = False
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared[Scene]]:
-    needs.need_lab()
-    one = Shared(Scene, lambda scene: assert_clean(scene.lab, scene.r1, scene.r2))
-    yield one
-    one.close()
+shared = shared_by_a_file(Scene, lambda scene: assert_clean(scene.lab, scene.r1, scene.r2))
 
 
 @pytest.fixture
 def scene(shared: Shared[Scene]) -> Scene:
     return shared.take()
-
-
-@pytest.fixture
-def lab(scene: Scene) -> Lab:
-    return scene.lab
 
 
 def assert_whole(flow: Flow) -> None:
@@ -178,11 +167,11 @@ def assert_whole(flow: Flow) -> None:
     assert (stream.lost, stream.duplicates, stream.reordered) == (0, 0, 0), stream
 
 
-def test_interfaces_come_and_go(lab: Lab, scene: Scene) -> None:
+def test_interfaces_come_and_go(scene: Scene) -> None:
     """A neighbour and a host appear on new links and are served; the links go, one of them to another namespace."""
     r1, far = scene.r1, scene.far
     links = [scene.add(r1, far), scene.add(far, scene.host), scene.add(r1, scene.guest)]
-    lab.reroute()
+    scene.lab.reroute()
     daemon = Pimpyd(far).start()
     wait_neighbors([scene.ours, daemon])
     behind, guest = scene.join_both(scene.host.port("far")), scene.join_both(scene.guest.port("r1"))
@@ -200,7 +189,7 @@ def test_interfaces_come_and_go(lab: Lab, scene: Scene) -> None:
     scene.assert_end()
 
 
-def test_a_new_name(lab: Lab, scene: Scene) -> None:
+def test_a_new_name(scene: Scene) -> None:
     """Not a packet is lost, and the file's line for the new name holds."""
     reconfigure(scene.ours, f"{QUICK}phyint uplink dr-priority 5\n")
     indexes = [row["ifindex"] for row in scene.rows("r2")]
@@ -241,7 +230,7 @@ def neighbor_priority(scene: Scene, family: int) -> int | None:
     return rows[0]["dr_priority"] if rows else None
 
 
-def test_twenty_flaps(lab: Lab, scene: Scene) -> None:
+def test_twenty_flaps(scene: Scene) -> None:
     """Down and up, with and without carrier, slowly and then as fast as it goes: it ends in the right state."""
     for number in range(20):
         flap = scene.core.set_carrier if number % 2 else scene.core.set_up
@@ -252,16 +241,16 @@ def test_twenty_flaps(lab: Lab, scene: Scene) -> None:
                 assert scene.ours.neighbors(family) == set() and not is_up(scene.ours, family, "r2"), family
         flap(True)
         if number < 2:
-            lab.reroute(scene.r2)
+            scene.lab.reroute(scene.r2)
             scene.wait_route("calm", "r2")
-    lab.reroute(scene.r2)
+    scene.lab.reroute(scene.r2)
     wait_neighbors([scene.ours, scene.below])
     scene.wait_vifs("src", "r2", "calm")
     assert [len(scene.below.neighbors(family)) for family in FAMILIES] == [1, 1]
     scene.assert_end()
 
 
-def test_addresses_are_lost_and_regained(lab: Lab, scene: Scene) -> None:
+def test_addresses_are_lost_and_regained(scene: Scene) -> None:
     """Without an address there is no PIM on a link; with it there is again. The other family does not notice."""
     core = scene.core
     reasons = {4: "no address", 6: "no usable link-local address"}
@@ -282,7 +271,7 @@ def test_addresses_are_lost_and_regained(lab: Lab, scene: Scene) -> None:
     scene.assert_end()
 
 
-def test_another_primary_address(lab: Lab, scene: Scene) -> None:
+def test_another_primary_address(scene: Scene) -> None:
     """Good-bye comes from the old address and a Hello from the new one, both at once; the stream goes on."""
     capture = scene.core.link.capture()
     scene.r1.sysctl(ipv4__conf__all__promote_secondaries=1)
@@ -344,10 +333,10 @@ class Below:
         return entry["rpf_neighbor"] if entry else None
 
 
-def test_made_anew(lab: Lab, scene: Scene) -> None:
+def test_made_anew(scene: Scene) -> None:
     """An interface of the same name with another index is served, but only once somebody there has asked."""
     link = scene.add(scene.r1, scene.guest)
-    lab.reroute(scene.guest)
+    scene.lab.reroute(scene.guest)
     joined = scene.join_both(scene.guest.port("r1"))
     index = scene.rows("guest")[0]["ifindex"]
     for _ in range(3):
@@ -361,7 +350,7 @@ def test_made_anew(lab: Lab, scene: Scene) -> None:
         for watcher in watchers:
             assert watcher.received() == 0, watcher.port
             watcher.stop()
-        lab.reroute(scene.guest)
+        scene.lab.reroute(scene.guest)
         joined = scene.join_both(scene.guest.port("r1"))
         for flow in joined:
             flow.assert_arrived(hops=1)
@@ -371,10 +360,10 @@ def test_made_anew(lab: Lab, scene: Scene) -> None:
     scene.assert_end()
 
 
-def test_no_stream_leaks_into_a_used_vif(lab: Lab, scene: Scene) -> None:
+def test_no_stream_leaks_into_a_used_vif(scene: Scene) -> None:
     """Where an interface with receivers goes and another one comes in the same moment, nothing flows there."""
     link = scene.add(scene.r1, scene.guest)
-    lab.reroute(scene.guest)
+    scene.lab.reroute(scene.guest)
     for flow in scene.join_both(scene.guest.port("r1")):
         flow.receiver.stop()
     scene.remove(link)
@@ -384,16 +373,16 @@ def test_no_stream_leaks_into_a_used_vif(lab: Lab, scene: Scene) -> None:
     scene.wait_route("r2", "calm")
     scene.elsewhere[4].receiver.wait_for(RATE // 2)
     assert [watcher.received() for watcher in watchers] == [0, 0]
-    lab.reroute(scene.host)
+    scene.lab.reroute(scene.host)
     for flow in scene.join_both(fresh.ports[scene.host]):
         flow.assert_arrived(hops=1)
     scene.assert_end()
 
 
-def test_an_index_that_is_too_large(lab: Lab, scene: Scene) -> None:
+def test_an_index_that_is_too_large(scene: Scene) -> None:
     """The kernel takes no index above 65535 for IPv6: a message names cause and remedy, and IPv4 is served there."""
     link = scene.add(scene.r1, scene.guest, index=70000)
-    lab.reroute(scene.guest)
+    scene.lab.reroute(scene.guest)
     eventually(scene.ours, lambda: is_up(scene.ours, 4, "guest"), "IPv4 is up there")
     scene.join(link.ports[scene.guest], 4).assert_arrived(hops=1)
     row = interface_row(scene.ours, 6, "guest")
@@ -402,14 +391,14 @@ def test_an_index_that_is_too_large(lab: Lab, scene: Scene) -> None:
     scene.assert_end()
 
 
-def test_an_interface_that_is_waited_for(lab: Lab, scene: Scene) -> None:
+def test_an_interface_that_is_waited_for(scene: Scene) -> None:
     """With `no phyint` only named ones are used; one that is named and not there yet is, once it is."""
     named = "".join(f"phyint {name} enable\n" for name in ("src", "r2", "calm"))
     reconfigure(scene.ours, f"{QUICK}no phyint\n{named}phyint guest enable dr-priority 42\n")
     assert scene.rows("guest") == []
     scene.add(scene.r1, scene.host)
     scene.add(scene.r1, scene.guest)
-    lab.reroute()
+    scene.lab.reroute()
     scene.wait_used("guest")
     assert [row["dr_priority"] for row in scene.rows("guest")] == [42, 42]
     found = [(row["oper_status"], row["reason"], row["vif"]) for row in scene.rows("host")]
@@ -422,13 +411,13 @@ def test_an_interface_that_is_waited_for(lab: Lab, scene: Scene) -> None:
     scene.assert_end()
 
 
-def test_a_passive_interface(lab: Lab, scene: Scene) -> None:
+def test_a_passive_interface(scene: Scene) -> None:
     """Hosts are served there, but no PIM is spoken, and none is heard."""
     reconfigure(scene.ours, f"{QUICK}phyint guest passive\nphyint far passive\n")
     link = scene.add(scene.r1, scene.far)
-    capture = lab.captures[-1]
+    capture = scene.lab.captures[-1]
     scene.add(scene.r1, scene.guest)
-    lab.reroute()
+    scene.lab.reroute()
     stranger = Pimpyd(scene.far, f"{QUICK}phyint r1 hello-interval 1\n").start()
     for family in FAMILIES:
         what = f"a router speaks PIM of IPv{family} there"

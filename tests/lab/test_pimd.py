@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Set
 
 import pytest
 
-from . import needs
 from .capture import assert_clean
 from .helpers import (
     Flow,
@@ -29,7 +28,7 @@ from .helpers import (
 )
 from .pimd import Pimd
 from .pimpyd import QUICK, Pimpyd
-from .sharing import Shared
+from .sharing import Shared, shared_by_a_file
 from .topology import Lab, Node, Port
 from .traffic import Watcher
 
@@ -104,12 +103,7 @@ class Chain:
         self.intact = True
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared[Chain]]:
-    needs.need_lab()
-    one = Shared(Chain, lambda chain: assert_clean(chain.lab, chain.r1, chain.r2))
-    yield one
-    one.close()
+shared = shared_by_a_file(Chain, lambda chain: assert_clean(chain.lab, chain.r1, chain.r2))
 
 
 @pytest.fixture
@@ -117,12 +111,7 @@ def chain(shared: Shared[Chain]) -> Chain:
     return shared.take()
 
 
-@pytest.fixture
-def standing_lab(chain: Chain) -> Lab:
-    return chain.lab
-
-
-def test_pimd_above_ours(chain: Chain, standing_lab: Lab) -> None:
+def test_pimd_above_ours(chain: Chain) -> None:
     """above - p - r2 - h: pimd is the first hop and takes our Join and our Prune."""
     p, r2 = chain.p, chain.r2
     flow = start_flow(chain.above.port(p), chain.h.port(r2), 4, number=1)
@@ -132,7 +121,7 @@ def test_pimd_above_ours(chain: Chain, standing_lab: Lab) -> None:
     chain.end(flow, r2.port(p))
 
 
-def test_pimd_below_ours(chain: Chain, standing_lab: Lab) -> None:
+def test_pimd_below_ours(chain: Chain) -> None:
     """src - r1 - p - below: pimd is the last hop; we take its Join and its Prune."""
     r1, p = chain.r1, chain.p
     flow = start_flow(chain.src.port(r1), chain.below.port(p), 4, number=2)
@@ -142,7 +131,7 @@ def test_pimd_below_ours(chain: Chain, standing_lab: Lab) -> None:
     chain.end(flow, p.port(r1))
 
 
-def test_pimd_between_ours(chain: Chain, standing_lab: Lab) -> None:
+def test_pimd_between_ours(chain: Chain) -> None:
     """src - r1 - p - r2 - h: pimd passes on what we ask for, and what we no longer want."""
     r1, p, r2 = chain.r1, chain.p, chain.r2
     flow = start_flow(chain.src.port(r1), chain.h.port(r2), 4, number=3)
@@ -153,15 +142,15 @@ def test_pimd_between_ours(chain: Chain, standing_lab: Lab) -> None:
     chain.end(flow)
 
 
-def test_our_hello_begins_with_what_pimd_knows(chain: Chain, standing_lab: Lab) -> None:
+def test_our_hello_begins_with_what_pimd_knows(chain: Chain) -> None:
     """Holdtime comes first: pimd drops a Hello whose first option it does not know, LAN Prune Delay say."""
     ours, at = chain.ours[0], chain.r1.port(chain.p)
     capture = at.link.capture()
     assert at.ipv4 in chain.pimd.neighbors()
     assert ours.stop() == 0
-    standing_lab.wait(lambda: at.ipv4 not in chain.pimd.neighbors(), 30, "pimd forgets us")
+    chain.lab.wait(lambda: at.ipv4 not in chain.pimd.neighbors(), 30, "pimd forgets us")
     ours.start()
-    standing_lab.wait(lambda: at.ipv4 in chain.pimd.neighbors(), 30, "and knows us again")
+    chain.lab.wait(lambda: at.ipv4 in chain.pimd.neighbors(), 30, "and knows us again")
     hellos = capture.fields(f"pim.type == 0 and eth.src == {at.mac} and ip", "pim.optiontype", "pim.holdtime")
     assert len(hellos) >= 2
     assert all(options.split(",")[0] == "1" for options, _ in hellos), hellos

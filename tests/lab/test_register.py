@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -18,16 +18,16 @@ import pytest
 from pimpy.wire import pim
 from pimpy.wire.family import IPV4, IPV6, parse_address
 
-from . import needs
 from .capture import assert_clean
 from .kernel import forwards, mfc
 from .pimpyd import QUICK, Pimpyd, prefer, wait_neighbors
-from .sharing import Shared
+from .sharing import Shared, shared_by_a_file
 from .shell import LabError, wait_until
 from .test_register_guard import FORGED, SEND, packet
 from .topology import Lab, Node
 from .traffic import Receiver, Sender, Stream
 
+pytestmark = pytest.mark.usefixtures("pimpyd", "captures")
 PLACES = {"src_dr": 0, "between": 1, "last_hop": 2, "beside": 3}
 """Where an RP is: which of the routers. Each has a range of groups."""
 RATE = 1000
@@ -146,13 +146,7 @@ class Place:
         }
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared[Row]]:
-    for need in (needs.need_lab, needs.need_captures, needs.need_pimpyd):
-        need()
-    one = Shared(Row, lambda row: assert_clean(row.lab, *row.routers))
-    yield one
-    one.close()
+shared = shared_by_a_file(Row, lambda row: assert_clean(row.lab, *row.routers))
 
 
 @pytest.fixture
@@ -161,12 +155,7 @@ def row(shared: Shared[Row]) -> Row:
 
 
 @pytest.fixture
-def standing_lab(row: Row) -> Lab:
-    return row.lab
-
-
-@pytest.fixture
-def place(row: Row, rp: str, standing_lab: Lab) -> Place:
+def place(row: Row, rp: str) -> Place:
     return Place(row, rp)
 
 
@@ -290,7 +279,7 @@ def forged_registers_go_nowhere(place: Place, family: int) -> None:
     receiver.wait_for(100)
 
 
-def test_null_registers_alone_keep_the_source_known_at_the_rp(row: Row, standing_lab: Lab) -> None:
+def test_null_registers_alone_keep_the_source_known_at_the_rp(row: Row) -> None:
     """No receiver: the RP stops the DR at once, and the DR probes with Null-Registers until the source falls silent."""
     dr, rp, quiet = row.daemons[0], row.daemons[1], row.quiet
     for family, key in quiet.keys.items():

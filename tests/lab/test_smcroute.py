@@ -10,17 +10,15 @@ import pwd
 import signal
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import needs
 from .helpers import run_to_end
 from .kernel import mfc
 from .service import comm
-from .sharing import Shared
+from .sharing import Shared, shared_by_a_file
 from .smcroute import Smcroute, called
 from .topology import Lab, Node
 from .traffic import Sender, Watcher
@@ -83,22 +81,12 @@ class Standing:
         self.intact = True
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared[Standing]]:
-    needs.need_lab()
-    one = Shared(Standing, lambda standing: None)
-    yield one
-    one.close()
+shared = shared_by_a_file(Standing)
 
 
 @pytest.fixture
 def standing(shared: Shared[Standing]) -> Standing:
     return shared.take()
-
-
-@pytest.fixture
-def standing_lab(standing: Standing) -> Lab:
-    return standing.lab
 
 
 def arrived(a: Node, b: Node, family: int) -> tuple[Watcher, Watcher]:
@@ -179,7 +167,7 @@ def test_debians_client_works_against_ours(nodes: tuple[Node, Node, Node, Node],
     assert daemon.process.wait(10) == 0
 
 
-def test_json_pending_and_batch(standing: Standing, standing_lab: Lab) -> None:
+def test_json_pending_and_batch(standing: Standing) -> None:
     daemon = standing.daemon
     rows = json.loads(daemon.ctl("-j", "show", "routes").out)["routes"]
     assert {"source": "10.0.1.1", "group": "225.1.1.1", "iif": "src", "oifs": ["a"]} in rows["ssm"] == rows["kernel"]
@@ -199,7 +187,7 @@ def test_json_pending_and_batch(standing: Standing, standing_lab: Lab) -> None:
     standing.end()
 
 
-def test_reload_loses_nothing_of_what_stays(standing: Standing, standing_lab: Lab) -> None:
+def test_reload_loses_nothing_of_what_stays(standing: Standing) -> None:
     daemon = standing.daemon
     watcher, other = standing.watch(standing.a), standing.watch(standing.b)
     standing.send("225.1.2.1", rate=500)
@@ -324,7 +312,7 @@ def test_exit_codes(tmp_path: Path, args: tuple[str, ...], text: str, code: int,
     assert said.replace("FILE", str(file)) in done.stdout + done.stderr
 
 
-def test_signals_and_the_pid_file(standing: Standing, standing_lab: Lab) -> None:
+def test_signals_and_the_pid_file(standing: Standing) -> None:
     daemon, r = standing.daemon, standing.r
     assert int(daemon.pidfile.read_text()) == daemon.process.pid
     before = daemon.pidfile.stat().st_mtime_ns
@@ -337,7 +325,7 @@ def test_signals_and_the_pid_file(standing: Standing, standing_lab: Lab) -> None
     standing.end()
 
 
-def test_control_socket_takes_any_bytes(standing: Standing, standing_lab: Lab) -> None:
+def test_control_socket_takes_any_bytes(standing: Standing) -> None:
     """A hundred clients at once, rubbish, slow ones and cut ones: routing and further clients go on unharmed."""
     daemon, watcher = standing.daemon, standing.watch(standing.a)
     standing.send("225.1.2.1", rate=200)
@@ -401,14 +389,14 @@ def asked(daemon: Smcroute, command: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_pimctl_and_smcroutectl_share_a_socket(standing: Standing, standing_lab: Lab) -> None:
+def test_pimctl_and_smcroutectl_share_a_socket(standing: Standing) -> None:
     entries = [row for row in asked(standing.daemon, "show mroute") if row["row"] == "entry"]
     found = [(row["mode"], row["group"], row["incoming_interface"]) for row in entries]
     assert ("static", "225.1.1.1", "src") in found, found
     standing.end()
 
 
-def test_ten_thousand_routes_by_batch(standing: Standing, standing_lab: Lab) -> None:
+def test_ten_thousand_routes_by_batch(standing: Standing) -> None:
     """Added, removed and reloaded; a stream that none of it concerns loses nothing."""
     daemon, r, receiver = standing.daemon, standing.r, standing.watch(standing.a)
     standing.send("225.1.2.1", rate=500)
@@ -429,7 +417,7 @@ def test_ten_thousand_routes_by_batch(standing: Standing, standing_lab: Lab) -> 
     standing.end()
 
 
-def test_restart_of_the_worker_loses_nothing(standing: Standing, standing_lab: Lab) -> None:
+def test_restart_of_the_worker_loses_nothing(standing: Standing) -> None:
     """Streams of exact routes and of rules go on, and it is a member of the same groups afterwards."""
     daemon, r = standing.daemon, standing.r
     groups = ["225.1.1.1", "225.1.2.1"]
